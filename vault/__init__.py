@@ -1,0 +1,1 @@
+"""What a digital safe does: receive, seal, timestamp, store, record, prove."""

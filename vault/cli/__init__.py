@@ -1,0 +1,1 @@
+"""The `probans` command line."""

@@ -1,0 +1,1 @@
+"""Frozen value types of the safe; no input or output here."""

@@ -1,0 +1,1 @@
+"""Evidence bundles: how they are built, read and judged, without any service."""

@@ -1,0 +1,21 @@
+"""Identifiers: random, opaque, without meaning and without personal data."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_SHAPE = re.compile(r"[a-z]{2,4}_[0-9a-hjkmnp-tv-z]{26}")
+
+
+def new_id(prefix: str) -> str:
+    """Return `prefix_` and 26 Crockford base-32 characters of 128 random bits."""
+    value = secrets.randbits(128)
+    digits = "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
+    return f"{prefix}_{digits}"
+
+
+def looks_like_id(text: str, prefix: str) -> bool:
+    """Tell whether a text has the shape of an identifier with this prefix."""
+    return text.startswith(f"{prefix}_") and _SHAPE.fullmatch(text) is not None
