@@ -1,0 +1,126 @@
+"""What every test shares: the `needs` and `soak` markers and the hypothesis profiles.
+
+`needs(name)`: the test is run against an independent program. Where that program is not found the test is
+deselected, and the end of the run says which tests that concerned and how to install what they want. With
+`PROBANS_REQUIRE=all` a missing program stops the run instead, so that a machine that is meant to have every
+judge cannot pass by quietly leaving them out.
+
+`soak(name)`: the long form of a suite, deselected unless `--soak NAME` is given.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+JUDGES = ROOT / ".cache" / "judges"
+MISSING = pytest.StashKey[Counter[str]]()
+
+settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Two runs of one commit give the same verdict; the search for new examples is left to `dev` and the soaks.
+settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def _answers(*command: str, at_least: int = 0) -> bool:
+    """True if the program runs, ends well and names a major version of `at_least` or more (0: any)."""
+    if shutil.which(command[0]) is None:
+        return False
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    found = re.search(r"(\d+)\.\d+", done.stdout + done.stderr)
+    return done.returncode == 0 and (not at_least or (found is not None and int(found[1]) >= at_least))
+
+
+def _judge(jar: str) -> bool:
+    return (JUDGES / jar).is_file() and shutil.which("java") is not None
+
+
+NEEDS: dict[str, Callable[[], bool]] = {
+    "qpdf": partial(_answers, "qpdf", "--version", at_least=11),
+    "pdfsig": partial(_answers, "pdfsig", "-v", at_least=22),
+    "openssl": partial(_answers, "openssl", "version", at_least=3),
+    "unzip": partial(_answers, "unzip", "-v", at_least=6),
+    # Being installed is not enough: some containers forbid tracing.
+    "strace": partial(_answers, "strace", "-o", os.devnull, "true"),
+    "dss": partial(_judge, "dss.jar"),
+    "verapdf": partial(_judge, "verapdf.jar"),
+}
+
+
+@cache
+def available(name: str) -> bool:
+    """True if the service or judge `name` is here; unknown names are a usage error."""
+    if name not in NEEDS:
+        raise pytest.UsageError(
+            f"needs({name!r}): unknown name; tests/conftest.py lists {', '.join(sorted(NEEDS))}"
+        )
+    return NEEDS[name]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--soak", action="append", default=[], metavar="NAME", help="also run the soak(NAME) tests"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[MISSING] = Counter()
+    required = os.environ.get("PROBANS_REQUIRE", "")
+    names = sorted(NEEDS) if required == "all" else [name for name in required.split(",") if name]
+    absent = [name for name in names if not available(name)]
+    if absent:
+        wanted = " ".join(absent)
+        raise pytest.UsageError(
+            f"PROBANS_REQUIRE={required}: not found: {wanted} (tools/install.sh {wanted})"
+        )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    kept, dropped = [], []
+    for item in items:
+        needed = [name for mark in item.iter_markers("needs") for name in mark.args]
+        missing = [name for name in needed if not available(name)]
+        soaks = [name for mark in item.iter_markers("soak") for name in mark.args]
+        left_out = bool(soaks) and not set(soaks) & set(config.getoption("--soak"))
+        if missing and not left_out:
+            config.stash[MISSING].update(f"{name} {item.nodeid.partition('::')[0]}" for name in missing)
+        (dropped if missing or left_out else kept).append(item)
+    if dropped:
+        items[:] = kept
+        config.hook.pytest_deselected(items=dropped)
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["probans_missing"] = dict(config.stash[MISSING])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Under xdist only workers collect; every one sees the same tests, so the union is the list."""
+    told = getattr(node, "workeroutput", {}).get("probans_missing", {})
+    node.config.stash[MISSING] |= Counter(told)  # type: ignore[attr-defined]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    missing = config.stash[MISSING]
+    if not missing:
+        return
+    terminalreporter.ensure_newline()
+    terminalreporter.section("deselected: what they need was not found")
+    for key, count in sorted(missing.items()):
+        name, path = key.split(" ", 1)
+        terminalreporter.write_line(f"{name:10} {count:4} test{'s' if count > 1 else ' '} in {path}")
+    names = sorted({key.split(" ", 1)[0] for key in missing})
+    terminalreporter.write_line(f"To install and run them: tools/install.sh {' '.join(names)}")
