@@ -1,0 +1,181 @@
+"""Tables. Personal data and document digests stand here only encrypted or as keyed digests (`*_ix`)."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = MetaData(naming_convention=NAMING)
+
+# SQLite only auto-numbers INTEGER primary keys; PostgreSQL wants 64 bits.
+BigKey = BigInteger().with_variant(Integer(), "sqlite")
+
+ledger_head = Table(
+    "ledger_head",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("origin", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("last_leaf", LargeBinary(32), nullable=False),
+    Column("last_time", String(24), nullable=False),
+    CheckConstraint("id = 1", name="single"),
+    comment="One row: lock and fence of every writer (compare-and-swap on size).",
+)
+
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("leaf", LargeBinary(32), nullable=False),
+    comment="Canonical bytes of each entry and their RFC 6962 leaf hash.",
+)
+
+ledger_tiles = Table(
+    "ledger_tiles",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("tile", BigInteger, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary(8192), nullable=False),
+    comment="Full tiles of 256 hashes, so that a proof costs a bounded number of reads.",
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("note", LargeBinary, nullable=False),
+    Column("made_at", String(24), nullable=False),
+)
+
+administrations = Table(
+    "administrations",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", String(24), nullable=False),
+)
+
+safes = Table(
+    "safes",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("holder_ix", LargeBinary(32), nullable=False, unique=True),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False, comment="holder's identifier and name, encrypted"),
+    Column("created_at", String(24), nullable=False),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("safe_id", ForeignKey("safes.id"), nullable=False),
+    Column("issuer_id", ForeignKey("administrations.id")),
+    Column("document_type", String(64), nullable=False),
+    Column("media_type", String(128), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("reception", String(16), nullable=False),
+    Column("sealing", String(16), nullable=False),
+    Column("scan", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("created_at", String(24), nullable=False),
+    Column("retain_until", String(24), nullable=False),
+    Column("superseded_by", String(40)),
+    Column("supersedes", String(40)),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("issued_seq", BigInteger),
+    Column("next_status", BigInteger, nullable=False),
+    Column("next_access", BigInteger, nullable=False),
+    Column("wrapped_key", LargeBinary, comment="null once destroyed: the document is erased"),
+    Column("sealed", LargeBinary, comment="the private part, encrypted under the document's key"),
+    Index("ix_documents_safe_order", "safe_id", "first_seq"),
+    Index("ix_documents_waiting", "sealing", "first_seq"),
+)
+
+objects = Table(
+    "objects",
+    metadata,
+    Column("document_id", ForeignKey("documents.id"), primary_key=True),
+    Column("role", String(24), primary_key=True),
+    Column("address", String(64), nullable=False, index=True),
+    Column("stored_size", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", LargeBinary, comment="plain digest, encrypted under the document's key"),
+)
+
+digests = Table(
+    "digests",
+    metadata,
+    Column("digest_ix", LargeBinary(32), primary_key=True, comment="HMAC of a SHA-256 of plain octets"),
+    Column("document_id", ForeignKey("documents.id"), primary_key=True),
+    comment="Finds documents by content without holding their hashes.",
+)
+
+document_entries = Table(
+    "document_entries",
+    metadata,
+    Column("seq", ForeignKey("ledger_entries.seq"), primary_key=True, autoincrement=False),
+    Column("document_id", ForeignKey("documents.id"), nullable=False),
+    Column("chain", String(8), nullable=False, comment="status or access: which tag key"),
+    Column("counter", BigInteger, nullable=False),
+    Column("event", String(40), nullable=False),
+    Column("opening", LargeBinary, comment="salts and values, encrypted; null once destroyed"),
+    Column("record", String(80), nullable=False, comment="recovery file that holds it too"),
+    UniqueConstraint("document_id", "chain", "counter"),
+)
+
+access_windows = Table(
+    "access_windows",
+    metadata,
+    Column(
+        "window_ix", LargeBinary(32), primary_key=True, comment="HMAC of person, document, purpose, outcome"
+    ),
+    Column("document_id", ForeignKey("documents.id"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("opened_at", String(24), nullable=False),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("scope_ix", LargeBinary(32), primary_key=True, comment="HMAC of caller, route and key"),
+    Column("request_ix", LargeBinary(32), nullable=False, comment="HMAC of the request's content"),
+    Column("document_id", String(40), nullable=False),
+    Column("status_code", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("created_at", String(24), nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigKey, primary_key=True, autoincrement=True),
+    Column("topic", String(64), nullable=False),
+    Column("payload", Text, nullable=False, comment="identifiers only"),
+    Column("created_at", String(24), nullable=False),
+    Column("delivered_at", String(24)),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+)
