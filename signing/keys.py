@@ -76,9 +76,9 @@ def certificate_purposes(certificate: x509.Certificate) -> frozenset[KeyPurpose]
 def check_role(certificate: x509.Certificate, purpose: KeyPurpose) -> None:
     """Refuse a certificate that may not serve a purpose.
 
-    1. its policies state the purpose; 2. it is no CA; 3. keyUsage allows digitalSignature or contentCommitment
-    (RFC 5280 section 4.2.1.3); 4. a timestamp certificate has a critical and sole timeStamping extended key usage
-    (RFC 3161 section 2.3), any other has no timestamp, TLS or OCSP usage.
+    1. Its policies state the purpose. 2. It is no CA. 3. keyUsage allows digitalSignature or contentCommitment
+    (RFC 5280 section 4.2.1.3). 4. A timestamp certificate has a critical and sole timeStamping extended key
+    usage (RFC 3161 section 2.3); any other has no timestamp, TLS or OCSP usage.
 
     Raises:
         KeyUnusable: with the first rule that the certificate breaks.
@@ -101,6 +101,10 @@ def check_role(certificate: x509.Certificate, purpose: KeyPurpose) -> None:
     if not (usage.digital_signature or usage.content_commitment):
         raise KeyUnusable("the key usage allows neither digitalSignature nor contentCommitment")
     # 4
+    _check_extended_usage(extensions, purpose)
+
+
+def _check_extended_usage(extensions: x509.Extensions, purpose: KeyPurpose) -> None:
     try:
         extended = extensions.get_extension_for_class(x509.ExtendedKeyUsage)
     except x509.ExtensionNotFound:
@@ -171,13 +175,15 @@ class SealKey:
 
     @property
     def max_signature_size(self) -> int:
-        """The largest signature in octets: 72 for P-256 (DER), the modulus size for RSA (384 for 3072 bits)."""
+        """The largest signature in octets: 72 for P-256 (DER), for RSA the modulus (384 for 3072 bits)."""
         if isinstance(self._private, ec.EllipticCurvePrivateKey):
             return _P256_MAX_SIGNATURE
         return self._private.key_size // 8
 
     def sign(self, data: bytes) -> bytes:
-        """Sign data with SHA-256: ECDSA as DER Ecdsa-Sig-Value, or RSASSA-PSS with MGF1-SHA-256 and a 32-octet salt.
+        """Sign data with SHA-256.
+
+        ECDSA gives a DER Ecdsa-Sig-Value; RSASSA-PSS uses MGF1-SHA-256 and a salt of 32 octets.
 
         Source: FIPS 186-5; RFC 5754 section 3.3; RFC 4056.
         """
