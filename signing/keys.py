@@ -76,9 +76,11 @@ def certificate_purposes(certificate: x509.Certificate) -> frozenset[KeyPurpose]
 def check_role(certificate: x509.Certificate, purpose: KeyPurpose) -> None:
     """Refuse a certificate that may not serve a purpose.
 
-    1. Its policies state the purpose. 2. It is no CA. 3. keyUsage allows digitalSignature or contentCommitment
-    (RFC 5280 section 4.2.1.3). 4. A timestamp certificate has a critical and sole timeStamping extended key
-    usage (RFC 3161 section 2.3); any other has no timestamp, TLS or OCSP usage.
+    1. Its policies state the purpose.
+    2. It is no CA.
+    3. keyUsage allows digitalSignature or contentCommitment (RFC 5280 section 4.2.1.3).
+    4. A timestamp certificate has a critical and sole timeStamping extended key usage (RFC 3161 section 2.3);
+       any other has no timestamp, TLS or OCSP usage.
 
     Raises:
         KeyUnusable: with the first rule that the certificate breaks.

@@ -1,0 +1,305 @@
+"""Development PKI in a folder: made at first start, then loaded; marked so that production refuses it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
+
+from signing import profiles
+from signing.base import KeyPurpose
+from signing.errors import KeyUnusable
+from signing.keys import SealKey, load_pkcs12
+from signing.profiles import CRL_LIFE, DEVELOPMENT_OID, Issuer, Revoked, is_development, whole_second
+
+__all__ = ["CRL_LIFE", "DEVELOPMENT_OID", "DevPki", "is_development"]
+
+_PROBANS = "Probans SPÉCIMEN"
+_RENEWAL = timedelta(days=30)  # a key is made anew when its certificate has less than this left
+_SERVICE_KEYS = {
+    KeyPurpose.RECEPTION_SEAL: "cachet de réception (développement)",
+    KeyPurpose.EVIDENCE_SEAL: "cachet de preuve (développement)",
+    KeyPurpose.TIMESTAMP: "unité d'horodatage (développement)",
+}
+
+
+class DevPki:
+    """Root, issuing authority, service keys, act seals and CRLs, for development only.
+
+    One file lock in the folder makes every change exclusive between threads and processes; each file is
+    replaced whole, and `root.p12`, written last, says that the PKI is complete: a first start that was
+    cut short begins again. Never trust its root in production (`is_development`).
+    """
+
+    def __init__(
+        self, folder: Path, root: Issuer, authority: Issuer, passphrase: bytes, now: datetime
+    ) -> None:
+        """Use `open`."""
+        self._folder = folder
+        self._root = root
+        self._authority = authority
+        self._passphrase = passphrase
+        self._now = now
+        self._keys: dict[str, SealKey] = {}
+        self._guard = threading.Lock()
+
+    @classmethod
+    def open(cls, folder: Path, clock_now: datetime) -> DevPki:
+        """Load the PKI of a folder, or make it there.
+
+        Args:
+            folder: its own folder (mode 0700); made if absent.
+            clock_now: the present, UTC; begins the certificates made now.
+
+        Raises:
+            KeyUnusable: the folder holds key files that do not open.
+            OSError: the folder cannot be written.
+        """
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        with _locked(folder):
+            if not (folder / "root.p12").exists():
+                _create(folder, clock_now)
+            passphrase = _read(folder / "passphrase")
+            root = _load_issuer(folder / "root.p12", passphrase)
+            authority = _load_issuer(folder / "authority.p12", passphrase)
+        pki = cls(folder, root, authority, passphrase, clock_now)
+        for purpose in _SERVICE_KEYS:
+            pki._service(purpose)
+        pki.refresh_crls(clock_now)
+        return pki
+
+    @property
+    def root(self) -> x509.Certificate:
+        """The root certificate."""
+        return self._root.certificate
+
+    @property
+    def authority(self) -> x509.Certificate:
+        """The issuing authority's certificate."""
+        return self._authority.certificate
+
+    def roots(self) -> list[x509.Certificate]:
+        """The trust anchors: the one root."""
+        return [self._root.certificate]
+
+    def roots_pem(self) -> bytes:
+        """The trust anchors, PEM."""
+        return self._root.certificate.public_bytes(Encoding.PEM)
+
+    @property
+    def reception_seal(self) -> SealKey:
+        """The key that seals attachments."""
+        return self._service(KeyPurpose.RECEPTION_SEAL)
+
+    @property
+    def evidence_seal(self) -> SealKey:
+        """The key that seals bundles, consents and reports."""
+        return self._service(KeyPurpose.EVIDENCE_SEAL)
+
+    @property
+    def timestamp(self) -> SealKey:
+        """The key of the embedded timestamp authority."""
+        return self._service(KeyPurpose.TIMESTAMP)
+
+    def act_seal(self, administration_id: str, name: str, *, algorithm: str = "p256") -> SealKey:
+        """The act seal of an administration; made at the first call.
+
+        Args:
+            administration_id: stable identifier of the administration; never shown in a file name.
+            name: its French name, written in the certificate at the first call only.
+            algorithm: `p256` or `rsa-pss` (3072 bits); each has its own key.
+
+        Raises:
+            KeyUnusable: unknown algorithm, or a key file that does not open.
+        """
+        if algorithm not in {"p256", "rsa-pss"}:
+            raise KeyUnusable(f"unknown key algorithm {algorithm!r}")
+        digest = hashlib.sha256(administration_id.encode()).hexdigest()[:32]
+        subject = profiles.subject(f"cachet {name}", f"{name} (SPÉCIMEN)", administration_id)
+        return self._key(f"act-{digest}-{algorithm}", KeyPurpose.ACT_SEAL, subject, algorithm)
+
+    def crls(self, now: datetime) -> tuple[bytes, bytes]:
+        """The root's and the issuing authority's CRLs (DER), renewed first when due."""
+        self.refresh_crls(now)
+        return _read(self._folder / "root.crl"), _read(self._folder / "authority.crl")
+
+    def refresh_crls(self, now: datetime) -> bool:
+        """Renew each CRL that has less than half its life left or misses a revocation.
+
+        Returns:
+            Whether a CRL was renewed.
+        """
+        with _locked(self._folder):
+            revoked = _load_revoked(self._folder)
+            renewed = [
+                self._renew(name, issuer, revoked, now)
+                for name, issuer in (("root.crl", self._root), ("authority.crl", self._authority))
+            ]
+        return any(renewed)
+
+    def revoke(
+        self,
+        serial: int,
+        at: datetime,
+        reason: x509.ReasonFlags = x509.ReasonFlags.unspecified,
+        *,
+        now: datetime | None = None,
+    ) -> None:
+        """Revoke a certificate of this PKI and renew the CRL that says so.
+
+        Args:
+            serial: its serial number.
+            at: revocation date, UTC; may lie in the past.
+            reason: RFC 5280 reason code.
+            now: the present; by default the later of `at` and the time given to `open`.
+        """
+        with _locked(self._folder):
+            revoked = _load_revoked(self._folder)
+            revoked[serial] = Revoked(whole_second(at), reason)
+            lines = {
+                str(number): [entry.at.isoformat(), entry.reason.value] for number, entry in revoked.items()
+            }
+            _write(self._folder / "revoked.json", json.dumps(lines, sort_keys=True).encode())
+        self.refresh_crls(now or max(at, self._now))
+
+    def _renew(self, name: str, issuer: Issuer, everything: Mapping[int, Revoked], now: datetime) -> bool:
+        own = self._authority.certificate.serial_number
+        # The root issues one certificate, the authority's; all others come from the authority.
+        revoked = {
+            serial: entry for serial, entry in everything.items() if (serial == own) == (issuer is self._root)
+        }
+        path = self._folder / name
+        number = 1
+        if path.exists():
+            current = x509.load_der_x509_crl(path.read_bytes())
+            listed = {entry.serial_number: entry.revocation_date_utc for entry in current}
+            ends = current.next_update_utc
+            due = (
+                ends is None or not timedelta(0) <= now - current.last_update_utc or ends - now < CRL_LIFE / 2
+            )
+            if not due and listed == {serial: entry.at for serial, entry in revoked.items()}:
+                return False
+            number = current.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number + 1
+        _write(path, profiles.revocation_list(issuer, revoked, number, now))
+        return True
+
+    def _service(self, purpose: KeyPurpose) -> SealKey:
+        subject = profiles.subject(_SERVICE_KEYS[purpose], _PROBANS, "probans")
+        return self._key(purpose.value, purpose, subject, "p256")
+
+    def _key(self, name: str, purpose: KeyPurpose, subject: x509.Name, algorithm: str) -> SealKey:
+        with self._guard:
+            held = self._keys.get(name)
+            if held is None:
+                with _locked(self._folder):
+                    held = self._load_or_make(name, purpose, subject, algorithm)
+                self._keys[name] = held
+        return held
+
+    def _load_or_make(self, name: str, purpose: KeyPurpose, subject: x509.Name, algorithm: str) -> SealKey:
+        path = self._folder / f"{name}.p12"
+        if path.exists():
+            key = load_pkcs12(path, self._passphrase, purpose)
+            if key.certificate.not_valid_after_utc - self._now >= _RENEWAL:
+                return key
+        private = profiles.new_key(algorithm)
+        certificate = profiles.leaf_certificate(self._authority, private, subject, purpose, self._now)
+        chain = [self._authority.certificate]
+        _write(
+            path,
+            pkcs12.serialize_key_and_certificates(
+                name.encode(), private, certificate, chain, BestAvailableEncryption(self._passphrase)
+            ),
+        )
+        return SealKey.from_private_key(private, certificate, chain, purpose)
+
+
+def _create(folder: Path, now: datetime) -> None:
+    """Make the authorities; `root.p12` comes last and says that all the rest is there."""
+    passphrase = secrets.token_urlsafe(32).encode()
+    root_key = ec.generate_private_key(ec.SECP256R1())
+    root_name = profiles.subject("autorité racine (développement)", _PROBANS, "probans")
+    root = Issuer(profiles.root_certificate(root_key, root_name, now), root_key)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = profiles.subject("autorité émettrice (développement)", _PROBANS, "probans")
+    authority = Issuer(profiles.ca_certificate(root, key, name, now), key)
+    for leftover in folder.glob("*.p12"):
+        leftover.unlink()
+    for stale in ("root.crl", "authority.crl", "revoked.json"):
+        (folder / stale).unlink(missing_ok=True)
+    _write(folder / "passphrase", passphrase)
+    _write(folder / "roots.pem", root.certificate.public_bytes(Encoding.PEM))
+    for file, issuer in (("authority.p12", authority), ("root.p12", root)):
+        encryption = BestAvailableEncryption(passphrase)
+        _write(
+            folder / file,
+            pkcs12.serialize_key_and_certificates(None, issuer.key, issuer.certificate, None, encryption),
+        )
+
+
+def _load_issuer(path: Path, passphrase: bytes) -> Issuer:
+    try:
+        key, certificate, _ = pkcs12.load_key_and_certificates(_read(path), passphrase)
+    except ValueError as error:
+        raise KeyUnusable("a key file of the development PKI does not open") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or certificate is None:
+        raise KeyUnusable("a key file of the development PKI lacks its key or certificate")
+    return Issuer(certificate, key)
+
+
+def _load_revoked(folder: Path) -> dict[int, Revoked]:
+    path = folder / "revoked.json"
+    if not path.exists():
+        return {}
+    lines: dict[str, list[str]] = json.loads(path.read_bytes())
+    return {
+        int(serial): Revoked(datetime.fromisoformat(at).astimezone(UTC), x509.ReasonFlags(reason))
+        for serial, (at, reason) in lines.items()
+    }
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise KeyUnusable("a file of the development PKI cannot be read") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace a file whole and durably, readable by its owner only."""
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; each call opens the file anew, so threads exclude each other too."""
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
