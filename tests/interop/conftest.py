@@ -1,0 +1,143 @@
+"""Independent programs as callables; a test that uses one carries `needs(name)` of the same name."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+JUDGES = Path(__file__).resolve().parents[2] / ".cache" / "judges"
+
+
+class DssJudge(Protocol):
+    """Asks EU DSS about files; one JVM for all of them.
+
+    `tokens` are bare RFC 3161 TimeStampTokens; `detached` is the content of every signature and token of the
+    call; `crls` (DER) serve what carries no revocation data of its own. One verdict a file, files first, in
+    order; their members are described in tools/judges/dss.
+    """
+
+    def __call__(
+        self,
+        files: Sequence[Path],
+        trust: Path,
+        detached: Path | None = None,
+        tokens: Sequence[Path] = (),
+        crls: Sequence[Path] = (),
+    ) -> list[dict[str, Any]]: ...
+
+
+class VeraJudge(Protocol):
+    """Asks veraPDF about files: one verdict a file and flavour, files outermost."""
+
+    def __call__(
+        self, files: Sequence[Path], flavours: Sequence[str] = ("2a", "ua1")
+    ) -> list[dict[str, Any]]: ...
+
+
+class Run(Protocol):
+    """Runs a program with its time limited and gives what it said, whatever its exit code."""
+
+    def __call__(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]: ...
+
+
+class PdfSig(Protocol):
+    """Poppler's opinion of each signature of a PDF, without any trusted root."""
+
+    def __call__(self, pdf: Path) -> list[dict[str, Any]]: ...
+
+
+def _run(*command: str | Path, limit: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        timeout=limit,
+        check=False,
+    )
+
+
+def _judge(jar: str, arguments: Iterable[str | Path]) -> list[dict[str, Any]]:
+    done = _run("java", "-XX:TieredStopAtLevel=1", "-jar", JUDGES / jar, *arguments)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="session")
+def dss() -> DssJudge:
+    """EU DSS 6.4, strict policy, revocation wanted, nothing fetched."""
+
+    def ask(
+        files: Sequence[Path],
+        trust: Path,
+        detached: Path | None = None,
+        tokens: Sequence[Path] = (),
+        crls: Sequence[Path] = (),
+    ) -> list[dict[str, Any]]:
+        arguments: list[str | Path] = ["--trust", trust]
+        arguments += [part for crl in crls for part in ("--crl", crl)]
+        arguments += ["--detached", detached] if detached else []
+        arguments += files
+        arguments += [part for token in tokens for part in ("--timestamp", token)]
+        verdicts = _judge("dss.jar", arguments)
+        assert len(verdicts) == len(files) + len(tokens)
+        return verdicts
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def verapdf() -> VeraJudge:
+    """veraPDF, always for the flavours asked, never for those a file claims."""
+
+    def ask(files: Sequence[Path], flavours: Sequence[str] = ("2a", "ua1")) -> list[dict[str, Any]]:
+        verdicts = _judge(
+            "verapdf.jar", [*(part for each in flavours for part in ("--flavour", each)), *files]
+        )
+        assert len(verdicts) == len(files) * len(flavours)
+        return verdicts
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def pdfsig() -> PdfSig:
+    """Poppler: a list of {"valid", "whole_document", "signer", "said"}, one for each signature."""
+
+    def ask(pdf: Path) -> list[dict[str, Any]]:
+        # -nocert: the roots here are in no system store; DSS judges chains.
+        said = _run("pdfsig", "-nocert", pdf).stdout
+        found = []
+        for part in re.split(r"^Signature #\d+:$", said, flags=re.MULTILINE)[1:]:
+            signer = re.search(r"Signer Certificate Common Name: (.*)", part)
+            found.append(
+                {
+                    "valid": "Signature Validation: Signature is Valid." in part,
+                    "whole_document": "Total document signed" in part
+                    and "Not total document signed" not in part,
+                    "signer": signer[1] if signer else "",
+                    "said": part,
+                }
+            )
+        return found
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def qpdf_check() -> Run:
+    """`qpdf --check` with warnings counted as failures: exit 0 means no complaint at all."""
+    return lambda *arguments: _run("qpdf", "--check", *arguments)
+
+
+@pytest.fixture(scope="session")
+def openssl() -> Run:
+    """`openssl` with the given arguments."""
+    return lambda *arguments: _run("openssl", *arguments)
