@@ -1,0 +1,230 @@
+"""Reads the tables into domain values. Writes go through `vault.changes`, so that recovery can repeat them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, RowMapping, select
+
+from vault.clock import parse_rfc3339
+from vault.db import models
+from vault.domain.documents import Document, Kind, ObjectRole, Part, Private
+from vault.domain.states import Reception, Scan, Sealing, Status
+from vault.keyring import DocumentKey, Keyring
+
+PRIVATE_ROLE = "private"
+
+
+@dataclass(frozen=True, slots=True)
+class SafeRecord:
+    """One holder's safe, its private part opened.
+
+    Attributes:
+        id: `safe_…`.
+        holder: identifier of the holder.
+        name: name of the holder.
+    """
+
+    id: str
+    holder: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusEntry:
+    """One ledger entry about a document, with its opening still sealed.
+
+    Attributes:
+        seq: entry number.
+        chain: "status" or "access".
+        counter: counter of its tag.
+        event: name of the event.
+        opening: encrypted opening; None once destroyed.
+        body: canonical bytes of the entry.
+    """
+
+    seq: int
+    chain: str
+    counter: int
+    event: str
+    opening: bytes | None
+    body: bytes
+
+
+def private_bytes(private: Private) -> bytes:
+    """Write a private part for encryption."""
+    return orjson.dumps(asdict(private), option=orjson.OPT_SORT_KEYS)
+
+
+def opening_role(chain: str, counter: int) -> str:
+    """Name under which the opening of an entry is encrypted."""
+    return f"opening-{chain}-{counter}"
+
+
+def digest_role(role: ObjectRole) -> str:
+    """Name under which the plain digest of a part is encrypted."""
+    return f"sha256-{role.value}"
+
+
+class Documents:
+    """Finds documents and opens their private parts."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    def key(self, connection: Connection, document_id: str) -> DocumentKey | None:
+        """Return the document's key; None when unknown or destroyed."""
+        column = models.documents.c.wrapped_key
+        wrapped = connection.scalar(select(column).where(models.documents.c.id == document_id))
+        return None if wrapped is None else self._keyring.open_key(document_id, wrapped)
+
+    def load(self, connection: Connection, document_id: str) -> Document | None:
+        """Return a document with its parts and private part, or None."""
+        table = models.documents
+        row = connection.execute(select(table).where(table.c.id == document_id)).mappings().first()
+        return None if row is None else self._document(connection, row)
+
+    def in_safe(self, connection: Connection, safe_id: str, after: int | None, limit: int) -> list[Document]:
+        """Return documents of a safe, newest first, those received before entry `after`."""
+        table = models.documents
+        query = select(table).where(table.c.safe_id == safe_id)
+        if after is not None:
+            query = query.where(table.c.first_seq < after)
+        rows = connection.execute(query.order_by(table.c.first_seq.desc()).limit(limit)).mappings()
+        return [self._document(connection, row) for row in rows]
+
+    def waiting(self, connection: Connection, limit: int) -> Sequence[str]:
+        """Return the identifiers of documents that wait for their seal, in order of reception."""
+        table = models.documents
+        query = (
+            select(table.c.id)
+            .where(
+                table.c.sealing == Sealing.WAITING.value,
+                table.c.reception == Reception.RECEIVED.value,
+                table.c.wrapped_key.is_not(None),
+            )
+            .order_by(table.c.first_seq)
+            .limit(limit)
+        )
+        return list(connection.scalars(query))
+
+    def by_digest(self, connection: Connection, digest_ix: bytes) -> list[RowMapping]:
+        """Return the rows of documents that contain these octets as an original."""
+        query = (
+            select(models.documents)
+            .join(models.digests, models.digests.c.document_id == models.documents.c.id)
+            .where(models.digests.c.digest_ix == digest_ix)
+            .order_by(models.documents.c.first_seq)
+        )
+        return list(connection.execute(query).mappings())
+
+    def entries(self, connection: Connection, document_id: str, chain: str) -> list[StatusEntry]:
+        """Return the document's entries of one chain, in order."""
+        entries, ledger = models.document_entries, models.ledger_entries
+        query = (
+            select(
+                entries.c.seq,
+                entries.c.chain,
+                entries.c.counter,
+                entries.c.event,
+                entries.c.opening,
+                ledger.c.body,
+            )
+            .join(ledger, ledger.c.seq == entries.c.seq)
+            .where(entries.c.document_id == document_id, entries.c.chain == chain)
+            .order_by(entries.c.counter)
+        )
+        return [StatusEntry(*row) for row in connection.execute(query)]
+
+    def record_names(self, connection: Connection, document_id: str) -> list[str]:
+        """Return the recovery files that hold records of this document."""
+        entries = models.document_entries
+        query = select(entries.c.record).where(entries.c.document_id == document_id).distinct()
+        return sorted(connection.scalars(query))
+
+    def _document(self, connection: Connection, row: RowMapping) -> Document:
+        parts: dict[ObjectRole, Part] = {}
+        private = None
+        if row["wrapped_key"] is not None:
+            key = self._keyring.open_key(row["id"], row["wrapped_key"])
+            raw: dict[str, Any] = orjson.loads(key.open(PRIVATE_ROLE, row["sealed"]))
+            raw["findings"] = tuple(raw["findings"])
+            private = Private(**raw)
+            parts = {part.role: part for part in self._parts(connection, key)}
+        return Document(
+            id=row["id"],
+            kind=Kind(row["kind"]),
+            safe_id=row["safe_id"],
+            issuer_id=row["issuer_id"],
+            document_type=row["document_type"],
+            media_type=row["media_type"],
+            size=row["size"],
+            reception=Reception(row["reception"]),
+            sealing=Sealing(row["sealing"]),
+            scan=Scan(row["scan"]),
+            status=Status(row["status"]),
+            created_at=parse_rfc3339(row["created_at"]),
+            retain_until=parse_rfc3339(row["retain_until"]),
+            superseded_by=row["superseded_by"],
+            supersedes=row["supersedes"],
+            first_seq=row["first_seq"],
+            issued_seq=row["issued_seq"],
+            next_status=row["next_status"],
+            next_access=row["next_access"],
+            parts=parts,
+            private=private,
+        )
+
+    @staticmethod
+    def _parts(connection: Connection, key: DocumentKey) -> Iterator[Part]:
+        table = models.objects
+        for row in connection.execute(select(table).where(table.c.document_id == key.document_id)).mappings():
+            role = ObjectRole(row["role"])
+            sha256 = key.open(digest_role(role), row["sha256"]).hex()
+            yield Part(role, row["address"], row["stored_size"], row["size"], sha256)
+
+
+class Safes:
+    """Finds holders' safes and administrations."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    def holder_index(self, holder: str) -> bytes:
+        """Return the keyed digest that stands for a holder."""
+        return self._keyring.index("holder", holder)
+
+    def of_holder(self, connection: Connection, holder: str) -> str | None:
+        """Return the identifier of a holder's safe, or None."""
+        table = models.safes
+        return connection.scalar(select(table.c.id).where(table.c.holder_ix == self.holder_index(holder)))
+
+    def load(self, connection: Connection, safe_id: str) -> SafeRecord | None:
+        """Return a safe, its private part opened, or None."""
+        table = models.safes
+        row = connection.execute(select(table).where(table.c.id == safe_id)).mappings().first()
+        if row is None:
+            return None
+        key = self._keyring.open_key(safe_id, row["wrapped_key"])
+        raw = orjson.loads(key.open(PRIVATE_ROLE, row["sealed"]))
+        return SafeRecord(safe_id, raw["holder"], raw["name"])
+
+    def new_row(self, safe_id: str, holder: str, name: str, created_at: str) -> Mapping[str, Any]:
+        """Return the row of a new safe."""
+        key = self._keyring.new_key(safe_id)
+        sealed = key.seal(PRIVATE_ROLE, orjson.dumps({"holder": holder, "name": name}))
+        return {
+            "id": safe_id,
+            "holder_ix": self.holder_index(holder),
+            "wrapped_key": key.wrapped,
+            "sealed": sealed,
+            "created_at": created_at,
+        }
+
+    def administration(self, connection: Connection, administration_id: str) -> str | None:
+        """Return the name of an administration, or None."""
+        table = models.administrations
+        return connection.scalar(select(table.c.name).where(table.c.id == administration_id))

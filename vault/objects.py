@@ -1,0 +1,128 @@
+"""Step 6 of the flow: encrypt parts of documents into the object store, and read them back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, BinaryIO
+
+from storage.encryption import decrypt, decrypt_range, encrypt
+
+from storage.base import ObjectStore, Staged
+from storage.errors import StorageUnavailable
+from vault import faults
+from vault.db.repositories import digest_role
+from vault.domain.documents import ObjectRole, Part
+from vault.errors import Unavailable
+from vault.keyring import DocumentKey, Keyring
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A part before encryption.
+
+    Attributes:
+        role: what it is for the document.
+        size: plain octets.
+        sha256: plain digest, 32 octets.
+        chunks: the octets, read once.
+    """
+
+    role: ObjectRole
+    size: int
+    sha256: bytes
+    chunks: Iterable[bytes]
+
+
+def plain_bytes(role: ObjectRole, data: bytes) -> Plain:
+    """Describe a small part held in memory."""
+    return Plain(role, len(data), hashlib.sha256(data).digest(), (data,))
+
+
+def file_chunks(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield a seekable file from its start, a mebibyte at a time."""
+    stream.seek(0)
+    while chunk := stream.read(CHUNK):
+        yield chunk
+
+
+class Shelf:
+    """Stores and reads the encrypted parts of documents."""
+
+    def __init__(self, store: ObjectStore, keyring: Keyring) -> None:
+        self._store = store
+        self._keyring = keyring
+
+    def store(self, key: DocumentKey, parts: Iterable[Plain], retain_until: datetime | None) -> list[Part]:
+        """Encrypt parts and make them durable and immutable.
+
+        Raises:
+            Unavailable: STORAGE_UNAVAILABLE; some parts may exist, which is harmless.
+        """
+        plains: list[Plain] = []
+        staged: list[Staged] = []
+        try:
+            for part in parts:
+                encrypted = encrypt(part.chunks, key.key, key.associated_data(part.role.value))
+                staged.append(self._store.put(encrypted, retain_until))
+                plains.append(part)
+            faults.point("store.before-commit")
+            stored = self._store.commit(staged)
+            faults.point("store.after-commit")
+        except StorageUnavailable as error:
+            self._store.discard(staged)
+            raise Unavailable("STORAGE_UNAVAILABLE", str(error)) from error
+        except BaseException:
+            self._store.discard(staged)
+            raise
+        return [
+            Part(plain.role, done.address, done.size, plain.size, plain.sha256.hex())
+            for plain, done in zip(plains, stored, strict=True)
+        ]
+
+    def read(
+        self, key: DocumentKey, part: Part, offset: int = 0, length: int | None = None
+    ) -> Iterator[bytes]:
+        """Yield plain octets of a part. Raises ObjectMissing, ObjectDamaged."""
+        associated = key.associated_data(part.role.value)
+        if offset == 0 and length is None:
+            return decrypt(self._store.read(part.address), key.key, associated)
+        return decrypt_range(
+            lambda start, count: self._store.read(part.address, start, count),
+            part.stored_size,
+            key.key,
+            associated,
+            offset,
+            length,
+        )
+
+    def read_all(self, key: DocumentKey, part: Part) -> bytes:
+        """Return a small part whole."""
+        return b"".join(self.read(key, part))
+
+    def rows(self, key: DocumentKey, parts: Iterable[Part]) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return the rows that name stored parts, and those by which originals are found by content."""
+        rows: list[tuple[str, Mapping[str, Any]]] = []
+        for part in parts:
+            sha256 = bytes.fromhex(part.sha256)
+            rows.append(
+                (
+                    "objects",
+                    {
+                        "document_id": key.document_id,
+                        "role": part.role.value,
+                        "address": part.address,
+                        "stored_size": part.stored_size,
+                        "size": part.size,
+                        "sha256": key.seal(digest_role(part.role), sha256),
+                    },
+                )
+            )
+            if part.role is ObjectRole.ORIGINAL:
+                digest = self._keyring.index("digest", sha256)
+                rows.append(("digests", {"digest_ix": digest, "document_id": key.document_id}))
+        return rows

@@ -1,0 +1,85 @@
+"""Recovery records: encrypted files, one per commit group, from which the database is rebuilt.
+
+File: b"PBR1" ‖ u16 BE length ‖ wrapped file key ‖ (u32 BE length ‖ version ‖ nonce ‖ AES-256-GCM(record))*.
+The file key is random; its wrapping and every record are bound to the file's name and position.
+"""
+
+from __future__ import annotations
+
+import secrets
+import struct
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from storage.encryption import object_associated_data, open_value, seal_value
+
+from storage.base import KeyWrapper, RecordStore
+from storage.errors import ObjectDamaged
+from vault import faults
+
+_MAGIC = b"PBR1"
+
+
+class RecordBook:
+    """Writes, reads and rewrites recovery files."""
+
+    def __init__(self, store: RecordStore, wrapper: KeyWrapper) -> None:
+        self._store = store
+        self._wrapper = wrapper
+
+    def write(self, name: str, records: Sequence[bytes]) -> None:
+        """Write a group's records durably. Raises storage.errors.StorageUnavailable."""
+        key = secrets.token_bytes(32)
+        wrapped = self._wrapper.wrap(key, _file_data(name))
+        pieces = [_MAGIC, struct.pack(">H", len(wrapped)), wrapped]
+        for position, record in enumerate(records):
+            sealed = seal_value(record, key, _record_data(name, position))
+            pieces += (struct.pack(">I", len(sealed)), sealed)
+        self._store.write(name, b"".join(pieces))
+
+    def read(self, name: str) -> list[bytes]:
+        """Return the plain records of a file. Raises ObjectMissing, ObjectDamaged, KeyRefused."""
+        data = self._store.read(name)
+        try:
+            if data[:4] != _MAGIC:
+                raise ObjectDamaged(f"recovery file {name}: unknown format")
+            (length,) = struct.unpack_from(">H", data, 4)
+            key = self._wrapper.unwrap(data[6 : 6 + length], _file_data(name))
+            records, offset = [], 6 + length
+            while offset < len(data):
+                (size,) = struct.unpack_from(">I", data, offset)
+                sealed = data[offset + 4 : offset + 4 + size]
+                records.append(open_value(sealed, key, _record_data(name, len(records))))
+                offset += 4 + size
+        except struct.error as error:
+            raise ObjectDamaged(f"recovery file {name}: cut short") from error
+        return records
+
+    def rewrite(self, name: str, keep: Callable[[bytes], bool]) -> None:
+        """Replace a file by one holding only the records to keep, under a new key; delete it when none is."""
+        records = self.read(name)
+        kept = [record for record in records if keep(record)]
+        if len(kept) == len(records):
+            return
+        faults.point("records.before-rewrite")
+        if kept:
+            self.write(name, kept)
+        else:
+            self._store.delete(name)
+
+    def names(self) -> Iterator[str]:
+        """Yield file names in the order in which their groups were committed by one process."""
+        return iter(sorted(self._store.names()))
+
+
+def new_record_name() -> str:
+    """Return a name that sorts by time and says nothing else."""
+    return f"{time.time_ns():020d}-{secrets.token_hex(6)}"
+
+
+def _file_data(name: str) -> bytes:
+    return object_associated_data(name, "recovery-file")
+
+
+def _record_data(name: str, position: int) -> bytes:
+    return object_associated_data(name, f"recovery-{position}")

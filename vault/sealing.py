@@ -1,0 +1,102 @@
+"""Steps 3 and 4 of the flow: seal and timestamp, or say honestly that sealing has to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from cryptography import x509
+
+from signing.base import KeyPurpose, Revision, Sealer, SealSource, ValidationMaterial
+from signing.errors import ReserveExceeded, RevocationStale
+from timestamping.base import TimestampAuthority, Token
+from timestamping.errors import AuthorityUnavailable, TokenRefused
+from vault.clock import Clock
+from vault.errors import Unavailable
+
+_ATTEMPTS = 4
+
+
+class Sealers(Protocol):
+    """The service's sealers, one key per purpose."""
+
+    def pades(self, administration_id: str) -> Sealer:
+        """Return the administration's sealer of PDF acts."""
+        ...
+
+    def cades(self, purpose: KeyPurpose, administration_id: str | None = None) -> Sealer:
+        """Return the sealer of files that are not changed: an administration's, or the service's own."""
+        ...
+
+    def chain(self, purpose: KeyPurpose, administration_id: str | None = None) -> Sequence[x509.Certificate]:
+        """Return the seal certificate and its issuers, without the root."""
+        ...
+
+
+class MaterialSource(Protocol):
+    """Gives the certificates and fresh revocation data to embed."""
+
+    def material(self, chains: Sequence[Sequence[x509.Certificate]], now: datetime) -> ValidationMaterial:
+        """Raises signing.errors.RevocationStale when nothing fresh is at hand."""
+        ...
+
+
+class SealingWaits(Unavailable):
+    """No timestamp or no fresh revocation data now: the file is kept and sealed later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A finished seal.
+
+    Attributes:
+        revision: what the sealer made.
+        token: the timestamp inside.
+    """
+
+    revision: Revision
+    token: Token
+
+
+class SealingDesk:
+    """Seals one file at a time; many threads may use it."""
+
+    def __init__(
+        self,
+        sealers: Sealers,
+        authority: TimestampAuthority,
+        revocation: MaterialSource,
+        clock: Clock,
+        tolerance: timedelta,
+    ) -> None:
+        self.sealers = sealers
+        self._authority = authority
+        self._revocation = revocation
+        self._clock = clock
+        self._tolerance = tolerance
+
+    def seal(self, sealer: Sealer, chain: Sequence[x509.Certificate], source: SealSource) -> Sealed:
+        """Seal and timestamp a file.
+
+        Raises:
+            SealingWaits: the authority does not answer or its time disagrees, or revocation data is stale.
+            signing.errors.SigningError: this file or key cannot be sealed at all.
+        """
+        now = self._clock.now()
+        try:
+            material = self._revocation.material([chain, self._authority.chain()], now)
+            reserve = self._authority.expected_size
+            for _ in range(_ATTEMPTS):
+                prepared = sealer.prepare(source, material, reserve, now)
+                token = self._authority.token(prepared.imprint)
+                if abs(token.gen_time - now) > self._tolerance:
+                    raise SealingWaits("TSA_CLOCK", "the authority's time differs from the service's clock")
+                try:
+                    return Sealed(sealer.complete(prepared, token.der), token)
+                except ReserveExceeded as error:
+                    reserve = error.needed
+        except (AuthorityUnavailable, TokenRefused, RevocationStale) as error:
+            raise SealingWaits(error.code, str(error)) from error
+        raise SealingWaits("TSA_UNAVAILABLE", "the authority's tokens keep changing size")

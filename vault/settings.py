@@ -1,0 +1,87 @@
+"""The only module that reads the environment (prefix `PROBANS_`); others get frozen configurations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from vault.errors import SettingsRefused
+
+GIB = 1024**3
+
+
+class Settings(BaseSettings):
+    """Everything an operator can choose; each field is an environment variable `PROBANS_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="PROBANS_", extra="forbid", frozen=True)
+
+    data: Path = Field(Path("demo/data"), description="Folder of the safe: database, objects, ledger, keys.")
+    environment: Literal["development", "production"] = Field(
+        "development", description="In production, development keys and personas are refused."
+    )
+    origin: str = Field(
+        "probans.example/ledger/1",
+        description="Origin line of the ledger's checkpoints (C2SP tlog-checkpoint).",
+    )
+    database_url: str = Field("", description="SQLAlchemy address; empty: SQLite in the data folder.")
+    spool: Path | None = Field(None, description="Volume of the unnamed spool files; empty: data folder.")
+    keys: Path | None = Field(None, description="Folder of keys; empty: `keys` in the data folder.")
+    seal_algorithm: Literal["p256", "rsa-pss"] = Field("p256", description="Key type of development seals.")
+    tsa_url: str = Field("", description="Outside RFC 3161 authority; empty: the embedded one.")
+    tsa_trust: Path | None = Field(None, description="PEM anchors of the outside authority.")
+    tsa_timeout: float = Field(5.0, gt=0, description="Seconds to wait for the authority's answer.")
+    tsa_tolerance: float = Field(
+        60.0, gt=0, description="Seconds a token may differ from the service's clock before it is refused."
+    )
+    max_upload_bytes: int = Field(2 * GIB, gt=0, description="Largest file taken in, in octets.")
+    max_json_bytes: int = Field(65_536, gt=0, description="Largest JSON body, in octets.")
+    max_pages: int = Field(20_000, gt=0, description="Largest number of pages of an act.")
+    retention_days: int = Field(
+        3650, ge=0, description="Days before which nothing is deleted from the store."
+    )
+    unscanned_allowed: bool = Field(
+        True, description="Whether files no antivirus has looked at may be given out (the finding is shown)."
+    )
+    publish_interval: float = Field(0.2, gt=0, description="Seconds between ledger publications.")
+    heal_interval: float = Field(1.0, gt=0, description="Seconds between tries to seal what waits.")
+    receipt_wait_max: float = Field(10.0, ge=0, description="Longest wait for a receipt, in seconds.")
+    access_window_minutes: int = Field(
+        15, gt=0, description="Reads of one person, document and purpose within it share one access entry."
+    )
+    ledger_timeout: float = Field(30.0, gt=0, description="Longest wait for a ledger commit, in seconds.")
+
+    @property
+    def is_production(self) -> bool:
+        """Tell whether development material must be refused."""
+        return self.environment == "production"
+
+    @property
+    def keys_folder(self) -> Path:
+        """Where keys lie."""
+        return self.keys or self.data / "keys"
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where unnamed spool files are made."""
+        return self.spool or self.data / "spool"
+
+    @property
+    def database_address(self) -> str:
+        """The database's SQLAlchemy address."""
+        return self.database_url or f"sqlite:///{(self.data / 'probans.db').resolve()}"
+
+    def check(self) -> Settings:
+        """Refuse combinations that would weaken the safe. Raises SettingsRefused."""
+        if self.is_production and not self.tsa_url:
+            raise SettingsRefused(
+                "SETTINGS_REFUSED",
+                "In production the embedded timestamp authority is refused: set PROBANS_TSA_URL.",
+            )
+        if self.is_production and self.keys is None:
+            raise SettingsRefused(
+                "SETTINGS_REFUSED", "In production keys lie outside the data folder: set PROBANS_KEYS."
+            )
+        return self
