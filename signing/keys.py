@@ -10,13 +10,14 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from signing.base import KeyPurpose
+from signing.crl import issued
 from signing.errors import KeyUnusable
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -246,18 +247,10 @@ def _issuers(
             if (
                 candidate not in found
                 and candidate.subject != candidate.issuer
-                and _issued(candidate, current)
+                and issued(candidate, current)
             ):
                 found.append(candidate)
                 current = candidate
                 break
         else:
             return tuple(found)
-
-
-def _issued(issuer: x509.Certificate, subject: x509.Certificate) -> bool:
-    try:
-        subject.verify_directly_issued_by(issuer)
-    except (InvalidSignature, *_UNREADABLE):
-        return False
-    return True

@@ -1,0 +1,342 @@
+"""Certificate paths: RFC 5280 validation, then rules on revocation data and algorithms."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from asn1crypto import x509 as asn1_x509
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from pyhanko_certvalidator import CertificateValidator, ValidationContext, errors
+from pyhanko_certvalidator.authority import CertTrustAnchor, TrustQualifiers, derive_quals_from_cert
+from pyhanko_certvalidator.policy_decl import (
+    CertRevTrustPolicy,
+    RevocationCheckingPolicy,
+    RevocationCheckingRule,
+)
+from pyhanko_certvalidator.registry import SimpleTrustManager
+
+from signing.crl import UNREADABLE, Crl, issued, read_crls
+from signing.errors import KeyUnusable, SignatureRefused
+
+_T = TypeVar("_T")
+Path = tuple[x509.Certificate, ...]
+
+#: Sub-indications that ETSI EN 319 102-1 (table 6) files under INDETERMINATE.
+INDETERMINATE_CODES = frozenset(
+    {
+        "CERTIFICATE_CHAIN_GENERAL_FAILURE",
+        "CHAIN_CONSTRAINTS_FAILURE",
+        "CRYPTO_CONSTRAINTS_FAILURE",
+        "NO_CERTIFICATE_CHAIN_FOUND",
+        "NO_POE",
+        "NO_SIGNING_CERTIFICATE_FOUND",
+        "OUT_OF_BOUNDS_NO_POE",
+        "REVOKED_NO_POE",
+        "SIG_CONSTRAINTS_FAILURE",
+        "SIGNED_DATA_NOT_FOUND",
+        "TRY_LATER",
+    }
+)
+_MAX_GIVEN = 256  # certificates, and CRLs, that one signature may bring
+_MAX_AUTHORITIES = 32  # of those, how many the anchors vouch for: bounds the search for paths
+_CACHE_SIZE = 1024
+_MIN_RSA_BITS = 2048
+_MIN_CURVE_BITS = 256
+_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512, hashes.SHA3_256, hashes.SHA3_384, hashes.SHA3_512)
+
+
+def refused(code: str, message: str) -> SignatureRefused:
+    """Make the error of a code, indeterminate when EN 319 102-1 says so."""
+    return SignatureRefused(code, message, indeterminate=code in INDETERMINATE_CODES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Validated:
+    """A path and the span of time, start included and end excluded, over which the same proof holds."""
+
+    path: Path
+    start: datetime
+    end: datetime
+
+
+class TrustStore:
+    """Trust anchors, and the validation of certificate paths to them at a given time.
+
+    Instances are safe for threads, and may be called where an event loop runs.
+    """
+
+    def __init__(
+        self,
+        anchors: Sequence[x509.Certificate],
+        *,
+        require_revocation: bool = True,
+        retroactive: bool = False,
+    ) -> None:
+        """Prepare validation.
+
+        Args:
+            anchors: trusted authorities; their own path length and name constraints are applied, while
+                their end of validity is not (RFC 5280 section 6.1.1 d).
+            require_revocation: demand a CRL for every certificate below the anchor.
+            retroactive: accept a CRL whose thisUpdate is later than the time asked for; one that the seal
+                carries is never later, one that another signer gathered afterwards may be.
+        """
+        self.anchors = tuple(anchors)
+        self._require = require_revocation
+        self._retroactive = retroactive
+        self._manager = SimpleTrustManager.build(trust_roots=[_constrained(anchor) for anchor in anchors])
+        self._cache: OrderedDict[bytes, _Validated] = OrderedDict()
+        self._guard = threading.Lock()
+
+    @classmethod
+    def from_pem(
+        cls, data: bytes, *, require_revocation: bool = True, retroactive: bool = False
+    ) -> TrustStore:
+        """Read the anchors from PEM.
+
+        Raises:
+            KeyUnusable: no certificate can be read.
+        """
+        try:
+            anchors = x509.load_pem_x509_certificates(data)
+        except ValueError as error:
+            raise KeyUnusable("the trust anchors are not PEM certificates") from error
+        return cls(anchors, require_revocation=require_revocation, retroactive=retroactive)
+
+    def validate(
+        self,
+        certificate: x509.Certificate,
+        others: Sequence[x509.Certificate],
+        crls: Sequence[bytes],
+        at: datetime,
+    ) -> Path:
+        """Validate the path from a certificate to an anchor at a time that is proven otherwise.
+
+        1. Keep of `others` only the authorities that an anchor vouches for by signatures: nothing that a
+           stranger adds takes part, however many look-alikes he makes.
+        2. One of them, or an anchor, signed the certificate.
+        3. RFC 5280 section 6 (pyhanko-certvalidator): validity, path length, key usage, name constraints,
+           policies, critical extensions, revocation.
+        4. No certificate below the anchor is revoked at or before `at` by any CRL that its issuer signed.
+        5. Each has such a CRL with thisUpdate ≤ at < nextUpdate.
+        6. Signature algorithms and key sizes of the path and its CRLs are acceptable.
+
+        Args:
+            certificate: the end certificate; not an anchor.
+            others: certificates that may be issuers.
+            crls: DER CRLs; unreadable ones and those of other issuers prove nothing.
+            at: the time, UTC.
+
+        Returns:
+            The path, certificate first, anchor last.
+
+        Raises:
+            SignatureRefused: NO_CERTIFICATE_CHAIN_FOUND, CERTIFICATE_CHAIN_GENERAL_FAILURE,
+                CHAIN_CONSTRAINTS_FAILURE, EXPIRED, NOT_YET_VALID, REVOKED, TRY_LATER,
+                CRYPTO_CONSTRAINTS_FAILURE.
+        """
+        key = _cache_key(certificate, others, crls)
+        with self._guard:
+            known = self._cache.get(key)
+            if known is not None and known.start <= at < known.end:
+                self._cache.move_to_end(key)
+                return known.path
+        try:
+            validated = self._validate(certificate, others, crls, at)
+        except SignatureRefused:
+            raise
+        except Exception as error:
+            # Hostile certificates make the libraries throw anything, AssertionError and KeyError included.
+            raise refused("CERTIFICATE_CHAIN_GENERAL_FAILURE", "the certificates cannot be read") from error
+        with self._guard:
+            self._cache[key] = validated
+            while len(self._cache) > _CACHE_SIZE:
+                self._cache.popitem(last=False)
+        return validated.path
+
+    def _validate(
+        self,
+        certificate: x509.Certificate,
+        others: Sequence[x509.Certificate],
+        crls: Sequence[bytes],
+        at: datetime,
+    ) -> _Validated:
+        if len(others) > _MAX_GIVEN or len(crls) > _MAX_GIVEN:
+            raise refused("CERTIFICATE_CHAIN_GENERAL_FAILURE", "too many certificates or CRLs")
+        if certificate in self.anchors:
+            raise refused("CHAIN_CONSTRAINTS_FAILURE", "a trust anchor signs certificates and CRLs only")
+        # 1
+        authorities = self._vouched(certificate, others)
+        issuers = [*self.anchors, *authorities]
+        # 2
+        if not any(issued(issuer, certificate) for issuer in issuers):
+            raise refused("NO_CERTIFICATE_CHAIN_FOUND", "no trust anchor stands behind this certificate")
+        lists = [crl for crl in read_crls(crls) if any(crl.issued_by(issuer) for issuer in issuers)]
+        # 3
+        path = self._rfc5280(certificate, authorities, lists, at)
+        # 4, 5
+        start, end = path[0].not_valid_before_utc, path[0].not_valid_after_utc
+        for subject, issuer in pairwise(path):
+            own = [crl for crl in lists if crl.issued_by(issuer)]
+            crl_start, crl_end = self._not_revoked(subject, own, at)
+            # notAfter is inclusive; ending the span there leaves one instant to a fresh validation.
+            start = max(start, subject.not_valid_before_utc, crl_start)
+            end = min(end, subject.not_valid_after_utc, crl_end)
+        # 6
+        _check_algorithms(path, lists)
+        return _Validated(path, start, end)
+
+    def _vouched(
+        self, certificate: x509.Certificate, others: Sequence[x509.Certificate]
+    ) -> list[x509.Certificate]:
+        """Collect, from the anchors down, the certificates whose chain of signatures is sound."""
+        waiting = [
+            other for other in dict.fromkeys(others) if other not in self.anchors and other != certificate
+        ]
+        found: list[x509.Certificate] = []
+        level = list(self.anchors)
+        while level:
+            reached = [other for other in waiting if any(issued(issuer, other) for issuer in level)]
+            waiting = [other for other in waiting if other not in reached]
+            found += reached
+            if len(found) > _MAX_AUTHORITIES:
+                raise refused("CERTIFICATE_CHAIN_GENERAL_FAILURE", "too many authorities in one signature")
+            # What a certificate that is no CA signed is not looked at; RFC 5280 refuses its direct use below.
+            level = [other for other in reached if _claims_ca(other)]
+        return found
+
+    def _rfc5280(
+        self,
+        certificate: x509.Certificate,
+        authorities: Sequence[x509.Certificate],
+        lists: Sequence[Crl],
+        at: datetime,
+    ) -> Path:
+        rule = RevocationCheckingRule.CRL_REQUIRED if self._require else RevocationCheckingRule.NO_CHECK
+        context = ValidationContext(
+            trust_manager=self._manager,
+            other_certs=[_convert(authority) for authority in authorities],
+            moment=at,
+            crls=[crl.der for crl in lists],
+            revinfo_policy=CertRevTrustPolicy(
+                RevocationCheckingPolicy(rule, rule), retroactive_revinfo=self._retroactive
+            ),
+            time_tolerance=timedelta(0),
+            allow_fetching=False,
+        )
+        validator = CertificateValidator(_convert(certificate), validation_context=context)
+        try:
+            found = _drive(validator.async_validate_path())
+        except errors.RevokedError as error:
+            raise refused("REVOKED", str(error)) from error
+        except errors.InsufficientRevinfoError as error:
+            raise refused("TRY_LATER", str(error)) from error
+        except errors.ExpiredError as error:
+            raise refused("EXPIRED", str(error)) from error
+        except errors.NotYetValidError as error:
+            raise refused("NOT_YET_VALID", str(error)) from error
+        except errors.DisallowedAlgorithmError as error:
+            raise refused("CRYPTO_CONSTRAINTS_FAILURE", str(error)) from error
+        except (errors.PathBuildingError, errors.InvalidCertificateError) as error:
+            raise refused("NO_CERTIFICATE_CHAIN_FOUND", str(error)) from error
+        except errors.ValidationError as error:
+            # Every signature up to the anchor was checked in steps 1 and 2: what is left are constraints.
+            raise refused("CHAIN_CONSTRAINTS_FAILURE", str(error)) from error
+        by_der = {
+            item.public_bytes(Encoding.DER): item for item in (certificate, *authorities, *self.anchors)
+        }
+        return tuple(by_der[item.dump()] for item in reversed(list(found)))
+
+    def _not_revoked(
+        self, subject: x509.Certificate, own: Sequence[Crl], at: datetime
+    ) -> tuple[datetime, datetime]:
+        """Steps 4 and 5 for one certificate; returns the span over which their answer stays the same."""
+        dates = [crl.revocation_date(subject.serial_number) for crl in own]
+        revocations = [date for date in dates if date is not None]
+        if any(date <= at for date in revocations):
+            raise refused("REVOKED", f"certificate {subject.serial_number:x} was revoked before this time")
+        end = min([subject.not_valid_after_utc, *revocations])
+        if not self._require:
+            return subject.not_valid_before_utc, end
+        fresh = [crl for crl in own if crl.covers(at, retroactive=self._retroactive)]
+        if not fresh:
+            raise refused("TRY_LATER", f"no CRL covers certificate {subject.serial_number:x} at this time")
+        best = max(fresh, key=lambda crl: crl.next_update)
+        start = subject.not_valid_before_utc if self._retroactive else best.this_update
+        return start, min(end, best.next_update)
+
+
+def _claims_ca(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, *UNREADABLE):
+        return False
+
+
+def _check_algorithms(path: Path, lists: Sequence[Crl]) -> None:
+    signed: list[x509.Certificate | x509.CertificateRevocationList] = [*path[:-1]]
+    signed += [crl.parsed for crl in lists if any(crl.issued_by(issuer) for issuer in path[1:])]
+    for item in signed:
+        digest = item.signature_hash_algorithm
+        # Ed25519 and Ed448 name no hash algorithm.
+        if digest is not None and not isinstance(digest, _HASHES):
+            raise refused("CRYPTO_CONSTRAINTS_FAILURE", f"{digest.name} is too weak for a certificate or CRL")
+    for certificate in path:
+        key = certificate.public_key()
+        if (isinstance(key, rsa.RSAPublicKey) and key.key_size < _MIN_RSA_BITS) or (
+            isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < _MIN_CURVE_BITS
+        ):
+            raise refused("CRYPTO_CONSTRAINTS_FAILURE", f"a key of {key.key_size} bits is too small")
+
+
+def _constrained(anchor: x509.Certificate) -> CertTrustAnchor:
+    """Make an anchor whose path length and name constraints bind, but neither its validity nor policies."""
+    converted = _convert(anchor)
+    derived = derive_quals_from_cert(converted)
+    parameters = derived.standard_parameters
+    if parameters is not None:
+        parameters = replace(
+            parameters, user_initial_policy_set=frozenset({"any_policy"}), initial_explicit_policy=False
+        )
+    # The library fails on a path length without its twin for attribute authorities, which nobody uses here.
+    return CertTrustAnchor(
+        converted, TrustQualifiers(parameters, derived.max_path_length, derived.max_path_length)
+    )
+
+
+def _convert(certificate: x509.Certificate) -> asn1_x509.Certificate:
+    return asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER))
+
+
+def _drive(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine that never waits: without fetching, validation only computes.
+
+    So it needs no event loop, and works in any thread and under a loop that already runs.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        result: _T = finished.value
+        return result
+    coroutine.close()
+    raise refused("CERTIFICATE_CHAIN_GENERAL_FAILURE", "path validation asked for the network")
+
+
+def _cache_key(
+    certificate: x509.Certificate, others: Sequence[x509.Certificate], crls: Sequence[bytes]
+) -> bytes:
+    digests = [certificate.fingerprint(hashes.SHA256())]
+    digests += sorted(other.fingerprint(hashes.SHA256()) for other in others)
+    digests.append(b"crls")
+    digests += sorted(hashlib.sha256(crl).digest() for crl in crls)
+    return hashlib.sha256(b"".join(digests)).digest()
