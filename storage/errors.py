@@ -19,6 +19,12 @@ class ObjectMissing(StorageError):
     code = "OBJECT_MISSING"
 
 
+class NameRefused(StorageError):
+    """Nothing can be written under a name of this shape."""
+
+    code = "NAME_REFUSED"
+
+
 class ObjectDamaged(StorageError):
     """The stored bytes no longer match their address, or cannot be decrypted."""
 

@@ -1,0 +1,192 @@
+"""What the three filesystem stores share: folders, temporary files, and fsync that is never trusted twice."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+
+from storage.errors import StorageUnavailable
+
+
+@contextmanager
+def unavailable(doing: str, *expected: type[OSError]) -> Iterator[None]:
+    """Turn any OSError of the block into StorageUnavailable, without naming files.
+
+    Args:
+        doing: what the block does, for the message.
+        expected: kinds of error that the caller deals with; they pass.
+
+    Raises:
+        StorageUnavailable: no space, input/output error, refused permission…
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, expected):
+            raise
+        raise StorageUnavailable(f"{doing}: {error.strerror or type(error).__name__}") from error
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write every byte, whatever the kernel takes at once. Raises OSError."""
+    written = os.write(fd, data)
+    if written < len(data):
+        view = memoryview(data)
+        while written < len(data):
+            written += os.write(fd, view[written:])
+
+
+class Disk:
+    """One root folder on one file system, its staging folder and its folders made durable.
+
+    A folder's name is durable only when the folder above it was fsynced after its creation. Another process
+    may have created it and not come so far yet; so each process syncs the folders above a folder once,
+    when it first uses it, and remembers that.
+
+    After a failed fsync the kernel forgets which pages were lost, and the next fsync says success. So once
+    one has failed with an input/output error, this object refuses every later sync until the service is
+    started again, after someone has looked at the disk.
+    """
+
+    def __init__(self, root: Path, staging: str) -> None:
+        """Make the root and staging folders durable.
+
+        Args:
+            root: folder of the store; its parents are created when missing.
+            staging: name, under the root, of the folder for temporary files.
+
+        Raises:
+            StorageUnavailable: the folders cannot be made.
+        """
+        self.root = str(root.absolute())
+        self.staging = f"{self.root}/{staging}"
+        self._proven: set[str] = set()
+        self._failed = False
+        with unavailable("preparing the store's folders"):
+            root = root.absolute()
+            missing = [folder for folder in (root, *root.parents) if not folder.is_dir()]
+            for folder in reversed(missing):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            for folder in missing:
+                self._sync_named(str(folder.parent))
+            if not missing:
+                # another process may have made the root a moment ago; a folder made by an administrator may
+                # stand in one that cannot be opened, and is durable already
+                with suppress(PermissionError):
+                    self._sync_named(str(root.parent))
+        self.settle(self.prepare(self.staging))
+
+    def sync(self, fd: int) -> None:
+        """Flush one open file or folder to the disk. Raises StorageUnavailable."""
+        if self._failed:
+            raise StorageUnavailable("the disk lost an earlier write: check it, then restart the service")
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            self._failed = self._failed or error.errno == errno.EIO
+            raise StorageUnavailable(f"flushing to the disk: {error.strerror}") from error
+
+    def sync_folder(self, folder: str) -> None:
+        """Flush the names of one folder to the disk. Raises StorageUnavailable."""
+        with unavailable("flushing a folder"):
+            self._sync_named(folder)
+
+    def _sync_named(self, folder: str) -> None:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.sync(fd)
+        finally:
+            os.close(fd)
+
+    def prepare(self, folder: str) -> list[str]:
+        """Create a folder under the root when it is missing.
+
+        Args:
+            folder: absolute path, under the root.
+
+        Returns:
+            The folders to sync before a name put into `folder` is durable, itself first.
+
+        Raises:
+            StorageUnavailable: it cannot be created.
+        """
+        needed = [folder]
+        if folder in self._proven:
+            return needed
+        with unavailable("creating a folder"):
+            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        while folder not in self._proven and folder != self.root:
+            folder = folder.rpartition("/")[0]
+            needed.append(folder)
+        return needed
+
+    def confirm(self, folder: str) -> None:
+        """Remember that all that `prepare` named for a folder has been synced."""
+        while folder not in self._proven and folder != self.root:
+            self._proven.add(folder)
+            folder = folder.rpartition("/")[0]
+
+    def settle(self, needed: list[str]) -> None:
+        """Sync what `prepare` returned, one after another, and confirm. Raises StorageUnavailable."""
+        for folder in needed:
+            self.sync_folder(folder)
+        self.confirm(needed[0])
+
+    def temporary(self) -> tuple[int, str]:
+        """Create a new file in the staging folder; return its descriptor and path. Raises OSError."""
+        path = f"{self.staging}/{secrets.token_hex(16)}"
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path
+
+    def write_temporary(self, data: bytes, mode: int) -> str:
+        """Write bytes to a new staging file and sync it; return its path. Raises StorageUnavailable."""
+        with unavailable("writing a file"):
+            fd, path = self.temporary()
+            try:
+                write_all(fd, data)
+                os.fchmod(fd, mode)
+                self.sync(fd)
+            except BaseException:
+                remove_quietly([path])
+                raise
+            finally:
+                os.close(fd)
+        return path
+
+    def sweep(self, older_than: timedelta) -> int:
+        """Remove staging files left by crashes.
+
+        Args:
+            older_than: age (time since the last change of the inode) from which a file is removed; choose it
+                longer than any upload lasts.
+
+        Returns:
+            How many were removed.
+
+        Raises:
+            StorageUnavailable: the folder cannot be read.
+        """
+        limit = time.time() - older_than.total_seconds()
+        removed = 0
+        with unavailable("sweeping the staging folder"), os.scandir(self.staging) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    # ctime, since the modification time may already hold a retention date
+                    if stat.S_ISREG(status.st_mode) and status.st_ctime <= limit:
+                        Path(entry.path).unlink()
+                        removed += 1
+        return removed
+
+
+def remove_quietly(paths: Iterable[str]) -> None:
+    """Remove temporary names; one that is gone or stays behind harms nobody, the sweep finds it."""
+    for path in paths:
+        with suppress(OSError):
+            Path(path).unlink()

@@ -1,0 +1,125 @@
+"""The folders of committed objects: where an address lies, and the lock on a committed object."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from storage import retention
+from storage.base import Staged, Stored
+from storage.errors import ObjectDamaged, ObjectMissing, StorageUnavailable
+from storage.filesystem_disk import Disk, unavailable
+from storage.filesystem_staging import set_retention
+from storage.names import is_address, known_address
+
+
+class ObjectTree:
+    """`objects/ab/cd/<address>` under a root."""
+
+    def __init__(self, disk: Disk) -> None:
+        """Make the top folder durable. Raises StorageUnavailable."""
+        self._disk = disk
+        self._top = f"{disk.root}/objects"
+        disk.settle(disk.prepare(self._top))
+
+    def folder(self, address: str) -> str:
+        """Return the folder an address lies in."""
+        return f"{self._top}/{address[:2]}/{address[2:4]}"
+
+    def path(self, address: str) -> str:
+        """Return the path of an address."""
+        return f"{self.folder(address)}/{address}"
+
+    def stat(self, address: str) -> Stored:
+        """Return size and retention. Raises ObjectMissing, StorageUnavailable."""
+        path = self.path(known_address(address))
+        with unavailable("looking at an object"):
+            try:
+                status = os.lstat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                raise ObjectMissing("no object has this address") from None
+        if not stat.S_ISREG(status.st_mode):
+            raise ObjectMissing("no object has this address")
+        return Stored(address, status.st_size, retention.from_nanoseconds(status.st_mtime_ns))
+
+    @contextmanager
+    def opened(self, address: str) -> Iterator[int]:
+        """Open a committed object for reading. Raises ObjectMissing, StorageUnavailable."""
+        path = self.path(known_address(address))
+        with unavailable("opening an object"):
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            except (FileNotFoundError, NotADirectoryError):
+                raise ObjectMissing("no object has this address") from None
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def locked(self, address: str) -> Iterator[int]:
+        """Open an object and hold its lock, which every change of retention and every deletion takes.
+
+        Raises:
+            ObjectMissing: there is none, or it was deleted while waiting for the lock.
+            StorageUnavailable: it cannot be opened or locked.
+        """
+        with self.opened(address) as fd:
+            with unavailable("locking an object"):
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                gone = os.fstat(fd).st_nlink == 0
+            if gone:
+                raise ObjectMissing("the object was deleted just now")
+            yield fd
+
+    def keep(self, fd: int, address: str, until: datetime | None) -> Stored:
+        """Write a retention that is not shorter to a locked object, and flush the object.
+
+        The flush comes in any case: what is there may be the unfinished work of another process.
+
+        Raises:
+            StorageUnavailable: the retention cannot be written.
+        """
+        with unavailable("writing a retention date"):
+            set_retention(fd, retention.to_nanoseconds(until))
+            self._disk.sync(fd)
+            status = os.fstat(fd)
+        return Stored(address, status.st_size, retention.from_nanoseconds(status.st_mtime_ns))
+
+    def adopt(self, item: Staged) -> Stored:
+        """Take the object that already stands under a staged one's address; the later retention wins.
+
+        Raises:
+            ObjectMissing: it was deleted meanwhile.
+            ObjectDamaged: it has another size.
+            StorageUnavailable: its retention cannot be written.
+        """
+        with self.locked(item.address) as fd:
+            with unavailable("looking at an object"):
+                status = os.fstat(fd)
+            if status.st_size != item.size:
+                raise ObjectDamaged("the object that stands under this address has another size")
+            present = retention.from_nanoseconds(status.st_mtime_ns)
+            return self.keep(fd, item.address, retention.later(present, item.retain_until))
+
+    def addresses(self) -> Iterator[str]:
+        """Yield every address; files of another shape are passed over. Raises StorageUnavailable."""
+        for first in _names(self._top):
+            for second in _names(f"{self._top}/{first}"):
+                for name in _names(f"{self._top}/{first}/{second}"):
+                    if is_address(name) and name[:2] == first and name[2:4] == second:
+                        yield name
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        with unavailable("listing objects"):
+            return os.listdir(folder)  # noqa: PTH208 - text paths, a million of them
+    except StorageUnavailable as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            return []
+        raise
