@@ -19,13 +19,20 @@ class AuthorityUnavailable(TimestampingError):
     code = "TSA_UNAVAILABLE"
 
 
+class AuthorityMisconfigured(TimestampingError):
+    """The authority's own key, certificate, chain or settings cannot work; someone must change them."""
+
+    code = "TSA_MISCONFIGURED"
+
+
 class TokenRefused(TimestampingError):
     """A timestamp token is not what it claims or not what was asked for.
 
     Attributes:
-        code: HASH_FAILURE (imprint differs), SIG_CRYPTO_FAILURE, FORMAT_FAILURE, NO_CERTIFICATE_CHAIN_FOUND,
-            CHAIN_CONSTRAINTS_FAILURE (EKU, key usage, ESSCertIDv2), TSA_NONCE, TSA_POLICY, TSA_STATUS, and the
-            path codes that the path validator gives.
+        code: HASH_FAILURE (imprint differs), SIG_CRYPTO_FAILURE, CRYPTO_CONSTRAINTS_FAILURE (algorithm or key
+            size), FORMAT_FAILURE, NO_SIGNING_CERTIFICATE_FOUND, NO_CERTIFICATE_CHAIN_FOUND,
+            CERTIFICATE_CHAIN_GENERAL_FAILURE, CHAIN_CONSTRAINTS_FAILURE (EKU, key usage, ESSCertIDv2),
+            TSA_NONCE, TSA_POLICY, TSA_STATUS, TSA_CLOCK, and the path codes that the path validator gives.
     """
 
     def __init__(self, code: str, message: str) -> None:
