@@ -179,8 +179,9 @@ def _fill(
 ) -> Spooled:
     """Copy, count and hash; then compare with what was announced."""
     declared = expected_digest.values if expected_digest else ()
-    state = hashlib.sha256()
-    longer = hashlib.sha512() if any(name == "sha-512" for name, _ in declared) else None
+    states: dict[str, _Hash] = {"sha-256": hashlib.sha256()}
+    if any(name == "sha-512" for name, _ in declared):
+        states["sha-512"] = hashlib.sha512()
     size = 0
     for chunk in chunks:
         size += len(chunk)
@@ -188,27 +189,30 @@ def _fill(
             raise Refused("TOO_LARGE", "more octets than the limit", limit=limit)
         if expected_length is not None and size > expected_length:
             raise Refused("LENGTH_MISMATCH", "more octets than announced", expected=expected_length)
-        state.update(chunk)
-        if longer is not None:
-            longer.update(chunk)
-        try:
-            stream.write(chunk)
-        except OSError as error:
-            raise Unavailable("STORAGE_UNAVAILABLE", "the spool cannot be written") from error
+        for state in states.values():
+            state.update(chunk)
+        _write(stream, chunk)
     if expected_length is not None and size < expected_length:
         raise Refused("TRUNCATED", "the upload ended early", received=size, expected=expected_length)
     if size == 0:
         raise Refused("EMPTY_FILE", "no octet was received")
     for name, value in declared:
-        found = longer.digest() if name == "sha-512" and longer is not None else state.digest()
-        if not hmac.compare_digest(found, value):
+        if not hmac.compare_digest(states[name].digest(), value):
             raise Refused("DIGEST_MISMATCH", "the declared digest is another one", algorithm=name)
+    _write(stream, None)
+    return Spooled(stream, size, states["sha-256"])
+
+
+def _write(stream: BinaryIO, chunk: bytes | None) -> None:
+    """Write a chunk, or (None) push all to the file and rewind. A full disk is no fault of the client."""
     try:
-        stream.flush()
-        stream.seek(0)
+        if chunk is not None:
+            stream.write(chunk)
+        else:
+            stream.flush()
+            stream.seek(0)
     except OSError as error:
         raise Unavailable("STORAGE_UNAVAILABLE", "the spool cannot be written") from error
-    return Spooled(stream, size, state)
 
 
 def parse_digest_headers(repr_digest: str | None, content_digest: str | None) -> DeclaredDigest | None:
@@ -238,7 +242,7 @@ def _known_digests(field: str, text: str) -> list[tuple[str, bytes]]:
     """Return the known members of one field; the last of equal keys counts (RFC 9651 section 4.2.2)."""
     members: dict[str, str | None] = {}
     position, text = 0, text.strip(" ")
-    while position < len(text) or not members:
+    while position < len(text):
         match = _MEMBER.match(text, position) if len(text) <= _MAX_DIGEST_HEADER else None
         if match is None:
             raise Refused("DIGEST_MALFORMED", "not a structured field dictionary", field=field)
