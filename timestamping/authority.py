@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from timestamping import der
 from timestamping.algorithms import ECDSA_SHA256, PSS_SHA256, SHA256_ABSENT, digest, low_s
-from timestamping.base import Token
+from timestamping.base import Clock, Token
 from timestamping.certificates import check_role
 from timestamping.errors import AuthorityMisconfigured, AuthorityUnavailable, TimestampingError, TokenRefused
 from timestamping.messages import Failure, RequestRefused, granted, parse_request, rejection
@@ -28,14 +27,6 @@ _VERSION_1 = der.integer(1)
 _ACCURACY = der.sequence(der.integer(1))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _log = logging.getLogger(__name__)
-
-
-class Clock(Protocol):
-    """Source of the current time."""
-
-    def now(self) -> datetime:
-        """Return the current time, UTC."""
-        ...
 
 
 class EmbeddedAuthority:

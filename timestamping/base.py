@@ -48,6 +48,14 @@ class TokenReport:
     certificates: tuple[x509.Certificate, ...]
 
 
+class Clock(Protocol):
+    """Source of the current time."""
+
+    def now(self) -> datetime:
+        """Return the current time, UTC."""
+        ...
+
+
 class PathValidator(Protocol):
     """Certificate path validation (RFC 5280), given to this package by its user."""
 

@@ -1,0 +1,257 @@
+"""The client of outside RFC 3161 authorities: asks over HTTP, believes nothing it has not verified."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+import rfc3161ng
+import urllib3
+from cryptography import x509
+from requests.adapters import HTTPAdapter
+
+from timestamping import der
+from timestamping.base import Clock, TimestampVerifier, Token, TokenReport
+from timestamping.errors import AuthorityMisconfigured, AuthorityUnavailable, TokenRefused
+from timestamping.messages import WAITING, Failure, parse_response
+from timestamping.structure import parse_token
+from timestamping.verify import unwrap_response
+
+MAX_BODY = 64 * 1024
+SIZE_MARGIN = 8
+_QUERY_TYPE = "application/timestamp-query"
+_REPLY_TYPE = "application/timestamp-reply"
+_TEMPORARY = frozenset({Failure.TIME_NOT_AVAILABLE, Failure.SYSTEM_FAILURE})
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAuthorityConfig:
+    """An outside authority.
+
+    Attributes:
+        url: http or https address that takes timestamp queries.
+        timeout: seconds for connecting, for each wait on the server, and for the whole body.
+        policy: dotted policy to ask for and insist on, None to take the authority's default.
+        username: for HTTP basic authentication, refused over plain http except to this machine.
+        password: the same.
+        own: True when the operator runs this authority; its tokens are labelled so.
+        clock_tolerance: how far genTime may be from the local clock.
+        tls_ca_file: PEM file of the TLS anchors, None for the usual public ones.
+    """
+
+    url: str
+    timeout: float = 10.0
+    policy: str | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    own: bool = False
+    clock_tolerance: timedelta = timedelta(minutes=5)
+    tls_ca_file: Path | None = None
+
+
+def new_session() -> requests.Session:
+    """A session that keeps connections open, takes no cookie and does not read the environment."""
+    session = requests.Session()
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=16)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+class HttpAuthority:
+    """An RFC 3161 authority reached over HTTP. Safe for threads.
+
+    Args:
+        config: the authority.
+        verifier: verifies every token against the timestamp anchors.
+        clock: local time that genTime is compared with.
+        session: connections to use; by default `new_session()`.
+
+    Raises:
+        AuthorityMisconfigured: the address is not http or https, credentials would travel in clear, or the
+            policy is no object identifier.
+    """
+
+    def __init__(
+        self,
+        config: HttpAuthorityConfig,
+        verifier: TimestampVerifier,
+        clock: Clock,
+        session: requests.Session | None = None,
+    ) -> None:
+        try:
+            parts = urlsplit(config.url)
+            if config.policy is not None:
+                der.object_id(config.policy)
+        except ValueError as error:
+            raise AuthorityMisconfigured(f"timestamp authority settings: {error}") from error
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise AuthorityMisconfigured("the timestamp authority's address must be http or https")
+        if config.username is not None and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            raise AuthorityMisconfigured("credentials for the timestamp authority need https")
+        self._config = config
+        self._verifier = verifier
+        self._clock = clock
+        self._session = session if session is not None else new_session()
+        self._auth = None if config.username is None else (config.username, config.password or "")
+        self._sizes: tuple[int, ...] = ()
+        self._chain: tuple[x509.Certificate, ...] = ()
+
+    @property
+    def own(self) -> bool:
+        """True when the operator runs this authority."""
+        return self._config.own
+
+    @property
+    def expected_size(self) -> int:
+        """Octets of the longest of the last 16 tokens, and 8 more; asks for one token when none came yet.
+
+        Raises:
+            AuthorityUnavailable: none came yet and the authority does not answer.
+            TokenRefused: the same, its token does not verify.
+        """
+        if not self._sizes:
+            self.token(os.urandom(32))
+        return max(self._sizes) + SIZE_MARGIN
+
+    def chain(self) -> Sequence[x509.Certificate]:
+        """The authority's certificate, then the issuers in its last token, without self-signed ones.
+
+        Asks for one token when none came yet. Raises AuthorityUnavailable, TokenRefused.
+        """
+        if not self._chain:
+            self.token(os.urandom(32))
+        return self._chain
+
+    def token(self, imprint: bytes) -> Token:
+        """Timestamp a 32-byte SHA-256 imprint.
+
+        1. Ask with a fresh nonce, certReq and, when configured, a policy.
+        2. HTTP: status 200, media type of a timestamp reply, body of at most 64 KiB within the time limit.
+        3. Status granted or grantedWithMods.
+        4. The token: imprint, signer, ESSCertID, signature, role, path at genTime (the verifier's steps).
+        5. The nonce is the one sent.
+        6. The policy is the one configured.
+        7. genTime is near the local clock.
+
+        Args:
+            imprint: the digest.
+
+        Returns:
+            The token, verified.
+
+        Raises:
+            AuthorityUnavailable: no answer in time, an HTTP error status, or a temporary failure.
+            TokenRefused: TSA_STATUS (3), FORMAT_FAILURE (2, 3), TSA_NONCE (5), TSA_POLICY (6), TSA_CLOCK (7),
+                HASH_FAILURE (imprint not 32 octets, or 4), and the verifier's codes (4).
+        """
+        if len(imprint) != 32:
+            raise TokenRefused("HASH_FAILURE", "the imprint is not a SHA-256 digest")
+        # 1
+        nonce = int.from_bytes(os.urandom(8), "big")
+        request = rfc3161ng.encode_timestamp_request(
+            rfc3161ng.make_timestamp_request(
+                digest=imprint,
+                hashname="sha256",
+                include_tsa_certificate=True,
+                nonce=nonce,
+                tsa_policy_id=self._config.policy,
+            )
+        )
+        # 2
+        body = self._exchange(request)
+        # 3
+        _refuse_temporary(body)
+        encoded = unwrap_response(body)
+        # 4
+        report = self._verifier.verify(encoded, imprint)
+        # 5
+        if parse_token(encoded).tst_info.nonce != nonce:
+            raise TokenRefused("TSA_NONCE", "the token does not echo the nonce of this request")
+        # 6
+        if self._config.policy is not None and report.policy != self._config.policy:
+            raise TokenRefused("TSA_POLICY", f"the token is under policy {report.policy}")
+        # 7
+        if abs(report.gen_time - self._clock.now()) > self._config.clock_tolerance:
+            raise TokenRefused("TSA_CLOCK", f"genTime {report.gen_time} is too far from the local clock")
+        self._sizes = (*self._sizes[-15:], len(encoded))
+        self._chain = _ordered_chain(report)
+        return Token(der=encoded, gen_time=report.gen_time, own_authority=self._config.own)
+
+    def _exchange(self, request: bytes) -> bytes:
+        """Post, once more when a kept connection turns out to have been closed by the server meanwhile."""
+        try:
+            try:
+                return self._post(request)
+            except requests.Timeout:
+                raise
+            except requests.ConnectionError:
+                return self._post(request)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise AuthorityUnavailable(f"no answer from the timestamp authority: {error}") from error
+
+    def _post(self, request: bytes) -> bytes:
+        deadline = time.monotonic() + self._config.timeout
+        with self._session.post(
+            self._config.url,
+            data=request,
+            # Compressed bodies would get round the size limit.
+            headers={"Content-Type": _QUERY_TYPE, "Accept": _REPLY_TYPE, "Accept-Encoding": "identity"},
+            auth=self._auth,
+            timeout=self._config.timeout,
+            verify=True if self._config.tls_ca_file is None else str(self._config.tls_ca_file),
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            if response.status_code != 200:
+                raise AuthorityUnavailable(f"the timestamp authority answered HTTP {response.status_code}")
+            media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            if media_type != _REPLY_TYPE or "Content-Encoding" in response.headers:
+                raise TokenRefused("FORMAT_FAILURE", "the answer is not of the type of a timestamp reply")
+            body = b""
+            # read1 gives what one wait brought: a server that drips cannot hold the caller past the limit.
+            while chunk := response.raw.read1(MAX_BODY + 1 - len(body), decode_content=False):
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise TokenRefused("FORMAT_FAILURE", f"the answer is longer than {MAX_BODY} octets")
+                if time.monotonic() > deadline:
+                    raise AuthorityUnavailable("the timestamp authority took too long to answer")
+            return body
+
+
+def _refuse_temporary(body: bytes) -> None:
+    """Raise AuthorityUnavailable for a response that says: not now."""
+    try:
+        response = parse_response(body)
+    except der.DerError as error:
+        raise TokenRefused("FORMAT_FAILURE", f"not a timestamp response: {error}") from error
+    if response.status == WAITING or (response.failures and response.failures <= _TEMPORARY):
+        raise AuthorityUnavailable(f"the timestamp authority cannot answer now: {response.text}")
+
+
+def _ordered_chain(report: TokenReport) -> tuple[x509.Certificate, ...]:
+    """Signer, its issuer, and so on, as far as the token's certificates lead, without a self-signed root."""
+    chain = [report.signer]
+    while len(chain) <= len(report.certificates):
+        issuer = next(
+            (
+                c
+                for c in report.certificates
+                if c.subject == chain[-1].issuer and c.subject != c.issuer and c not in chain
+            ),
+            None,
+        )
+        if issuer is None:
+            break
+        chain.append(issuer)
+    return tuple(chain)
