@@ -1,0 +1,272 @@
+"""What a seal revision needs to know of a PDF, read through qpdf and never by an own parser of the file.
+
+Only the last `startxref` is looked up in the bytes, the way qpdf does; a file on which qpdf gives any warning
+is refused, so both always speak of the same cross-reference section.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import pikepdf
+
+from signing.base import SealSource
+from signing.errors import PdfRefused, SigningError
+from signing.hostile import HOSTILE
+
+# ISO 32000-1 Annex C: the largest object number that readers must take.
+MAX_OBJECT_NUMBER = 8_388_607
+# qpdf looks for the last startxref this far from the end.
+_TAIL = 1054
+_STARTXREF = re.compile(rb"startxref\s+([0-9]{1,15})\s")
+_MAX_NODES = 200_000
+_DAMAGE: tuple[type[Exception], ...] = (pikepdf.PdfError, pikepdf.ForeignObjectError, OSError, *HOSTILE)
+_XREF_STREAM_KEYS = frozenset(
+    {"/Type", "/W", "/Index", "/Length", "/Filter", "/DecodeParms", "/F", "/FFilter", "/FDecodeParms", "/DL"}
+)
+_OWN_TRAILER_KEYS = frozenset({"/Size", "/Prev", "/XRefStm", "/Root"})
+
+
+@dataclass(frozen=True, slots=True)
+class SealablePdf:
+    """The parts of a PDF that a seal revision rewrites or points to.
+
+    Attributes:
+        startxref: offset of the newest cross-reference section.
+        xref_stream: True when that section is a stream.
+        size: one plus the highest object number.
+        trailer: entries to carry over, key and value as PDF text, without those the writer makes itself.
+        root: (number, generation) of the catalog.
+        catalog: the catalog's entries as PDF text, without /AcroForm, /DSS and /Perms, brackets cut.
+        page: (number, generation) of the first page.
+        page_entries: the page's entries as PDF text, without /Annots and, when tagged, /Tabs, brackets cut.
+        annotations: elements of the page's /Annots as PDF text.
+        corner: lower left corner of the visible page, as PDF text.
+        tagged: True for a tagged PDF, where the tab order must follow the structure.
+        has_id: True when the trailer has an identifier.
+        form: the interactive form's entries as PDF text, without /Fields and /SigFlags, brackets cut.
+        fields: elements of the form's /Fields as PDF text.
+        field_names: partial names of the top-level fields.
+    """
+
+    startxref: int
+    xref_stream: bool
+    size: int
+    trailer: bytes = field(repr=False)
+    root: tuple[int, int]
+    catalog: bytes = field(repr=False)
+    page: tuple[int, int]
+    page_entries: bytes = field(repr=False)
+    annotations: bytes = field(repr=False)
+    corner: tuple[bytes, bytes]
+    tagged: bool
+    has_id: bool
+    form: bytes = field(repr=False)
+    fields: bytes = field(repr=False)
+    field_names: frozenset[str] = field(repr=False)
+
+
+@contextmanager
+def refusing_pdf() -> Iterator[None]:
+    """Turn what qpdf and pikepdf throw on damaged files into `PdfRefused`."""
+    try:
+        yield
+    except SigningError:
+        raise
+    except pikepdf.PasswordError as error:
+        raise PdfRefused(
+            "PDF_ENCRYPTED", "the PDF is encrypted; remove the protection and try again"
+        ) from error
+    except _DAMAGE as error:
+        raise PdfRefused("PDF_DAMAGED", "the PDF is damaged; save it anew and try again") from error
+
+
+def read_sealable(source: SealSource) -> SealablePdf:
+    """Read what the seal needs.
+
+    1. Not encrypted, opened without warning, header at offset 0. 2. No signature, filled signature field or
+    permission signature (a signed file is never certified over). 3. Newest cross-reference section, its kind
+    and size. 4. First page. 5. Form. 6. Still no warning.
+
+    Args:
+        source: the file; `source.pdf` is read, not changed, and must not have been changed.
+
+    Raises:
+        PdfRefused: PDF_ENCRYPTED, PDF_DAMAGED, PDF_ALREADY_SIGNED or PDF_UNSUPPORTED.
+    """
+    with refusing_pdf():
+        if source.pdf is not None:
+            return _read(source.pdf, source.stream, source.size)
+        with pikepdf.open(source.path, suppress_warnings=True) as pdf:
+            return _read(pdf, source.stream, source.size)
+
+
+def _read(pdf: pikepdf.Pdf, stream: BinaryIO, file_size: int) -> SealablePdf:
+    # 1
+    if pdf.is_encrypted:
+        raise PdfRefused("PDF_ENCRYPTED", "the PDF is encrypted; remove the protection and try again")
+    _require_no_warning(pdf)
+    stream.seek(0)
+    if stream.read(5) != b"%PDF-":
+        raise PdfRefused("PDF_DAMAGED", "octets stand before the PDF header; save the file anew")
+    root = _dictionary(pdf.trailer.get("/Root"), "catalog")
+    if not root.is_indirect:
+        raise ValueError("the catalog is not an indirect object")
+    form = root.get("/AcroForm")
+    form = None if form is None else _dictionary(form, "form")
+    fields = None if form is None else form.get("/Fields")
+    # 2
+    names = _refuse_signed(root, fields)
+    # 3
+    startxref, xref_stream = _newest_section(stream, file_size)
+    size = int(pdf.trailer["/Size"])
+    # 4
+    page = _first_page(root)
+    tagged = root.get("/MarkInfo") is not None and bool(root["/MarkInfo"].get("/Marked", False))
+    annotations = page.get("/Annots")
+    # 5
+    known = SealablePdf(
+        startxref=startxref,
+        xref_stream=xref_stream,
+        size=size,
+        trailer=_trailer(pdf.trailer, size),
+        root=root.objgen,
+        catalog=_entries(root, "/AcroForm", "/DSS", "/Perms"),
+        page=page.objgen,
+        page_entries=_entries(page, "/Annots", *(("/Tabs",) if tagged else ())),
+        annotations=_elements(annotations),
+        corner=_corner(page),
+        tagged=tagged,
+        has_id="/ID" in pdf.trailer,
+        form=b"" if form is None else _entries(form, "/Fields", "/SigFlags"),
+        fields=_elements(fields),
+        field_names=names,
+    )
+    # 6
+    _require_no_warning(pdf)
+    return known
+
+
+def _require_no_warning(pdf: pikepdf.Pdf) -> None:
+    if pdf.get_warnings():
+        raise PdfRefused("PDF_DAMAGED", "the PDF is damaged; save it anew and try again")
+
+
+def _newest_section(stream: BinaryIO, file_size: int) -> tuple[int, bool]:
+    stream.seek(max(0, file_size - _TAIL))
+    tail = stream.read(_TAIL)
+    found = _STARTXREF.match(tail + b"\n", tail.rfind(b"startxref"))
+    if found is None or not 0 < int(found[1]) < file_size:
+        raise ValueError("no usable startxref")
+    startxref = int(found[1])
+    stream.seek(startxref)
+    head = stream.read(64).lstrip(b"\x00\t\n\x0c\r ")
+    stream.seek(0, os.SEEK_END)
+    if stream.tell() != file_size:
+        raise PdfRefused("SOURCE_CHANGED", "the file does not have the size that intake measured")
+    return startxref, not head.startswith(b"xref")
+
+
+def _trailer(trailer: pikepdf.Object, size: int) -> bytes:
+    """Carry every entry over that is not about one section only (ISO 32000-1 section 7.5.6)."""
+    info = trailer.get("/Info")
+    if info is not None and info.is_indirect and info.objgen[0] >= size:
+        raise PdfRefused("PDF_UNSUPPORTED", "the PDF was changed in memory before sealing")
+    return _entries(trailer, *_XREF_STREAM_KEYS, *_OWN_TRAILER_KEYS)
+
+
+def _dictionary(value: Any, what: str) -> pikepdf.Dictionary:
+    if not isinstance(value, pikepdf.Dictionary):
+        raise ValueError(f"no usable {what}")  # noqa: TRY004 - hostile data, not a caller's mistake
+    return value
+
+
+def _entries(dictionary: pikepdf.Object, *without: str) -> bytes:
+    """Return a dictionary's entries as PDF text, references kept, some left out, brackets cut."""
+    reduced = copy.copy(dictionary)
+    for key in without:
+        if key in reduced:
+            del reduced[key]
+    text: bytes = reduced.unparse(resolved=True)
+    return text.strip()[2:-2].strip()
+
+
+def _elements(array: Any) -> bytes:
+    if array is None:
+        return b""
+    if not isinstance(array, pikepdf.Array):
+        raise ValueError("an array is something else")  # noqa: TRY004
+    text: bytes = array.unparse(resolved=True)
+    return text.strip()[1:-1].strip()
+
+
+def _refuse_signed(root: pikepdf.Dictionary, fields: Any) -> frozenset[str]:
+    """Refuse a document that carries any signature; return the top-level field names."""
+    if root.get("/Perms") is not None and len(root["/Perms"].keys()) > 0:
+        raise PdfRefused("PDF_ALREADY_SIGNED", "the PDF carries a permission signature")
+    if fields is None:
+        return frozenset()
+    names = set()
+    for depth, entry in _walk(list(fields)):
+        name = entry.get("/T")
+        if depth == 0 and name is not None:
+            names.add(str(name))
+        if entry.get("/FT") == pikepdf.Name.Sig and entry.get("/V") is not None:
+            raise PdfRefused("PDF_ALREADY_SIGNED", "the PDF already carries a signature")
+        value = entry.get("/V")
+        if isinstance(value, pikepdf.Dictionary) and "/ByteRange" in value:
+            raise PdfRefused("PDF_ALREADY_SIGNED", "the PDF already carries a signature")
+    return frozenset(names)
+
+
+def _walk(nodes: list[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield the dictionaries of a tree under /Kids in document order, each indirect one once."""
+    stack = [(0, node) for node in reversed(nodes)]
+    seen: set[tuple[int, int]] = set()
+    count = 0
+    while stack:
+        depth, node = stack.pop()
+        count += 1
+        if count > _MAX_NODES:
+            raise ValueError("the tree has too many nodes")
+        if not isinstance(node, pikepdf.Dictionary):
+            continue
+        if node.is_indirect:
+            if node.objgen in seen:
+                continue
+            seen.add(node.objgen)
+        yield depth, node
+        kids = node.get("/Kids")
+        if isinstance(kids, pikepdf.Array):
+            stack.extend((depth + 1, kid) for kid in reversed(list(kids)))
+
+
+def _first_page(root: pikepdf.Dictionary) -> Any:
+    for _, node in _walk([root.get("/Pages")]):
+        if "/Kids" not in node:
+            if not node.is_indirect or node.get("/Type") != pikepdf.Name.Page:
+                raise ValueError("the first page is not an indirect page object")
+            return node
+    raise ValueError("no page")
+
+
+def _corner(page: pikepdf.Dictionary) -> tuple[bytes, bytes]:
+    """Return the lower left corner of the crop box, where an empty rectangle counts as outside (PDF/UA)."""
+    for name in ("/CropBox", "/MediaBox"):
+        node: Any = page
+        seen: set[tuple[int, int]] = set()
+        while isinstance(node, pikepdf.Dictionary) and node.objgen not in seen:
+            seen.add(node.objgen)
+            box = node.get(name)
+            if isinstance(box, pikepdf.Array) and len(box) == 4:
+                numbers = [float(value) for value in box]
+                low = [min(numbers[axis], numbers[axis + 2]) for axis in (0, 1)]
+                return tuple(f"{value:f}".rstrip("0").rstrip(".").encode() for value in low)  # type: ignore[return-value]
+            node = node.get("/Parent")
+    return b"0", b"0"
