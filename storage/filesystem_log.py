@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -124,17 +123,11 @@ class FilesystemLogStore:
         self._disk.settle(needed)
 
     def _current(self, target: str, *, flush: bool = False) -> bytes | None:
-        with unavailable("reading a log file"):
-            try:
-                fd = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-            except _ABSENT:
-                return None
-            with os.fdopen(fd, "rb") as file:
-                if not stat.S_ISREG(os.fstat(fd).st_mode):
-                    return None
-                if flush:
-                    self._disk.sync(fd)
-                return file.read()
+        with unavailable("reading a log file"), suppress(*_ABSENT), Path(target).open("rb") as file:
+            if flush:
+                self._disk.sync(file.fileno())
+            return file.read()
+        return None
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

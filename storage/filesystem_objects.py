@@ -1,6 +1,6 @@
 """Write-once object store on a local file system.
 
-Layout under the root: `objects/ab/cd/<address>` (mode 0440), `staging/`. The modification time of an object
+Layout under the root: `objects/ab/<address>` (mode 0440), `staging/`. The modification time of an object
 IS its retention date (1970-01-01 means none), as write-once file systems keep theirs in a time stamp of the
 file: so the date lies in the store, needs no index, and a backup must preserve it (`cp -p`, `rsync -t`).
 """

@@ -18,7 +18,11 @@ from storage.names import is_address, known_address
 
 
 class ObjectTree:
-    """`objects/ab/cd/<address>` under a root."""
+    """`objects/ab/<address>` under a root.
+
+    256 folders and no more: each folder that a group touches costs a flush, and file systems with indexed
+    folders are at ease with a million names in each.
+    """
 
     def __init__(self, disk: Disk) -> None:
         """Make the top folder durable. Raises StorageUnavailable."""
@@ -28,7 +32,7 @@ class ObjectTree:
 
     def folder(self, address: str) -> str:
         """Return the folder an address lies in."""
-        return f"{self._top}/{address[:2]}/{address[2:4]}"
+        return f"{self._top}/{address[:2]}"
 
     def path(self, address: str) -> str:
         """Return the path of an address."""
@@ -109,10 +113,9 @@ class ObjectTree:
     def addresses(self) -> Iterator[str]:
         """Yield every address; files of another shape are passed over. Raises StorageUnavailable."""
         for first in _names(self._top):
-            for second in _names(f"{self._top}/{first}"):
-                for name in _names(f"{self._top}/{first}/{second}"):
-                    if is_address(name) and name[:2] == first and name[2:4] == second:
-                        yield name
+            for name in _names(f"{self._top}/{first}"):
+                if is_address(name) and name[:2] == first:
+                    yield name
 
 
 def _names(folder: str) -> list[str]:
