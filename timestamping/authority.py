@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -14,8 +15,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from timestamping import der
-from timestamping.algorithms import ECDSA_SHA256, PSS_SHA256, SHA256_ABSENT, digest, low_s
-from timestamping.base import Clock, Token
+from timestamping.algorithms import (
+    ECDSA_SHA256,
+    PSS_SHA256,
+    SHA256_ABSENT,
+    digest,
+    low_s,
+    read_algorithm,
+    verify_signature,
+)
+from timestamping.base import Clock, SigningKey, Token
 from timestamping.certificates import check_role
 from timestamping.errors import AuthorityMisconfigured, AuthorityUnavailable, TimestampingError, TokenRefused
 from timestamping.messages import Failure, RequestRefused, granted, parse_request, rejection
@@ -37,7 +46,7 @@ class EmbeddedAuthority:
     accepts this form and no other.
 
     Args:
-        key: P-256 key, or RSA key of 3072 bits and more.
+        key: P-256 key, or RSA key of 3072 bits and more, or anything that signs with such a key.
         chain: certificate of the key, then its issuers, without the root.
         policy: dotted identifier of the policy stated in every token.
         clock: source of genTime.
@@ -49,55 +58,54 @@ class EmbeddedAuthority:
 
     def __init__(
         self,
-        key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
+        key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | SigningKey,
         chain: Sequence[x509.Certificate],
         policy: str,
         clock: Clock,
     ) -> None:
-        self._key = key
+        self._sign_raw = _signer(key)
         self._chain = tuple(chain)
         self._clock = clock
         self._policy = policy
         try:
             self._policy_id = der.object_id(policy)
-            self._check()
+            self._algorithm, longest = self._check_chain()
+            certificate = self._chain[0]
+            self._encoded = tuple(sorted(c.public_bytes(Encoding.DER) for c in self._chain))
+            encoded = certificate.public_bytes(Encoding.DER)
+            self._identifier = _identifier(encoded)
+            self._certificate_digest = digest("sha256", encoded)
+            self._check_key()
         except (TokenRefused, ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
             raise AuthorityMisconfigured(f"the timestamp authority cannot start: {error}") from error
-        certificate = self._chain[0]
         self._not_before = certificate.not_valid_before_utc
         self._not_after = certificate.not_valid_after_utc
-        self._encoded = tuple(sorted(c.public_bytes(Encoding.DER) for c in self._chain))
-        encoded = certificate.public_bytes(Encoding.DER)
-        self._certificate_digest = digest("sha256", encoded)
-        self._identifier = _identifier(encoded)
-        self._algorithm = ECDSA_SHA256 if isinstance(key, ec.EllipticCurvePrivateKey) else PSS_SHA256
-        self._expected_size = self._measure()
-
-    def _check(self) -> None:
-        if not self._chain:
-            raise ValueError("no certificate")
-        p256 = isinstance(self._key, ec.EllipticCurvePrivateKey) and isinstance(self._key.curve, ec.SECP256R1)
-        long_rsa = isinstance(self._key, rsa.RSAPrivateKey) and self._key.key_size >= MIN_RSA_BITS
-        if not p256 and not long_rsa:
-            raise ValueError(f"the key is neither P-256 nor RSA of {MIN_RSA_BITS} bits and more")
-        if self._chain[0].public_key() != self._key.public_key():
-            raise ValueError("the key is not the certificate's")
-        check_role(self._chain[0])
-        for child, parent in zip(self._chain, self._chain[1:], strict=False):
-            child.verify_directly_issued_by(parent)
-
-    def _measure(self) -> int:
-        """Size of the longest token over SHA-256 without nonce; all but the signature has a fixed length."""
+        # All but the signature has a fixed length.
         content = self._tst_info(_sha256_imprint(bytes(32)), datetime(2000, 1, 1, tzinfo=UTC), b"")
-        longest = (
-            _LONGEST_P256
-            if isinstance(self._key, ec.EllipticCurvePrivateKey)
-            else (self._key.key_size + 7) // 8
-        )
         attributes = own_attributes(bytes(32), bytes(32))
-        return len(
+        self._expected_size = len(
             assemble(content, self._encoded, self._identifier, attributes, self._algorithm, bytes(longest))
         )
+
+    def _check_chain(self) -> tuple[bytes, int]:
+        """Return the signature algorithm and the length of the longest signature."""
+        if not self._chain:
+            raise ValueError("no certificate")
+        check_role(self._chain[0])
+        for child, parent in pairwise(self._chain):
+            child.verify_directly_issued_by(parent)
+        public = self._chain[0].public_key()
+        if isinstance(public, ec.EllipticCurvePublicKey) and isinstance(public.curve, ec.SECP256R1):
+            return ECDSA_SHA256, _LONGEST_P256
+        if isinstance(public, rsa.RSAPublicKey) and public.key_size >= MIN_RSA_BITS:
+            return PSS_SHA256, (public.key_size + 7) // 8
+        raise ValueError(f"the key is neither P-256 nor RSA of {MIN_RSA_BITS} bits and more")
+
+    def _check_key(self) -> None:
+        """Sign once and verify with the certificate: the key may be in hardware and cannot be compared."""
+        probe = os.urandom(32)
+        algorithm = read_algorithm(der.only(self._algorithm, der.SEQUENCE))
+        verify_signature(self._chain[0].public_key(), algorithm, "sha256", self._sign(probe), probe)
 
     @property
     def own(self) -> bool:
@@ -176,9 +184,20 @@ class EmbeddedAuthority:
         )
 
     def _sign(self, message: bytes) -> bytes:
-        if isinstance(self._key, ec.EllipticCurvePrivateKey):
-            return low_s(self._key.sign(message, ec.ECDSA(hashes.SHA256())))
-        return self._key.sign(message, padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
+        signature = self._sign_raw(message)
+        return low_s(signature) if self._algorithm == ECDSA_SHA256 else signature
+
+
+def _signer(
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | SigningKey,
+) -> Callable[[bytes], bytes]:
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        ecdsa = ec.ECDSA(hashes.SHA256())
+        return lambda message: key.sign(message, ecdsa)
+    if isinstance(key, rsa.RSAPrivateKey):
+        pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+        return lambda message: key.sign(message, pss, hashes.SHA256())
+    return key.sign
 
 
 def _serial(now: datetime) -> bytes:

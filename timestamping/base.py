@@ -56,6 +56,14 @@ class Clock(Protocol):
         ...
 
 
+class SigningKey(Protocol):
+    """A private key, wherever it is held, that signs in the one way its kind has here."""
+
+    def sign(self, data: bytes) -> bytes:
+        """Sign with SHA-256: P-256 gives DER ECDSA, RSA gives RSASSA-PSS (MGF1-SHA-256, salt of 32)."""
+        ...
+
+
 class PathValidator(Protocol):
     """Certificate path validation (RFC 5280), given to this package by its user."""
 
