@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -43,6 +43,37 @@ def write_all(fd: int, data: bytes) -> None:
             written += os.write(fd, view[written:])
 
 
+def sync_path(folder: str, sync: Callable[[int], None] | None = None) -> None:
+    """Flush the names of one folder to the disk.
+
+    Args:
+        folder: path of the folder.
+        sync: flushes a descriptor; None for os.fsync.
+
+    Raises:
+        OSError: it cannot be opened or flushed.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        (sync or os.fsync)(fd)
+    finally:
+        os.close(fd)
+
+
+def make_durable_folder(folder: Path) -> None:
+    """Create a folder and its parents where missing, and make their names durable. Raises OSError."""
+    folder = folder.absolute()
+    missing = [each for each in (folder, *folder.parents) if not each.is_dir()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+        sync_path(str(each.parent))
+    if not missing:
+        # another process may have made it a moment ago; one that an administrator made may stand in a folder
+        # that cannot be opened, and is durable already
+        with suppress(PermissionError):
+            sync_path(str(folder.parent))
+
+
 class Disk:
     """One root folder on one file system, its staging folder and its folders made durable.
 
@@ -70,17 +101,7 @@ class Disk:
         self._proven: set[str] = set()
         self._failed = False
         with unavailable("preparing the store's folders"):
-            root = root.absolute()
-            missing = [folder for folder in (root, *root.parents) if not folder.is_dir()]
-            for folder in reversed(missing):
-                folder.mkdir(mode=0o700, exist_ok=True)
-            for folder in missing:
-                self._sync_named(str(folder.parent))
-            if not missing:
-                # another process may have made the root a moment ago; a folder made by an administrator may
-                # stand in one that cannot be opened, and is durable already
-                with suppress(PermissionError):
-                    self._sync_named(str(root.parent))
+            make_durable_folder(root)
         self.settle(self.prepare(self.staging))
 
     def sync(self, fd: int) -> None:
@@ -96,14 +117,7 @@ class Disk:
     def sync_folder(self, folder: str) -> None:
         """Flush the names of one folder to the disk. Raises StorageUnavailable."""
         with unavailable("flushing a folder"):
-            self._sync_named(folder)
-
-    def _sync_named(self, folder: str) -> None:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            self.sync(fd)
-        finally:
-            os.close(fd)
+            sync_path(folder, self.sync)
 
     def prepare(self, folder: str) -> list[str]:
         """Create a folder under the root when it is missing.
