@@ -24,9 +24,12 @@ MAX_NAME = 1024  # octets of UTF-8
 
 _CHUNK = 1 << 20
 _MAX_DIRECTORY = 32 << 20
-_OVER = 0xFFFFFFFF  # sizes and offsets from here on stand in a zip64 field
+_OVER = 0xFFFFFFFF  # stands for a size or offset that is in a zip64 field
+_ZIP64_FROM = _OVER  # sizes and offsets from here on need one
 _DATE = 0x0021  # 1980-01-01
 _UTF8 = 0x0800
+_UNIX = 3 << 8
+_PLAIN_FILE = 0o100644 << 16
 _RESERVED = frozenset('<>:"|?*\\%')
 
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -256,7 +259,7 @@ def _directory_offset(entries: Sequence[_Entry]) -> int:
 def _local(entry: _Entry) -> bytes:
     name = entry.name.encode()
     flags = 0 if entry.name.isascii() else _UTF8
-    if entry.size < _OVER:
+    if entry.size < _ZIP64_FROM:
         version, size, extra = 20, entry.size, b""
     else:
         version, size, extra = 45, _OVER, struct.pack("<2H2Q", 1, 16, entry.size, entry.size)
@@ -269,16 +272,17 @@ def _local(entry: _Entry) -> bytes:
 def _central(entry: _Entry) -> bytes:
     name = entry.name.encode()
     flags = 0 if entry.name.isascii() else _UTF8
-    wide = [entry.size, entry.size] if entry.size >= _OVER else []
-    if entry.offset >= _OVER:
+    wide = [entry.size, entry.size] if entry.size >= _ZIP64_FROM else []
+    if entry.offset >= _ZIP64_FROM:
         wide.append(entry.offset)
     extra = struct.pack(f"<2H{len(wide)}Q", 1, 8 * len(wide), *wide) if wide else b""
     version = 45 if wide else 20
-    size, offset = min(entry.size, _OVER), min(entry.offset, _OVER)
-    # Made by version 2.0 on FAT with no attributes: readers then set neither modes nor links.
+    size = _OVER if entry.size >= _ZIP64_FROM else entry.size
+    offset = _OVER if entry.offset >= _ZIP64_FROM else entry.offset
+    # "Made on Unix", else unzip takes UTF-8 names for a DOS code page; a plain file, rw-r--r--, never a link.
     fixed = _CENTRAL.pack(
-        *(b"PK\1\2", version, version, flags, 0, 0, _DATE, entry.crc32, size, size),
-        *(len(name), len(extra), 0, 0, 0, 0, offset),
+        *(b"PK\1\2", _UNIX | version, version, flags, 0, 0, _DATE, entry.crc32, size, size),
+        *(len(name), len(extra), 0, 0, 0, _PLAIN_FILE, offset),
     )
     return fixed + name + extra
 
@@ -289,10 +293,12 @@ def _directory(entries: Sequence[_Entry]) -> bytes:
     body = b"".join(_central(entry) for entry in entries)
     count = len(entries)
     closing = b""
-    if start >= _OVER:
+    shown = start
+    if start >= _ZIP64_FROM:
+        shown = _OVER
         closing = _END64.pack(b"PK\6\6", 44, 45, 45, 0, 0, count, count, len(body), start)
         closing += _LOCATOR64.pack(b"PK\6\7", 0, start + len(body), 1)
-    closing += _END.pack(b"PK\5\6", 0, 0, count, count, len(body), min(start, _OVER), 0)
+    closing += _END.pack(b"PK\5\6", 0, 0, count, count, len(body), shown, 0)
     return body + closing
 
 
@@ -304,7 +310,7 @@ def _find_directory(file: BinaryIO, length: int) -> tuple[int, int]:
     magic, _, _, _, _, size, start, comment = _END.unpack(_exactly(file, last, _END.size))
     if magic != b"PK\5\6" or comment:
         raise ContainerRefused("the file does not end with a zip end record")
-    if start >= _OVER:
+    if start == _OVER:
         last -= _LOCATOR64.size + _END64.size
         if last < 0:
             raise ContainerRefused("the zip64 end record is missing")
