@@ -37,13 +37,14 @@ _END = rb"(?=[\x00\t\n\x0c\r ()<>\[\]{}/%#])"
 # Actions, annotations and entries that carry what an act may not hold, and signatures.
 _NAMES = re.compile(
     rb"/(?:JavaScript|JS|Launch|SubmitForm|ImportData|Rendition|RichMedia\w*|Movie|Sound|3D|GoTo[ER3]\w*|Thread"
-    rb"|EF|EmbeddedFiles?|FileAttachment|Collection|XFA|NeedsRendering|ByteRange|DocMDP|UR3?|Screen)" + _END
+    rb"|EF|EmbeddedFiles?|FileAttachment|Collection|XFA|NeedsRendering|Sig|ByteRange|DocMDP|UR3?|Screen)"
+    + _END
 )
-_XREF_STREAM = re.compile(rb"/(?:XRef|ObjStm)" + _END)
 _OBJECT = re.compile(_WHITE + rb"*([0-9]{1,10})" + _WHITE + rb"+([0-9]{1,5})" + _WHITE + rb"+obj")
 _MAX_TREE_DEPTH = 100
 _CONTAINER_FILTERS = {"/FlateDecode", "/Fl", "/ASCIIHexDecode", "/AHx", "/ASCII85Decode", "/A85"}
 _ASSOCIATED_PART = re.compile(r"""pdfaid:part\s*(?:=\s*["']|>\s*)3\s*["'<]""")
+_SIZE_WARNING = re.compile(r"number of objects \((\d+)\) is not one plus the highest object number \((\d+)\)")
 _MAX_METADATA = 1024 * 1024
 
 
@@ -168,8 +169,9 @@ def _examine(path: Path, limits: InspectionLimits, budget: Budget, report: PdfRe
         if pdf.is_encrypted:
             raise Refused("PDF_ENCRYPTED", "the file is encrypted")
         # 3
-        containers = _check_table(data, pdf, limits, budget)
         names = {match[0] for match in _NAMES.finditer(data)} | _escaped_hits(data)
+        report.signed = b"/ByteRange" in names
+        containers = _check_table(data, pdf, limits, budget)
         # 4
         for text in _inflated(pdf, containers, limits, budget):
             names |= {match[0] for match in _NAMES.finditer(text)} | _escaped_hits(text)
@@ -179,11 +181,17 @@ def _examine(path: Path, limits: InspectionLimits, budget: Budget, report: PdfRe
     if names:
         walk = Walk(pdf, budget, limits.max_objects)
         walk.run()
-        report.signed = walk.signed or b"/ByteRange" in names
+        report.signed = report.signed or walk.signed
         report.findings.extend(walk.findings(associated_allowed=walk.embedded and _claims_part_3(pdf)))
     # 7
-    if pdf.get_warnings():
+    if not all(_harmless(str(warning)) for warning in pdf.get_warnings()):
         report.findings.append(("PDF_DAMAGED", "qpdf warns", {"problem": "warnings"}))
+
+
+def _harmless(warning: str) -> bool:
+    """Tell the one warning that is no damage: a /Size larger than needed, as after freed objects."""
+    sizes = _SIZE_WARNING.search(warning)
+    return sizes is not None and int(sizes[1]) > int(sizes[2])
 
 
 def _escaped_hits(data: bytes | mmap.mmap) -> set[bytes]:
