@@ -1,0 +1,143 @@
+"""The log's own signing keys: made once, kept in two files, used for checkpoints and nothing else."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from vault.errors import SettingsRefused
+from vault.ledger.checkpoint import checkpoint_text
+from vault.ledger.note import NoteSignature, encode, is_key_name
+from vault.ledger.vkeys import Algorithm, VerifierKey, ml_dsa_44_cosigned_message
+
+ED25519_FILE = "ledger-ed25519.pem"
+ML_DSA_FILE = "ledger-ml-dsa-44.pem"
+
+
+class LedgerKeys:
+    """The Ed25519 and ML-DSA-44 keys of one log.
+
+    Attributes:
+        origin: identity of the log, also the name of both keys.
+        ed25519: public key of the 0x01 line.
+        ml_dsa_44: public key of the 0x06 line.
+    """
+
+    def __init__(self, origin: str, ed25519: Ed25519PrivateKey, mldsa44: MLDSA44PrivateKey) -> None:
+        if not is_key_name(origin) or len(origin.encode()) > 255:
+            raise SettingsRefused("LEDGER_ORIGIN_INVALID", "an origin has neither spaces nor plus signs")
+        self.origin = origin
+        self._ed25519 = ed25519
+        self._mldsa44 = mldsa44
+        self.ed25519 = VerifierKey(origin, Algorithm.ED25519, ed25519.public_key().public_bytes_raw())
+        self.ml_dsa_44 = VerifierKey(origin, Algorithm.ML_DSA_44, mldsa44.public_key().public_bytes_raw())
+
+    @classmethod
+    def new(cls, origin: str) -> LedgerKeys:
+        """Make new keys, held in memory only."""
+        return cls(origin, Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate())
+
+    @classmethod
+    def open(cls, folder: Path, origin: str, *, create: bool = True) -> LedgerKeys:
+        """Load the keys of a folder, making them when there are none.
+
+        A crash in the middle of making them leaves no Ed25519 file, and the next call begins again; when
+        that file stands and the other does not, somebody lost a key and nothing is made anew.
+
+        Args:
+            folder: folder of key files, made with mode 0700 when absent.
+            origin: identity of the log.
+            create: False to refuse where there are no keys.
+
+        Raises:
+            SettingsRefused: LEDGER_KEYS_MISSING, LEDGER_KEYS_UNREADABLE, LEDGER_KEYS_EXPOSED (readable by
+                others), LEDGER_ORIGIN_INVALID.
+        """
+        first, second = folder / ED25519_FILE, folder / ML_DSA_FILE
+        if create:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with _locked(folder):
+                if not first.exists():
+                    _write(second, MLDSA44PrivateKey.generate())
+                    _write(first, Ed25519PrivateKey.generate())
+        ed25519, mldsa44 = _load(first), _load(second)
+        if not isinstance(ed25519, Ed25519PrivateKey) or not isinstance(mldsa44, MLDSA44PrivateKey):
+            raise SettingsRefused("LEDGER_KEYS_UNREADABLE", "a key file holds a key of another kind")
+        return cls(origin, ed25519, mldsa44)
+
+    @property
+    def vkeys(self) -> list[str]:
+        """Both public keys in text form, Ed25519 first."""
+        return [self.ed25519.vkey, self.ml_dsa_44.vkey]
+
+    def sign_checkpoint(self, size: int, root: bytes, now: datetime) -> bytes:
+        """Sign a checkpoint with both keys.
+
+        Args:
+            size: number of entries.
+            root: root of the tree, 32 octets.
+            now: the service's statement of the time, written into the ML-DSA line in seconds.
+        """
+        text = checkpoint_text(self.origin, size, root)
+        time = int(now.timestamp())
+        message = ml_dsa_44_cosigned_message(self.origin, time, self.origin, 0, size, root)
+        post_quantum = time.to_bytes(8, "big") + self._mldsa44.sign(message)
+        return encode(
+            text,
+            [
+                NoteSignature(self.origin, self.ed25519.id, self._ed25519.sign(text)),
+                NoteSignature(self.origin, self.ml_dsa_44.id, post_quantum),
+            ],
+        )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, key: Ed25519PrivateKey | MLDSA44PrivateKey) -> None:
+    """Write a key file whole or not at all, durably."""
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _load(path: Path) -> object:
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise SettingsRefused("LEDGER_KEYS_EXPOSED", f"{path.name} is open to other users: chmod 600")
+            return load_pem_private_key(file.read(65_536), None)
+    except FileNotFoundError as error:
+        raise SettingsRefused("LEDGER_KEYS_MISSING", f"{path.name} is not there") from error
+    except (ValueError, TypeError) as error:
+        raise SettingsRefused("LEDGER_KEYS_UNREADABLE", f"{path.name} cannot be read") from error
