@@ -217,7 +217,7 @@ def _certificates(signed_data: asn1_cms.SignedData) -> tuple[x509.Certificate, .
 
 def _crls(signed_data: asn1_cms.SignedData) -> tuple[bytes, ...]:
     return tuple(
-        choice.chosen.dump() for choice in signed_data["crls"] or () if choice.name == "certificate_list"
+        choice.chosen.dump() for choice in signed_data["crls"] or () if choice.name == "crl"
     )
 
 
