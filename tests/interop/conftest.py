@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+
+from signing.base import Revision, Sealer, SealSource
+from signing.cades import MANIFEST_NAME, SIGNATURE_NAME, CadesSealer
+from signing.dev_pki import DevPki
+from signing.errors import ReserveExceeded
+from signing.keys import SealKey
+from signing.pades import PadesSealer
+from signing.revocation import RevocationSource
+from signing.strict_zip import Member, generate
+from timestamping.authority import EmbeddedAuthority
+from vault.clock import SystemClock
 
 JUDGES = Path(__file__).resolve().parents[2] / ".cache" / "judges"
 
@@ -50,6 +63,78 @@ class PdfSig(Protocol):
     """Poppler's opinion of each signature of a PDF, without any trusted root."""
 
     def __call__(self, pdf: Path) -> list[dict[str, Any]]: ...
+
+
+class Bench:
+    """The development PKI with its timestamp authority, and seals made with them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pki = DevPki.open(folder / "keys", datetime.now(UTC))
+        unit = self.pki.timestamp
+        self.authority = EmbeddedAuthority(
+            unit, [unit.certificate, *unit.chain], "1.3.6.1.4.1.99999.1", SystemClock()
+        )
+        self.revocation = RevocationSource(self.pki.crls, self.pki.roots())
+        self.roots = folder / "roots.pem"
+        self.roots.write_bytes(self.pki.roots_pem())
+        self.crls = [folder / "root.crl", folder / "authority.crl"]
+        for path, crl in zip(self.crls, self.pki.crls(datetime.now(UTC)), strict=True):
+            path.write_bytes(crl)
+
+    def act_seal(self, algorithm: str = "p256") -> SealKey:
+        return self.pki.act_seal("commune-1", "Commune de Saint-Aurèle-des-Étangs", algorithm=algorithm)
+
+    def _seal(self, sealer: Sealer, key: SealKey, source: SealSource) -> Revision:
+        now = datetime.now(UTC)
+        material = self.revocation.material([[key.certificate, *key.chain], self.authority.chain()], now)
+        reserve = self.authority.expected_size
+        for _ in range(5):
+            prepared = sealer.prepare(source, material, reserve, now)
+            try:
+                return sealer.complete(prepared, self.authority.token(prepared.imprint).der)
+            except ReserveExceeded as error:
+                reserve = error.needed
+        pytest.fail("no token fitted")
+
+    def seal_pdf(self, pdf: Path, algorithm: str = "p256") -> Path:
+        """Seal a PDF; the sealed file lies beside it."""
+        content = pdf.read_bytes()
+        key = self.act_seal(algorithm)
+        with pdf.open("rb") as stream:
+            source = SealSource(stream, pdf, len(content), hashlib.sha256(content).digest())
+            revision = self._seal(PadesSealer(key), key, source)
+        sealed = pdf.with_name(f"{pdf.stem}-{algorithm}-sealed.pdf")
+        sealed.write_bytes(content + revision.appended)
+        return sealed
+
+    def seal_file(self, file: Path, media_type: str, key: SealKey) -> tuple[Path, Revision]:
+        """Seal any file beside itself; returns an ASiC-E container of the two and the seal."""
+        content = file.read_bytes()
+        with file.open("rb") as stream:
+            source = SealSource(
+                stream,
+                file,
+                len(content),
+                hashlib.sha256(content).digest(),
+                name=file.name,
+                media_type=media_type,
+            )
+            revision = self._seal(CadesSealer(key), key, source)
+        container = file.with_name(file.name + ".asice")
+        members = [
+            Member.of_bytes(f"document/{file.name}", content),
+            Member.of_bytes(MANIFEST_NAME, revision.manifest),
+            Member.of_bytes(SIGNATURE_NAME, revision.signature),
+        ]
+        container.write_bytes(b"".join(generate(members)))
+        return container, revision
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """One PKI and authority for all interoperability tests."""
+    return Bench(tmp_path_factory.mktemp("bench"))
 
 
 def _run(*command: str | Path, limit: float = 120) -> subprocess.CompletedProcess[str]:
