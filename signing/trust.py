@@ -175,6 +175,8 @@ class TrustStore:
             raise refused("CERTIFICATE_CHAIN_GENERAL_FAILURE", "too many certificates or CRLs")
         if certificate in self.anchors:
             raise refused("CHAIN_CONSTRAINTS_FAILURE", "a trust anchor signs certificates and CRLs only")
+        # The library does not verify SHA-1 at all: say why, instead of finding no issuer.
+        _check_digest(certificate)
         # 1
         authorities = self._vouched(certificate, others)
         issuers = [*self.anchors, *authorities]
@@ -283,14 +285,18 @@ def _claims_ca(certificate: x509.Certificate) -> bool:
         return False
 
 
+def _check_digest(item: x509.Certificate | x509.CertificateRevocationList) -> None:
+    digest = item.signature_hash_algorithm
+    # Ed25519 and Ed448 name no hash algorithm.
+    if digest is not None and not isinstance(digest, _HASHES):
+        raise refused("CRYPTO_CONSTRAINTS_FAILURE", f"{digest.name} is too weak for a certificate or CRL")
+
+
 def _check_algorithms(path: Path, lists: Sequence[Crl]) -> None:
     signed: list[x509.Certificate | x509.CertificateRevocationList] = [*path[:-1]]
     signed += [crl.parsed for crl in lists if any(crl.issued_by(issuer) for issuer in path[1:])]
     for item in signed:
-        digest = item.signature_hash_algorithm
-        # Ed25519 and Ed448 name no hash algorithm.
-        if digest is not None and not isinstance(digest, _HASHES):
-            raise refused("CRYPTO_CONSTRAINTS_FAILURE", f"{digest.name} is too weak for a certificate or CRL")
+        _check_digest(item)
     for certificate in path:
         key = certificate.public_key()
         if (isinstance(key, rsa.RSAPublicKey) and key.key_size < _MIN_RSA_BITS) or (
