@@ -8,6 +8,7 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 
 #: What hostile DER makes the library throw when it is read or checked.
 UNREADABLE = (
@@ -43,8 +44,10 @@ class Crl:
         """Whether the issuer's name and key are behind this list."""
         try:
             # The library accepts exactly the key types that may issue; the cast would say nothing more.
-            return self.parsed.issuer == issuer.subject and self.parsed.is_signature_valid(
-                issuer.public_key()  # type: ignore[arg-type]
+            return (
+                self.parsed.issuer == issuer.subject
+                and whole_octets(self.der, self.parsed.signature)
+                and self.parsed.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
             )
         except UNREADABLE:
             return False
@@ -77,9 +80,17 @@ def issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     """Whether the issuer's name and key are behind a certificate."""
     try:
         certificate.verify_directly_issued_by(issuer)
+        return whole_octets(certificate.public_bytes(Encoding.DER), certificate.signature)
     except UNREADABLE:
         return False
-    return True
+
+
+def whole_octets(der: bytes, signature: bytes) -> bool:
+    """Whether a certificate or CRL ends with its signature in a BIT STRING without unused bits.
+
+    The library forgives unused bits, so that one bit of an issued certificate could be changed unnoticed.
+    """
+    return der.endswith(b"\x00" + signature)
 
 
 def is_root(certificate: x509.Certificate) -> bool:
