@@ -90,9 +90,9 @@ def refusing_pdf() -> Iterator[None]:
 def read_sealable(source: SealSource) -> SealablePdf:
     """Read what the seal needs.
 
-    1. Not encrypted, opened without warning, header at offset 0. 2. No signature, filled signature field or
-    permission signature (a signed file is never certified over). 3. Newest cross-reference section, its kind
-    and size. 4. First page. 5. Form. 6. Still no warning.
+    1. Not encrypted, opened without warning, header at offset 0. 2. No signature, filled signature field
+    or permission signature (a signed file is never certified over). 3. Newest cross-reference section,
+    its kind and size. 4. First page. 5. Form. 6. Still no warning.
 
     Args:
         source: the file; `source.pdf` is read, not changed, and must not have been changed.
@@ -213,7 +213,7 @@ def _refuse_signed(root: pikepdf.Dictionary, fields: Any) -> frozenset[str]:
     if fields is None:
         return frozenset()
     names = set()
-    for depth, entry in _walk(list(fields)):
+    for depth, entry in walk_tree(list(fields)):
         name = entry.get("/T")
         if depth == 0 and name is not None:
             names.add(str(name))
@@ -225,7 +225,7 @@ def _refuse_signed(root: pikepdf.Dictionary, fields: Any) -> frozenset[str]:
     return frozenset(names)
 
 
-def _walk(nodes: list[Any]) -> Iterator[tuple[int, Any]]:
+def walk_tree(nodes: list[Any]) -> Iterator[tuple[int, Any]]:
     """Yield the dictionaries of a tree under /Kids in document order, each indirect one once."""
     stack = [(0, node) for node in reversed(nodes)]
     seen: set[tuple[int, int]] = set()
@@ -248,7 +248,7 @@ def _walk(nodes: list[Any]) -> Iterator[tuple[int, Any]]:
 
 
 def _first_page(root: pikepdf.Dictionary) -> Any:
-    for _, node in _walk([root.get("/Pages")]):
+    for _, node in walk_tree([root.get("/Pages")]):
         if "/Kids" not in node:
             if not node.is_indirect or node.get("/Type") != pikepdf.Name.Page:
                 raise ValueError("the first page is not an indirect page object")

@@ -1,0 +1,354 @@
+"""Validation of seals and foreign signatures: CMS, certificate path, timestamp, and what a PDF shows."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+
+from asn1crypto import cms as asn1_cms
+from asn1crypto import parser as asn1_parser
+from asn1crypto import tsp as asn1_tsp
+from cryptography import x509
+
+from signing.base import KeyPurpose, TimestampFinding, TimestampVerifier
+from signing.cms_read import ParsedCms, parse_cms, verify_cms
+from signing.errors import SignatureRefused
+from signing.hostile import HOSTILE, refusing
+from signing.own_form import require_authenticated
+from signing.pades import MAX_PADDING
+from signing.pdf_signatures import PdfSignature, check_coverage, digest_covered
+from signing.roles import require_signing_role, stated_purposes
+from signing.trust import TrustStore, refused
+
+_OWN_KEYS = frozenset({"/Type", "/Filter", "/SubFilter", "/M", "/Reference", "/ByteRange", "/Contents"})
+_SUB_FILTERS = frozenset({"ETSI.CAdES.detached", "adbe.pkcs7.detached"})
+_DATE = re.compile(r"D:(\d{14})(Z|[+-]\d\d'?\d\d'?|Z00'?00'?)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Certificates and CRLs from outside a signature.
+
+    Attributes:
+        certificates: that may complete paths.
+        crls: DER.
+        timestamp_anchors: roots of the timestamp authorities, where they are not among the seals' roots.
+    """
+
+    certificates: tuple[x509.Certificate, ...] = ()
+    crls: tuple[bytes, ...] = ()
+    timestamp_anchors: tuple[x509.Certificate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ValidTimestamp:
+    """A timestamp token that verifies.
+
+    Attributes:
+        der: the token.
+        gen_time: UTC instant in it.
+        policy: dotted policy identifier.
+        signer: the authority's certificate.
+        certificates: every certificate inside.
+    """
+
+    der: bytes = field(repr=False)
+    gen_time: datetime
+    policy: str
+    signer: x509.Certificate
+    certificates: tuple[x509.Certificate, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatedSignature:
+    """A signature that passed every step.
+
+    Attributes:
+        form: "PAdES" or "CAdES".
+        level: "B-T" with a valid signature timestamp, else "B-B".
+        signer: the signer's certificate.
+        path: from it to the trust anchor.
+        purposes: Probans purposes that the certificate states; empty for other people's.
+        claimed_time: what the signer says, proven by nobody.
+        timestamps: valid signature timestamps, oldest first.
+        best_time: the time at which the path was validated: the oldest timestamp's, else the asked one.
+        covers_whole_file: nothing of the file is outside the signature (PDF); always True for CAdES.
+        changes_after: what was added after the signature; empty when it covers the whole file.
+        certification: DocMDP permission of a PDF certification signature, else None.
+        cms: DER of the CMS.
+    """
+
+    form: str
+    level: str
+    signer: x509.Certificate
+    path: tuple[x509.Certificate, ...] = field(repr=False)
+    purposes: frozenset[KeyPurpose]
+    claimed_time: datetime | None
+    timestamps: tuple[ValidTimestamp, ...]
+    best_time: datetime
+    covers_whole_file: bool
+    changes_after: tuple[str, ...]
+    certification: int | None
+    cms: bytes = field(repr=False)
+
+
+def validate_pdf_signature(
+    signature: PdfSignature,
+    trust: TrustStore,
+    timestamps: TimestampVerifier,
+    *,
+    evidence: Evidence | None = None,
+    now: datetime,
+) -> ValidatedSignature:
+    """Validate one signature of a PDF; no network, only what the file and the caller hold.
+
+    1. It is a signature of a known kind, not a document timestamp. 2. Coverage (`check_coverage`). 3. The
+    value is one CMS and zero octets. 4. When the signer's certificate states the act seal, our own form
+    is demanded: ETSI.CAdES.detached, exactly our entries, certification without permitted change, no
+    other signature, nothing after it, at most 16 octets of padding, lower-case digits, strict CMS. 5. The
+    CMS, its path and its timestamp (`validate_cms_signature`), with the DSS dictionary's material. 6. It
+    covers the whole file; else what was added later is not judged.
+
+    Args:
+        signature: from `pdf_signatures`.
+        trust: anchors of signers.
+        timestamps: verifier of tokens.
+        evidence: further material.
+        now: time to validate at when no timestamp proves an earlier one, UTC.
+
+    Raises:
+        SignatureRefused: the code of the first step that failed; CHANGES_NOT_JUDGED (indeterminate) for 6.
+    """
+    evidence = evidence or Evidence()
+    # 1
+    if signature.fault is None and signature.sub_filter not in _SUB_FILTERS:
+        raise SignatureRefused("FORMAT_FAILURE", "the signature is of an unknown kind")
+    # 2
+    check_coverage(signature, strict=False)
+    with refusing("the signature value"):
+        # 3
+        cms, padding = _split(signature.contents)
+        parsed = parse_cms(cms, strict=False)
+        # 4
+        if KeyPurpose.ACT_SEAL in stated_purposes(parsed.signer):
+            _require_own_pdf(signature, padding)
+            parsed = parse_cms(cms, strict=True)
+            if parsed.signing_time is not None or parsed.crls:
+                raise SignatureRefused("FORMAT_FAILURE", "the CMS of an act has neither signing-time nor CRL")
+        digest = digest_covered(signature, parsed.digest_algorithm)
+        embedded = _readable(signature.certificates)
+    # 5
+    result = validate_cms_signature(
+        parsed,
+        digest,
+        trust,
+        timestamps,
+        evidence=Evidence(
+            (*embedded, *evidence.certificates),
+            (*signature.crls, *evidence.crls),
+            evidence.timestamp_anchors,
+        ),
+        purposes=frozenset({KeyPurpose.ACT_SEAL}),
+        now=now,
+    )
+    # 6
+    if not signature.covers_whole_file:
+        added = signature.file_size - signature.end
+        raise SignatureRefused(
+            "CHANGES_NOT_JUDGED",
+            f"the signature is intact, but {added} octets were added after it and are not judged",
+            indeterminate=True,
+        )
+    return ValidatedSignature(
+        form="PAdES",
+        level=result.level,
+        signer=result.signer,
+        path=result.path,
+        purposes=result.purposes,
+        claimed_time=_pdf_date(signature.claimed_time),
+        timestamps=result.timestamps,
+        best_time=result.best_time,
+        covers_whole_file=True,
+        changes_after=(),
+        certification=signature.certification,
+        cms=cms,
+    )
+
+
+def validate_document_timestamp(
+    signature: PdfSignature, timestamps: TimestampVerifier, *, evidence: Evidence | None = None
+) -> ValidTimestamp:
+    """Validate a document timestamp: coverage, then the token over the byte range's digest.
+
+    Raises:
+        SignatureRefused: FORMAT_FAILURE, or the timestamp verifier's code.
+    """
+    evidence = evidence or Evidence()
+    if signature.fault is None and not signature.is_document_timestamp:
+        raise SignatureRefused("FORMAT_FAILURE", "this is no document timestamp")
+    check_coverage(signature, strict=False)
+    with refusing("the document timestamp"):
+        token, _ = _split(signature.contents)
+        digest = digest_covered(signature, _imprint_algorithm(token))
+        others = (*_readable(signature.certificates), *evidence.certificates)
+    return _verify_token(timestamps, token, digest, others, (*signature.crls, *evidence.crls))
+
+
+def validate_cms_signature(
+    parsed: ParsedCms,
+    digest: bytes,
+    trust: TrustStore,
+    timestamps: TimestampVerifier,
+    *,
+    evidence: Evidence | None = None,
+    purposes: AbstractSet[KeyPurpose],
+    now: datetime,
+) -> ValidatedSignature:
+    """Validate a detached CMS signature (ETSI EN 319 102-1 sections 5.3 and 5.5).
+
+    1. The CMS verifies over the digest. 2. The certificate may sign: no CA, timestamp or TLS certificate;
+    when it states Probans purposes, one of the expected ones, and then the CMS was read as our own form.
+    3. Every signature timestamp verifies. 4. The path is valid, and no certificate revoked, at the oldest
+    timestamp's time, or at `now` without one. 5. In our own form every certificate and CRL inside is
+    authentic.
+
+    Args:
+        parsed: from `parse_cms`.
+        digest: of the content, by `parsed.digest_algorithm`.
+        trust: anchors of signers.
+        timestamps: verifier of tokens.
+        evidence: further material.
+        purposes: Probans purposes that are right here.
+        now: time to validate at when there is no timestamp, UTC.
+
+    Raises:
+        SignatureRefused: the code of the first step that failed.
+    """
+    evidence = evidence or Evidence()
+    # 1
+    report = verify_cms(parsed, digest)
+    # 2
+    stated = require_signing_role(report.signer, purposes)
+    if stated and not parsed.strict:
+        raise SignatureRefused("FORMAT_FAILURE", "a seal of ours must have our exact form")
+    # 3
+    others = (*report.certificates, *evidence.certificates)
+    crls = (*report.crls, *evidence.crls)
+    valid = sorted(
+        (_signature_timestamp(timestamps, token, parsed, others, crls) for token in report.tokens),
+        key=lambda item: item.gen_time,
+    )
+    # 4
+    best_time = valid[0].gen_time if valid else now
+    path = tuple(trust.validate(report.signer, others, crls, best_time))
+    # 5
+    if parsed.strict:
+        anchors = (*trust.anchors, *evidence.timestamp_anchors)
+        require_authenticated(report, valid[0].signer, anchors)
+    return ValidatedSignature(
+        form="CAdES",
+        level="B-T" if valid else "B-B",
+        signer=report.signer,
+        path=path,
+        purposes=stated,
+        claimed_time=report.signing_time,
+        timestamps=tuple(valid),
+        best_time=best_time,
+        covers_whole_file=True,
+        changes_after=(),
+        certification=None,
+        cms=parsed.der,
+    )
+
+
+def _require_own_pdf(signature: PdfSignature, padding: int) -> None:
+    if (
+        signature.sub_filter != "ETSI.CAdES.detached"
+        or signature.keys != _OWN_KEYS
+        or signature.certification != 1
+        or not signature.alone
+        or not signature.covers_whole_file
+        or padding > MAX_PADDING
+    ):
+        raise SignatureRefused("FORMAT_FAILURE", "a sealed act has exactly our form, and nothing after it")
+    check_coverage(signature, strict=True)
+
+
+def _split(contents: bytes) -> tuple[bytes, int]:
+    """Cut the zero octets after the one ASN.1 element; returns the element and how many they were."""
+    size: int = asn1_parser.peek(contents)
+    if contents[size:].strip(b"\x00"):
+        raise SignatureRefused("FORMAT_FAILURE", "other than zero octets follow the signature")
+    return contents[:size], len(contents) - size
+
+
+def _signature_timestamp(
+    timestamps: TimestampVerifier,
+    token: bytes,
+    parsed: ParsedCms,
+    others: Sequence[x509.Certificate],
+    crls: Sequence[bytes],
+) -> ValidTimestamp:
+    with refusing("the timestamp token"):
+        imprint = hashlib.new(_imprint_algorithm(token), parsed.signature, usedforsecurity=False).digest()
+    return _verify_token(timestamps, token, imprint, others, crls)
+
+
+def _verify_token(
+    timestamps: TimestampVerifier,
+    token: bytes,
+    imprint: bytes,
+    others: Sequence[x509.Certificate],
+    crls: Sequence[bytes],
+) -> ValidTimestamp:
+    try:
+        finding: TimestampFinding = timestamps.verify(token, imprint, others=others, crls=crls)
+    except SignatureRefused:
+        raise
+    except Exception as error:
+        # The port promises an exception with a code, of a class that this package cannot know.
+        raise refused(getattr(error, "code", "FORMAT_FAILURE"), f"timestamp: {error}") from error
+    return ValidTimestamp(
+        der=token,
+        gen_time=finding.gen_time,
+        policy=finding.policy,
+        signer=finding.signer,
+        certificates=finding.certificates,
+    )
+
+
+def _imprint_algorithm(token: bytes) -> str:
+    content = asn1_cms.ContentInfo.load(token)["content"]["encap_content_info"]["content"]
+    info = asn1_tsp.TSTInfo.load(bytes(content))
+    algorithm: str = info["message_imprint"]["hash_algorithm"]["algorithm"].native
+    return algorithm
+
+
+def _readable(encoded: Sequence[bytes]) -> list[x509.Certificate]:
+    found = []
+    for der in encoded:
+        try:
+            found.append(x509.load_der_x509_certificate(der))
+        except HOSTILE:
+            continue  # a certificate that cannot be read proves nothing, and hurts nothing
+    return found
+
+
+def _pdf_date(text: str) -> datetime | None:
+    """Read a PDF date with time and zone (ISO 32000-1 section 7.9.4); None for anything else."""
+    found = _DATE.fullmatch(text)
+    if found is None:
+        return None
+    try:
+        moment = datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        zone = (found[2] or "Z").replace("'", "")
+        if zone.startswith("Z"):
+            return moment
+        offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:5])) * (-1 if zone[0] == "-" else 1)
+        return moment.replace(tzinfo=timezone(offset)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
