@@ -1,11 +1,8 @@
-"""What every test shares: the `needs` and `soak` markers and the hypothesis profiles.
+"""What every test shares: the markers `needs` and `soak`, the hypothesis profiles.
 
-`needs(name)`: the test is run against an independent program. Where that program is not found the test is
-deselected, and the end of the run says which tests that concerned and how to install what they want. With
-`PROBANS_REQUIRE=all` a missing program stops the run instead, so that a machine that is meant to have every
-judge cannot pass by quietly leaving them out.
-
-`soak(name)`: the long form of a suite, deselected unless `--soak NAME` is given.
+`needs(name)`: the test asks an independent program. Not found: the test is deselected, and the end of the run
+lists it with the command that installs it; with `PROBANS_REQUIRE=all` the run stops instead, so that a machine
+meant to have every judge cannot pass by leaving them out. `soak(name)`: deselected unless `--soak NAME`.
 """
 
 from __future__ import annotations
@@ -22,8 +19,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-ROOT = Path(__file__).resolve().parent.parent
-JUDGES = ROOT / ".cache" / "judges"
+JUDGES = Path(__file__).resolve().parents[1] / ".cache" / "judges"
 MISSING = pytest.StashKey[Counter[str]]()
 
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -108,19 +104,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: object) -> None:
-    """Under xdist only workers collect; every one sees the same tests, so the union is the list."""
+    """Under xdist only workers collect, each one everything: the union is the list."""
     told = getattr(node, "workeroutput", {}).get("probans_missing", {})
     node.config.stash[MISSING] |= Counter(told)  # type: ignore[attr-defined]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     missing = config.stash[MISSING]
-    if not missing:
-        return
-    terminalreporter.ensure_newline()
-    terminalreporter.section("deselected: what they need was not found")
-    for key, count in sorted(missing.items()):
-        name, path = key.split(" ", 1)
-        terminalreporter.write_line(f"{name:10} {count:4} test{'s' if count > 1 else ' '} in {path}")
-    names = sorted({key.split(" ", 1)[0] for key in missing})
-    terminalreporter.write_line(f"To install and run them: tools/install.sh {' '.join(names)}")
+    if missing:
+        terminalreporter.ensure_newline()
+        terminalreporter.section("deselected: what they need was not found")
+        for key, count in sorted(missing.items()):
+            name, path = key.split(" ", 1)
+            terminalreporter.write_line(f"{name:10} {count:4} test{'s' if count > 1 else ' '} in {path}")
+        names = sorted({key.split(" ", 1)[0] for key in missing})
+        terminalreporter.write_line(f"To install and run them: tools/install.sh {' '.join(names)}")
