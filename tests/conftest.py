@@ -1,8 +1,8 @@
 """What every test shares: the markers `needs` and `soak`, the hypothesis profiles.
 
 `needs(name)`: the test asks an independent program. Not found: the test is deselected, and the end of the run
-lists it with the command that installs it; with `PROBANS_REQUIRE=all` the run stops instead, so that a machine
-meant to have every judge cannot pass by leaving them out. `soak(name)`: deselected unless `--soak NAME`.
+lists it with the command to install; with `PROBANS_REQUIRE=all` the run stops instead, so that a machine meant
+to have every judge cannot pass by leaving them out. `soak(name)`: deselected unless `--soak NAME`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -103,10 +104,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: object) -> None:
+def pytest_testnodedown(node: Any) -> None:
     """Under xdist only workers collect, each one everything: the union is the list."""
-    told = getattr(node, "workeroutput", {}).get("probans_missing", {})
-    node.config.stash[MISSING] |= Counter(told)  # type: ignore[attr-defined]
+    node.config.stash[MISSING] |= Counter(getattr(node, "workeroutput", {}).get("probans_missing", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
