@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
 
-from signing.asic import Reference, build_manifest
-from signing.base import KeyPurpose, Prepared, Revision, SealSource, ValidationMaterial
+from signing.asic import Reference, build_manifest, check_references, parse_manifest
+from signing.base import KeyPurpose, Prepared, Revision, SealSource, TimestampVerifier, ValidationMaterial
 from signing.cms import CmsDraft, CmsSigner
+from signing.cms_read import parse_cms
+from signing.errors import SignatureRefused
 from signing.keys import SealKey
+from signing.trust import TrustStore, refused
+from signing.validate import Evidence, ValidatedSignature, validate_cms_signature
 
 DOCUMENT_FOLDER = "document/"
 SIGNATURE_NAME = "META-INF/signature001.p7s"
@@ -131,3 +136,66 @@ class CadesSealer:
             crls=material.crls,
         )
         return Prepared(draft.imprint, _State(draft, manifest, sha256, size))
+
+
+def validate_cades(
+    signature: bytes,
+    manifest: bytes,
+    digests: Mapping[str, bytes],
+    trust: TrustStore,
+    timestamps: TimestampVerifier,
+    *,
+    purposes: AbstractSet[KeyPurpose],
+    now: datetime,
+    signature_name: str | None = None,
+    whole: Collection[str] = (),
+    evidence: Evidence | None = None,
+    strict: bool = True,
+) -> ValidatedSignature:
+    """Validate a detached CAdES signature over a manifest, and the files that the manifest names.
+
+    1. The manifest is well formed, ours in its one form.
+    2. It names this signature.
+    3. The CMS is well formed, ours in its one form, with the signing-time attribute that CAdES baseline
+       demands (EN 319 122-1 section 6.3).
+    4. The CMS verifies over the manifest, with role, timestamp and path (`validate_cms_signature`).
+    5. Ours carries a timestamp.
+    6. Each file that the manifest names is there and has its digest, and `whole` is covered
+       (`check_references`).
+
+    Args:
+        signature: DER of the CMS.
+        manifest: octets of the ASiCManifest.
+        digests: member name → SHA-256 of each file found beside.
+        trust: anchors of signers.
+        timestamps: verifier of tokens.
+        purposes: Probans purposes that are right here.
+        now: time to validate at when there is no timestamp, UTC.
+        signature_name: member name of the signature; None when it is not known.
+        whole: members that the manifest must cover.
+        evidence: further certificates and CRLs.
+        strict: demand our own form of manifest, CMS and level; False for other software's.
+
+    Raises:
+        SignatureRefused: the code of the first step that failed.
+    """
+    # 1
+    stated = parse_manifest(manifest, strict=strict)
+    # 2
+    if signature_name is not None and stated.signature_name != signature_name:
+        raise SignatureRefused("FORMAT_FAILURE", "the manifest is that of another signature")
+    # 3
+    parsed = parse_cms(signature, strict=strict)
+    if parsed.signing_time is None:
+        raise SignatureRefused("FORMAT_FAILURE", "CAdES demands the signing-time attribute")
+    # 4
+    digest = hashlib.new(parsed.digest_algorithm, manifest, usedforsecurity=False).digest()
+    result = validate_cms_signature(
+        parsed, digest, trust, timestamps, evidence=evidence, purposes=purposes, now=now
+    )
+    # 5
+    if strict and not result.timestamps:
+        raise refused("NO_POE", "the seal carries no timestamp")
+    # 6
+    check_references(stated, digests, whole=whole)
+    return result
