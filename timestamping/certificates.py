@@ -44,6 +44,8 @@ class Certificate:
         fields = der.only(encoded, der.SEQUENCE).reader().take(der.SEQUENCE).reader()
         fields.optional(0xA0)
         self.serial = fields.integer()
+        if self.serial <= 0:
+            raise der.DerError("certificate serial number is not positive")
         fields.take(der.SEQUENCE)
         self.issuer = fields.take(der.SEQUENCE).raw
         self.x509 = x509.load_der_x509_certificate(encoded)
