@@ -1,8 +1,8 @@
 """What every test shares: the markers `needs` and `soak`, the hypothesis profiles.
 
-`needs(name)`: the test asks an independent program. Not found: the test is deselected, and the end of the run
-lists it with the command to install; with `PROBANS_REQUIRE=all` the run stops instead, so that a machine meant
-to have every judge cannot pass by leaving them out. `soak(name)`: deselected unless `--soak NAME`.
+`needs(name)`: the test asks an independent program. Not found: it is deselected, and the end of the run lists
+it with the command to install; with `PROBANS_REQUIRE=all` the run stops instead: a machine meant to have every
+judge cannot pass by leaving them out. `soak(name)`: deselected unless `--soak NAME` is given.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    kept, dropped = [], []
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
     for item in items:
         needed = [name for mark in item.iter_markers("needs") for name in mark.args]
         missing = [name for name in needed if not available(name)]
@@ -105,8 +106,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Under xdist only workers collect, each one everything: the union is the list."""
-    node.config.stash[MISSING] |= Counter(getattr(node, "workeroutput", {}).get("probans_missing", {}))
+    """Under xdist only workers collect, each one everything."""
+    told: Counter[str] = node.config.stash[MISSING]
+    told |= Counter(getattr(node, "workeroutput", {}).get("probans_missing", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
