@@ -202,16 +202,16 @@ _DOCUMENTS = {
     ),
     "TEMPLATE_DATA_INVALID": Entry(
         422,
-        "Le champ « {field} » ne convient pas au modèle : {problem}.",
+        "Le champ « {field} » ne convient pas au modèle.",
         "Corrigez ce champ, puis recommencez.",
-        "The field “{field}” does not suit the template: {problem}.",
+        "The field “{field}” does not suit the template.",
         "Correct this field, then try again.",
     ),
     "TEMPLATE_INVALID": Entry(
         500,
-        "Le modèle de document « {template} » ne peut pas être composé.",
+        "Le modèle de document ne peut pas être composé.",
         "L’administration doit corriger ce modèle.",
-        "The document template “{template}” cannot be typeset.",
+        "The document template cannot be typeset.",
         "The administration must correct this template.",
     ),
     "DOCUMENT_DESTROYED": Entry(
@@ -233,6 +233,9 @@ _OPERATOR_EN = "The operator of the service must act; tell them the time of the 
 _SERVICE = {
     "STORAGE_UNAVAILABLE": Entry(
         503, "Le stockage ne répond pas.", _AGAIN_FR, "The storage does not answer.", _AGAIN_EN
+    ),
+    "DATABASE_UNAVAILABLE": Entry(
+        503, "La base de données ne répond pas.", _AGAIN_FR, "The database does not answer.", _AGAIN_EN
     ),
     "LEDGER_UNAVAILABLE": Entry(
         503, "Le registre ne répond pas.", _AGAIN_FR, "The ledger does not answer.", _AGAIN_EN
@@ -267,6 +270,7 @@ _SERVICE = {
 # Inner failures that only an operator can act on; their detail goes to the log, not to the caller.
 _OPERATOR_CODES = (
     "CHAIN_BROKEN",
+    "DATABASE_UNSUPPORTED",
     "ENTRY_INVALID",
     "LEDGER_KEYS_EXPOSED",
     "LEDGER_KEYS_MISSING",

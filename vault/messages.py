@@ -1,7 +1,8 @@
 """Words for people: for each stable code, what happened and what to do, in French first, and the HTTP status.
 
-The words stand in `vault.message_files` and `vault.message_requests`. Texts are format strings over the params of the error; a
-missing param shows as an ellipsis rather than as a failure, since an error message must never fail.
+The words stand in `vault.message_files` and `vault.message_requests`. Texts are format strings over the
+params of the error; a missing param shows as an ellipsis rather than as a failure, since an error message
+must never fail.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def status(code: str) -> int:
 
 def readable_size(octets: int, *, english: bool) -> str:
     """Write a size in decimal units, such as `20 Mo` (a no-break space before the unit)."""
-    units = ("B", "kB", "MB", "GB", "TB") if english else ("octets", "ko", "Mo", "Go", "To")
+    units = ("B", "kB", "MB", "GB", "TB") if english else ("o", "ko", "Mo", "Go", "To")
     value, unit = float(octets), 0
     while value >= 1000 and unit < len(units) - 1:
         value, unit = value / 1000, unit + 1
