@@ -68,6 +68,21 @@ class TreeHasher:
         self.size = 0
         self._stack: list[bytes] = []
 
+    @classmethod
+    def resume(cls, size: int, peaks: Sequence[bytes]) -> TreeHasher:
+        """Go on after `size` leaves.
+
+        Args:
+            size: leaves already added.
+            peaks: roots of the complete subtrees they make, largest first, one for each bit set in `size`.
+        """
+        if len(peaks) != size.bit_count():
+            raise LedgerProofRefused("TILE_DAMAGED", "not one hash for each complete subtree")
+        hasher = cls()
+        hasher.size = size
+        hasher._stack = list(peaks)
+        return hasher
+
     def add(self, leaf: bytes) -> None:
         """Add the next leaf hash."""
         node, count = leaf, self.size
