@@ -1,8 +1,8 @@
 """What every test shares: the markers `needs` and `soak`, the hypothesis profiles.
 
-`needs(name)`: the test asks an independent program. Not found: it is deselected, and the end of the run lists
-it with the command to install; with `PROBANS_REQUIRE=all` the run stops instead: a machine meant to have every
-judge cannot pass by leaving them out. `soak(name)`: deselected unless `--soak NAME` is given.
+`needs(name)`: the test asks an independent program. If that is not found, the test is deselected, and the end
+of the run lists it with the command to install; with `PROBANS_REQUIRE=all` the run stops instead: a machine
+meant to have every judge cannot pass by leaving them out. `soak(name)`: deselected unless `--soak NAME`.
 """
 
 from __future__ import annotations
