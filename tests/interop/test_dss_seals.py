@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyhanko.pdf_utils.generic import NumberObject
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from signing.dev_pki import DevPki
 from vault.specimens import specimen_photo, specimen_xml
@@ -92,13 +94,26 @@ def test_dss_refuses_other_roots_and_any_change(
     for verdict in dss([sealed["p256"], containers[0]], stranger):
         assert verdict["signatures"][0]["subIndication"] == "NO_CERTIFICATE_CHAIN_FOUND"
     content = sealed["p256"].read_bytes()
-    flipped = bytearray(content)
-    flipped[1000] ^= 1
-    (tmp_path / "flipped.pdf").write_bytes(flipped)
+    changed = bytearray(content)
+    changed[1000] ^= 1
+    (tmp_path / "flipped.pdf").write_bytes(changed)
     (tmp_path / "tail.pdf").write_bytes(content + b"\n% tail no reader looks at\n")
-    first, second = dss([tmp_path / "flipped.pdf", tmp_path / "tail.pdf"], bench.roots)
-    assert [each["indication"] for each in first["signatures"]] in ([], ["TOTAL_FAILED"])
-    assert not second["signatures"][0]["wholeDocument"]
+    with sealed["p256"].open("rb") as stream, (tmp_path / "turned.pdf").open("wb") as out:
+        revision = IncrementalPdfFileWriter(stream)
+        page = revision.root["/Pages"]["/Kids"][0]
+        page["/Rotate"] = NumberObject(180)
+        revision.mark_update(page.container_ref)
+        revision.write(out)
+    names = ("flipped", "tail", "turned")
+    flipped, tail, turned = (
+        verdict["signatures"] for verdict in dss([tmp_path / f"{name}.pdf" for name in names], bench.roots)
+    )
+    assert [each["indication"] for each in flipped] in ([], ["TOTAL_FAILED"])
+    # DSS looks no further than the last revision: only the coverage tells.
+    assert [each["wholeDocument"] for each in tail] == [False]
+    assert [(each["indication"], each["subIndication"]) for each in turned] == [
+        ("TOTAL_FAILED", "FORMAT_FAILURE")
+    ]
 
 
 @pytest.mark.needs("pdfsig")
