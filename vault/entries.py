@@ -11,7 +11,7 @@ from vault.db.repositories import opening_role
 from vault.domain.documents import Private
 from vault.keyring import DocumentKey
 from vault.ledger.events import check_opening
-from vault.ledger.opening import Opening
+from vault.ledger.opening import ALL, Opening
 from vault.ledger.tags import tag
 
 STATUS_CHAIN = "status"
@@ -69,7 +69,7 @@ def build_change(
         )
     check_opening(opening)
     tag_key = private.status_key if event.chain == STATUS_CHAIN else private.access_key
-    sealed = key.seal(opening_role(event.chain, event.counter), opening.to_json())
+    sealed = key.seal(opening_role(event.chain, event.counter), opening.to_json(ALL))
     entry_row = {
         "seq": SEQ,
         "document_id": key.document_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -28,6 +28,10 @@ class Sealers(Protocol):
 
     def cades(self, purpose: KeyPurpose, administration_id: str | None = None) -> Sealer:
         """Return the sealer of files that are not changed: an administration's, or the service's own."""
+        ...
+
+    def evidence(self) -> CadesSealer:
+        """Return the sealer of evidence bundles."""
         ...
 
     def chain(self, purpose: KeyPurpose, administration_id: str | None = None) -> Sequence[x509.Certificate]:
@@ -84,17 +88,45 @@ class SealingDesk:
             SealingWaits: the authority does not answer or its time disagrees, or revocation data is stale.
             signing.errors.SigningError: this file or key cannot be sealed at all.
         """
+        return self._finish(
+            chain,
+            lambda material, reserve, now: sealer.prepare(source, material, reserve, now),
+            sealer.complete,
+        )
+
+    def seal_evidence(self, references: Callable[[ValidationMaterial], Sequence[Reference]]) -> Sealed:
+        """Seal a list of members with the evidence seal.
+
+        Args:
+            references: given the material the seal will embed, returns what it must cover.
+
+        Raises:
+            SealingWaits: see `seal`.
+        """
+        sealer = self.sealers.evidence()
+        return self._finish(
+            self.sealers.chain(KeyPurpose.EVIDENCE_SEAL),
+            lambda material, _, now: sealer.prepare_manifest(references(material), material, now),
+            sealer.complete,
+        )
+
+    def _finish(
+        self,
+        chain: Sequence[x509.Certificate],
+        prepare: Callable[[ValidationMaterial, int, datetime], Prepared],
+        complete: Callable[[Prepared, bytes], Revision],
+    ) -> Sealed:
         now = self._clock.now()
         try:
             material = self._revocation.material([chain, self._authority.chain()], now)
             reserve = self._authority.expected_size
             for _ in range(_ATTEMPTS):
-                prepared = sealer.prepare(source, material, reserve, now)
+                prepared = prepare(material, reserve, now)
                 token = self._authority.token(prepared.imprint)
                 if abs(token.gen_time - now) > self._tolerance:
                     raise SealingWaits("TSA_CLOCK", "the authority's time differs from the service's clock")
                 try:
-                    return Sealed(sealer.complete(prepared, token.der), token)
+                    return Sealed(complete(prepared, token.der), token)
                 except ReserveExceeded as error:
                     reserve = error.needed
         except (AuthorityUnavailable, TokenRefused, RevocationStale) as error:

@@ -137,7 +137,7 @@ digests = Table(
 document_entries = Table(
     "document_entries",
     metadata,
-    Column("seq", ForeignKey("ledger_entries.seq"), primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("document_id", ForeignKey("documents.id"), nullable=False),
     Column("chain", String(8), nullable=False, comment="status or access: which tag key"),
     Column("counter", BigInteger, nullable=False),

@@ -16,6 +16,8 @@ from vault.domain.states import Reception, Scan, Sealing, Status
 from vault.keyring import DocumentKey, Keyring
 
 PRIVATE_ROLE = "private"
+# Kept evidence seals: one row for each status and reader, see vault.bundles.
+EVIDENCE_PREFIX = "evidence-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,8 @@ class Documents:
     def _parts(connection: Connection, key: DocumentKey) -> Iterator[Part]:
         table = models.objects
         for row in connection.execute(select(table).where(table.c.document_id == key.document_id)).mappings():
+            if row["role"].startswith(EVIDENCE_PREFIX):
+                continue
             role = ObjectRole(row["role"])
             sha256 = key.open(digest_role(role), row["sha256"]).hex()
             yield Part(role, row["address"], row["stored_size"], row["size"], sha256)
@@ -228,3 +232,8 @@ class Safes:
         """Return the name of an administration, or None."""
         table = models.administrations
         return connection.scalar(select(table.c.name).where(table.c.id == administration_id))
+
+    def administration_names(self, connection: Connection) -> Mapping[str, str]:
+        """Return the names of all administrations by identifier."""
+        table = models.administrations
+        return {row.id: row.name for row in connection.execute(select(table.c.id, table.c.name))}

@@ -1,0 +1,432 @@
+"""The only module that chooses concrete backends and puts the service together."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import insert, select
+
+from signing.dev_pki import DevPki
+from signing.keys import PROBANS_ARC
+from signing.revocation import RevocationSource, fetch_http_crls
+from signing.trust import TrustStore
+from storage.filesystem import FilesystemLogStore, FilesystemObjectStore, FilesystemRecordStore
+from storage.errors import KeyRefused
+from storage.keys import LocalKeyWrapper
+from timestamping.authority import EmbeddedAuthority
+from timestamping.base import TimestampAuthority
+from timestamping.rfc3161 import HttpAuthority, HttpAuthorityConfig
+from timestamping.verify import Rfc3161Verifier
+from vault import personas
+from vault.bundles import Bundles
+from vault.changes import Change
+from vault.clock import Clock, SystemClock, rfc3339
+from vault.db import models
+from vault.db.engine import Database
+from vault.db.repositories import Documents, Safes
+from vault.db.twins import TwinGuard
+from vault.errors import LedgerError, SettingsRefused
+from vault.healing import Healer
+from vault.idempotency import Idempotency
+from vault.ids import new_id
+from vault.inspection import InspectionLimits
+from vault.issuing import Issuing
+from vault.journal import Journal
+from vault.keyfiles import read_or_make
+from vault.keyring import Keyring
+from vault.ledger.keys import LedgerKeys
+from vault.ledger.policy import Policy, policy_text
+from vault.ledger.publisher import Publisher, Receipts
+from vault.ledger.writer import LedgerWriter, WriterConfig
+from vault.lifecycle import Lifecycle
+from vault.objects import Shelf
+from vault.outbox import LogNotifier, OutboxCourier
+from vault.pipeline import Pipeline, PipelineConfig
+from vault.reading import Reading
+from vault.records import RecordBook
+from vault.recovery import Recovery
+from vault.sealing import SealingDesk
+from vault.services import KeySealers
+from vault.settings import Settings
+from vault.submissions import Submissions
+from vault.verifying import Verifying
+
+EMBEDDED_TSA_POLICY = f"{PROBANS_ARC}.100"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What a verifier needs besides the file; written out by the demo for auditors.
+
+    Attributes:
+        roots_pem: certificate roots of seals and timestamps.
+        vkeys: the log's verifier keys.
+        policy: the log's policy in c2sp.org/tlog-policy form.
+    """
+
+    roots_pem: bytes
+    vkeys: Sequence[str]
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """State of one part.
+
+    Attributes:
+        ok: whether it works.
+        note: one sentence for operators.
+    """
+
+    ok: bool
+    note: str
+
+
+@dataclass
+class Parts:
+    """Backends opened for one data folder, before any service runs on them."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    objects: FilesystemObjectStore
+    log: FilesystemLogStore
+    records: RecordBook
+    keyring: Keyring
+    ledger_keys: LedgerKeys
+    guard: TwinGuard
+    pki: DevPki
+
+    @property
+    def origin_keys(self) -> list[str]:
+        """The log's verifier keys."""
+        return self.ledger_keys.vkeys
+
+    @property
+    def policy(self) -> Policy:
+        """The log's policy: its own keys, no witness yet."""
+        return Policy.from_vkeys("\n".join(self.origin_keys) + "\n")
+
+    def recovery(self) -> Recovery:
+        """Return the tool that rebuilds the database."""
+        return Recovery(
+            self.database, self.log, self.records, self.keyring, self.objects, self.policy, self.settings.origin
+        )
+
+    def close(self) -> None:
+        """Close what is open."""
+        self.objects.close()
+        self.database.close()
+
+
+@dataclass
+class Vault:
+    """The running safe."""
+
+    settings: Settings
+    issuing: Issuing
+    submissions: Submissions
+    reading: Reading
+    lifecycle: Lifecycle
+    verifying: Verifying
+    personas: personas.Personas
+    authority: EmbeddedAuthority | None
+    trust: Trust
+    healer: Healer
+    publisher: Publisher
+    parts: Parts
+    _running: ExitStack
+
+    def health(self) -> Mapping[str, Health]:
+        """Tell for each part whether it works."""
+        return {
+            "database": _probe(self._ask_database),
+            "storage": _probe(lambda: self.parts.objects.durability().note),
+            "ledger": _probe(self._ask_ledger),
+        }
+
+    def log_file(self, path: str) -> bytes:
+        """Return a published file of the ledger. Raises storage.errors.ObjectMissing."""
+        return self.parts.log.get(path)
+
+    def close(self) -> None:
+        """Stop background work, finish what was promised, close the backends."""
+        self._running.close()
+
+    def _ask_database(self) -> str:
+        with self.parts.database.reading() as connection:
+            size = connection.scalar(select(models.ledger_head.c.size))
+        return f"{size} entries"
+
+    def _ask_ledger(self) -> str:
+        size = self.publisher.published_size()
+        return "nothing published yet" if size is None else f"published up to entry {size - 1}"
+
+
+def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
+    """Open the backends that the settings name.
+
+    Raises:
+        SettingsRefused: the settings cannot be used.
+    """
+    settings.check()
+    if settings.is_production:
+        raise SettingsRefused(
+            "SETTINGS_REFUSED",
+            "This version has only development keys, which production refuses; set PROBANS_ENVIRONMENT=development.",
+        )
+    clock = clock or SystemClock()
+    data, keys = settings.data, settings.keys_folder
+    for folder in (data, keys, settings.spool_folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database.open(settings.database_address, data / "run")
+    database.migrate()
+    wrapper = _key_wrapper(keys / "key-encryption.key")
+    return Parts(
+        settings=settings,
+        clock=clock,
+        database=database,
+        objects=FilesystemObjectStore(data / "objects"),
+        log=FilesystemLogStore(data / "ledger"),
+        records=RecordBook(FilesystemRecordStore(data / "records"), wrapper),
+        keyring=Keyring(wrapper, _secret(keys / "index.key")),
+        ledger_keys=LedgerKeys.open(keys / "ledger", settings.origin),
+        guard=TwinGuard(data / "run"),
+        pki=DevPki.open(keys / "pki", clock.now()),
+    )
+
+
+def open_vault(settings: Settings, clock: Clock | None = None, *, background: bool = True) -> Vault:
+    """Start the service.
+
+    Args:
+        settings: see `Settings`.
+        clock: the machine's clock when None.
+        background: False leaves healing and notification to explicit calls (ledger and publication run).
+
+    Raises:
+        SettingsRefused: the settings cannot be used.
+        LedgerError: LEDGER_BEHIND when the database is older than the published ledger: run `probans recover`.
+    """
+    parts = open_parts(settings, clock)
+    running = ExitStack()
+    running.callback(parts.close)
+    try:
+        return _assemble(parts, running, background=background)
+    except BaseException:
+        running.close()
+        raise
+
+
+def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
+    settings, clock = parts.settings, parts.clock
+    documents, safes = Documents(parts.keyring), Safes(parts.keyring)
+    shelf = Shelf(parts.objects, parts.keyring)
+    roots = parts.pki.roots()
+    tsa_roots = _tsa_roots(settings, roots)
+    authority = _authority(parts, tsa_roots)
+    sealers = KeySealers(
+        lambda administration: parts.pki.act_seal(
+            administration, personas.ADMINISTRATIONS[administration], algorithm=settings.seal_algorithm
+        ),
+        parts.pki.reception_seal,
+        parts.pki.evidence_seal,
+    )
+    revocation = RevocationSource(_crl_fetcher(parts, authority), [*roots, *tsa_roots])
+    desk = SealingDesk(sealers, authority, revocation, clock, timedelta(seconds=settings.tsa_tolerance))
+    publisher = Publisher(parts.database, parts.log, parts.ledger_keys, clock, interval=settings.publish_interval)
+    writer = LedgerWriter(
+        parts.database,
+        parts.records.write,
+        clock,
+        WriterConfig(timeout=settings.ledger_timeout),
+        on_commit=publisher.wake,
+    )
+    _guard_head(parts)
+    writer.start()
+    running.callback(writer.close)
+    _open_ledger(parts, writer)
+    publisher.start()
+    running.callback(publisher.close)
+    receipts = Receipts(parts.database, publisher)
+    idempotency = Idempotency(parts.keyring, parts.guard)
+    journal = Journal(
+        parts.database, parts.keyring, writer, clock, timedelta(minutes=settings.access_window_minutes)
+    )
+    pipeline = Pipeline(
+        PipelineConfig(
+            spool=settings.spool_folder,
+            max_upload_bytes=settings.max_upload_bytes,
+            inspection=InspectionLimits(pages=settings.max_pages),
+            retention=timedelta(days=settings.retention_days),
+        ),
+        parts.database,
+        parts.keyring,
+        shelf,
+        desk,
+        writer,
+        idempotency,
+        clock,
+    )
+    healer = Healer(parts.database, documents, pipeline, parts.guard, settings.heal_interval)
+    courier = OutboxCourier(parts.database, LogNotifier(), clock)
+    if background:
+        for worker in (healer, courier):
+            worker.start()
+            running.callback(worker.close)
+    bundles = Bundles(parts.database, documents, shelf, receipts, desk, settings.spool_folder, settings.origin)
+    people = _people(parts, safes)
+    trust = Trust(parts.pki.roots_pem(), parts.origin_keys, policy_text(parts.origin_keys))
+    return Vault(
+        settings=settings,
+        issuing=Issuing(parts.database, safes, pipeline),
+        submissions=Submissions(parts.database, safes, pipeline),
+        reading=Reading(
+            parts.database,
+            parts.keyring,
+            shelf,
+            journal,
+            bundles,
+            receipts,
+            unscanned_allowed=settings.unscanned_allowed,
+            receipt_wait_max=settings.receipt_wait_max,
+        ),
+        lifecycle=Lifecycle(
+            parts.database, documents, writer, idempotency, journal, parts.records, clock
+        ),
+        verifying=Verifying(
+            settings.spool_folder, settings.max_upload_bytes, TrustStore(roots), TrustStore(tsa_roots), parts.policy
+        ),
+        personas=people,
+        authority=authority if isinstance(authority, EmbeddedAuthority) else None,
+        trust=trust,
+        healer=healer,
+        publisher=publisher,
+        parts=parts,
+        _running=running,
+    )
+
+
+def _authority(parts: Parts, tsa_roots: Sequence[x509.Certificate]) -> TimestampAuthority:
+    settings = parts.settings
+    if settings.tsa_url:
+        return HttpAuthority(
+            HttpAuthorityConfig(
+                url=settings.tsa_url,
+                timeout=settings.tsa_timeout,
+                own=tsa_roots == parts.pki.roots(),
+                clock_tolerance=timedelta(seconds=settings.tsa_tolerance),
+            ),
+            Rfc3161Verifier(TrustStore(tsa_roots, require_revocation=False)),
+            parts.clock,
+        )
+    key = parts.pki.timestamp
+    return EmbeddedAuthority(key, (key.certificate, *key.chain), EMBEDDED_TSA_POLICY, parts.clock)
+
+
+def _tsa_roots(settings: Settings, roots: Sequence[x509.Certificate]) -> Sequence[x509.Certificate]:
+    if settings.tsa_trust is None:
+        return roots
+    return x509.load_pem_x509_certificates(settings.tsa_trust.read_bytes())
+
+
+def _crl_fetcher(parts: Parts, authority: TimestampAuthority) -> Callable[[datetime], Sequence[bytes]]:
+    def fetch(now: datetime) -> Sequence[bytes]:
+        own = parts.pki.crls(now)
+        if isinstance(authority, EmbeddedAuthority):
+            return own
+        return (*own, *fetch_http_crls([authority.chain()], parts.settings.tsa_timeout))
+
+    return fetch
+
+
+def _guard_head(parts: Parts) -> None:
+    """Refuse to write when the published ledger knows more than the database: an old copy was restored."""
+    published = parts.recovery().published_size()
+    with parts.database.reading() as connection:
+        size = connection.scalar(select(models.ledger_head.c.size)) or 0
+    if published > size:
+        raise LedgerError(
+            "LEDGER_BEHIND",
+            f"the database ends at entry {size}, the published ledger at {published}: run `probans recover`",
+        )
+
+
+def _open_ledger(parts: Parts, writer: LedgerWriter) -> None:
+    """Write entry 0 once: origin, log keys and seal certificates, in clear."""
+    pki = parts.pki
+    seals = [(key.purpose.value, key.certificate) for key in (pki.reception_seal, pki.evidence_seal, pki.timestamp)]
+    body = {
+        "origin": parts.settings.origin,
+        "generation": 1,
+        "keys": {
+            "log": list(parts.origin_keys),
+            "seals": [
+                {"purpose": purpose, "sha256": hashlib.sha256(item.public_bytes(Encoding.DER)).hexdigest()}
+                for purpose, item in seals
+            ],
+        },
+        "previous": "",
+    }
+    writer.open_log(body)
+
+
+def _people(parts: Parts, safes: Safes) -> personas.Personas:
+    """Make sure that the development administrations, holders and tokens exist."""
+    now = rfc3339(parts.clock.now())
+    with parts.database.reading() as connection:
+        names = safes.administration_names(connection)
+        safe_of = {holder: safes.of_holder(connection, holder) for holder in personas.HOLDERS}
+    if missing := {key: name for key, name in personas.ADMINISTRATIONS.items() if key not in names}:
+        with parts.database.writing() as connection:
+            for key, name in missing.items():
+                if safes.administration(connection, key) is None:
+                    connection.execute(insert(models.administrations), {"id": key, "name": name, "created_at": now})
+    known: dict[str, str] = {}
+    for holder, safe_id in safe_of.items():
+        known[holder] = safe_id or open_safe(parts, safes, holder, personas.HOLDERS[holder], now)
+    return personas.build_personas(personas.load_tokens(parts.settings.keys_folder / "personas.json"), known)
+
+
+def open_safe(parts: Parts, safes: Safes, holder: str, name: str, now: str) -> str:
+    """Open a holder's safe, its recovery record first; return its identifier."""
+    with parts.database.writing() as connection:
+        if (safe_id := safes.of_holder(connection, holder)) is not None:
+            return safe_id
+        safe_id = new_id("safe")
+        row = safes.new_row(safe_id, holder, name, now)
+        change = Change(safe_id, b"", b"", inserts=(("safes", row),))
+        parts.records.write(safe_id, [change.encode()])
+        change.apply(connection, 0, safe_id)
+    return safe_id
+
+
+def _key_wrapper(path: Path) -> LocalKeyWrapper:
+    if not path.exists():
+        try:
+            return LocalKeyWrapper.create(path)
+        except KeyRefused:
+            pass  # another process was first
+    return LocalKeyWrapper.load(path)
+
+
+def _secret(path: Path) -> bytes:
+    secret = read_or_make(path, lambda: secrets.token_bytes(32))
+    if len(secret) != 32:
+        raise SettingsRefused("SETTINGS_REFUSED", f"{path.name} does not hold 32 octets")
+    return secret
+
+
+def _probe(ask: Callable[[], str]) -> Health:
+    try:
+        return Health(True, ask())
+    except Exception as error:  # whatever is wrong with a part is what readiness must tell
+        return Health(False, type(error).__name__)

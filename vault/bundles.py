@@ -1,0 +1,260 @@
+"""Puts evidence bundles together from the store, and has them sealed at the first request."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import orjson
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import insert, select
+
+from signing.asic import Reference
+from signing.base import ValidationMaterial
+from signing.cms_read import parse_cms
+from signing.pdf_signatures import pdf_signatures
+from vault.db import models
+from vault.db.engine import Database
+from vault.db.repositories import EVIDENCE_PREFIX, Documents, StatusEntry, digest_role, opening_role
+from vault.domain.documents import Document, ObjectRole, Part
+from vault.errors import Unavailable
+from vault.evidence import build
+from vault.intake import receive
+from vault.keyring import DocumentKey
+from vault.ledger.opening import ALL, RevealedOpening
+from vault.ledger.publisher import Receipts
+from vault.objects import Shelf, plain_bytes
+from vault.sealing import SealingDesk, SealingWaits
+
+_RECEIPT_WAIT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A bundle ready to stream.
+
+    Attributes:
+        name: file name for people.
+        size: octets.
+        tag: 32 hexadecimal digits that change with the bundle's content.
+        chunks: starts a pass over the octets.
+        sealed: whether the evidence seal is on it.
+    """
+
+    name: str
+    size: int
+    tag: str
+    chunks: Callable[[], Iterator[bytes]]
+    sealed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Seal:
+    """An evidence seal with the receipts it covers, as kept beside the document."""
+
+    receipts: tuple[bytes, ...]
+    certificates: tuple[bytes, ...]
+    crls: tuple[bytes, ...]
+    manifest: bytes
+    signature: bytes
+
+    def encode(self) -> bytes:
+        """Write as JSON with base64 values."""
+        members: dict[str, Any] = {
+            "receipts": [_b64(item) for item in self.receipts],
+            "certificates": [_b64(item) for item in self.certificates],
+            "crls": [_b64(item) for item in self.crls],
+            "manifest": _b64(self.manifest),
+            "signature": _b64(self.signature),
+        }
+        return orjson.dumps(members)
+
+    @classmethod
+    def decode(cls, data: bytes) -> _Seal:
+        """Read what `encode` wrote."""
+        raw = orjson.loads(data)
+        lists = (tuple(base64.b64decode(item) for item in raw[name]) for name in ("receipts", "certificates", "crls"))
+        return cls(*lists, base64.b64decode(raw["manifest"]), base64.b64decode(raw["signature"]))
+
+
+class Bundles:
+    """Builds bundles; keeps the evidence seal as a linked object, one for each status and reader."""
+
+    def __init__(
+        self,
+        database: Database,
+        documents: Documents,
+        shelf: Shelf,
+        receipts: Receipts,
+        desk: SealingDesk | None,
+        spool: Path,
+        origin: str,
+    ) -> None:
+        """Args as stored; without a desk bundles are assembled unsealed, from the stored parts alone."""
+        self._database = database
+        self._documents = documents
+        self._shelf = shelf
+        self._receipts = receipts
+        self._desk = desk
+        self._spool = spool
+        self._origin = origin
+
+    def build(self, document: Document, key: DocumentKey, *, for_holder: bool) -> Made:
+        """Build the bundle of a sealed document.
+
+        Args:
+            document: with parts and private part.
+            key: its key.
+            for_holder: open all three parts of every opening; else `document` alone.
+
+        Raises:
+            Unavailable: RECEIPT_PENDING while no published checkpoint covers its entries.
+            storage.errors.StorageError: a part is missing or damaged.
+        """
+        with self._database.reading() as connection:
+            chain = self._documents.entries(connection, document.id, "status")
+        variant = f"{EVIDENCE_PREFIX}{chain[-1].counter}-{'h' if for_holder else 't'}"
+        reveal = ALL if for_holder else frozenset({"document"})
+        kept = self._kept(key, variant)
+        receipts = kept.receipts if kept else self._receipts_of(chain)
+        parts = self._parts(document, key, chain, receipts, reveal)
+        if kept is None and self._desk is not None:
+            kept = self._seal(document, key, variant, parts, receipts)
+        if kept is not None:
+            members = build.bundle_members(parts.with_material(kept.certificates, kept.crls))
+            members = build.with_seal(members, kept.manifest, kept.signature)
+        else:
+            members = build.bundle_members(parts)
+        stem = PurePosixPath(parts.original.name).stem
+        identity = b"".join(member.sha256 for member in members)
+        return Made(
+            name=f"{stem}.asice",
+            size=build.written_size(members),
+            tag=hashlib.sha256(key.key + identity).hexdigest()[:32],
+            chunks=lambda: build.write(members),
+            sealed=kept is not None,
+        )
+
+    def _parts(
+        self,
+        document: Document,
+        key: DocumentKey,
+        chain: Sequence[StatusEntry],
+        receipts: Sequence[bytes],
+        reveal: frozenset[str],
+    ) -> build.BundleParts:
+        private = document.private
+        assert private is not None  # noqa: S101 - a document with a key has its private part
+        original = document.parts[ObjectRole.ORIGINAL]
+        manifest = self._sidecar(document, key, ObjectRole.MANIFEST)
+        signature = self._sidecar(document, key, ObjectRole.SIGNATURE)
+        certificates, crls = self._material_of(key, original, signature)
+        return build.BundleParts(
+            original=build.Original(
+                name=private.file_name,
+                media_type=document.media_type,
+                size=original.size,
+                sha256=original.sha256,
+                open=lambda: self._shelf.read(key, original),
+            ),
+            entries=tuple(
+                build.StatusEntry(entry.body, _opening(key, entry, reveal), receipt)
+                for entry, receipt in zip(chain, receipts, strict=True)
+            ),
+            certificates=certificates,
+            crls=crls,
+            origin=self._origin,
+            status_key=bytes.fromhex(private.status_key),
+            manifest=manifest,
+            signature=signature,
+        )
+
+    def _receipts_of(self, chain: Sequence[StatusEntry]) -> tuple[bytes, ...]:
+        found = [self._receipts.receipt(entry.seq, wait=_RECEIPT_WAIT) for entry in chain]
+        if any(receipt is None for receipt in found):
+            raise Unavailable("RECEIPT_PENDING")
+        return tuple(receipt for receipt in found if receipt is not None)
+
+    def _sidecar(self, document: Document, key: DocumentKey, role: ObjectRole) -> bytes:
+        part = document.parts.get(role)
+        return b"" if part is None else self._shelf.read_all(key, part)
+
+    def _material_of(
+        self, key: DocumentKey, original: Part, signature: bytes
+    ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """Return the DER certificates and CRLs inside the document's seal."""
+        if signature:
+            cms = parse_cms(signature, strict=True)
+            return tuple(certificate.public_bytes(Encoding.DER) for certificate in cms.certificates), cms.crls
+        with receive(self._shelf.read(key, original), folder=self._spool, limit=original.size) as spooled:
+            seal = pdf_signatures(spooled.path)[-1]
+        return seal.certificates, seal.crls
+
+    def _seal(
+        self,
+        document: Document,
+        key: DocumentKey,
+        variant: str,
+        parts: build.BundleParts,
+        receipts: tuple[bytes, ...],
+    ) -> _Seal | None:
+        """Have the bundle sealed and keep the seal; None while no timestamp is to be had."""
+        assert self._desk is not None  # noqa: S101 - the caller has just looked
+        embedded: list[tuple[tuple[bytes, ...], tuple[bytes, ...]]] = []
+
+        def references(material: ValidationMaterial) -> Sequence[Reference]:
+            certificates = tuple(item.public_bytes(Encoding.DER) for item in material.certificates)
+            embedded.append((certificates, material.crls))
+            members = build.bundle_members(parts.with_material(certificates, material.crls))
+            return build.evidence_references(members)
+
+        try:
+            sealed = self._desk.seal_evidence(references)
+        except SealingWaits:
+            return None
+        certificates, crls = embedded[-1]
+        seal = _Seal(receipts, certificates, crls, sealed.revision.manifest, sealed.revision.signature)
+        self._keep(document, key, variant, seal)
+        return seal
+
+    def _kept(self, key: DocumentKey, variant: str) -> _Seal | None:
+        table = models.objects
+        query = select(table).where(table.c.document_id == key.document_id, table.c.role == variant)
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            return None
+        part = Part(ObjectRole.EVIDENCE_SEAL, row["address"], row["stored_size"], row["size"], "")
+        return _Seal.decode(self._shelf.read_all(key, part))
+
+    def _keep(self, document: Document, key: DocumentKey, variant: str, seal: _Seal) -> None:
+        """Store the seal; it can always be made again, so its row needs no ledger entry."""
+        plain = plain_bytes(ObjectRole.EVIDENCE_SEAL, seal.encode())
+        (part,) = self._shelf.store(key, [plain], document.retain_until)
+        row = {
+            "document_id": document.id,
+            "role": variant,
+            "address": part.address,
+            "stored_size": part.stored_size,
+            "size": part.size,
+            "sha256": key.seal(digest_role(part.role), bytes.fromhex(part.sha256)),
+        }
+        table = models.objects
+        with self._database.writing() as connection:
+            taken = select(table.c.role).where(table.c.document_id == document.id, table.c.role == variant)
+            if connection.execute(taken).first() is None:
+                connection.execute(insert(table), row)
+
+
+def _opening(key: DocumentKey, entry: StatusEntry, reveal: frozenset[str]) -> bytes:
+    assert entry.opening is not None  # noqa: S101 - only destroyed documents lack it, and they have no key
+    whole = RevealedOpening.parse(key.open(opening_role(entry.chain, entry.counter), entry.opening)).opened()
+    return whole.to_json(reveal)
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -1,0 +1,39 @@
+"""Checks of the short texts that accompany a file."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from vault.domain.documents import NewDocument
+from vault.errors import Refused
+from vault.ids import looks_like_id
+
+_MAX_TITLE = 300
+_MAX_REFERENCE = 128
+_TYPE = re.compile(r"[a-z0-9][a-z0-9-]{0,63}|")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*|")
+# Cc, Cs, Co, Cn and the Cf characters that reorder or hide text have no place in a title.
+_REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def check_description(new: NewDocument) -> None:
+    """Check every text of a description. Raises Refused(FIELD_INVALID) naming the field."""
+    _check_text("title", new.title, _MAX_TITLE, required=True)
+    _check_text("holder", new.holder, _MAX_REFERENCE, required=True)
+    _check_text("case", new.case, _MAX_REFERENCE)
+    if not _TYPE.fullmatch(new.document_type):
+        raise Refused("FIELD_INVALID", "lower-case letters, digits and hyphens, at most 64", field="document_type")
+    if len(new.language) > 35 or not _LANGUAGE.fullmatch(new.language):
+        raise Refused("FIELD_INVALID", "a language tag such as fr or fr-MC", field="language")
+    if new.supersedes is not None and not looks_like_id(new.supersedes, "doc"):
+        raise Refused("FIELD_INVALID", "a document identifier", field="supersedes")
+
+
+def _check_text(field: str, value: str, limit: int, *, required: bool = False) -> None:
+    if required and not value.strip():
+        raise Refused("FIELD_INVALID", "must not be empty", field=field)
+    if len(value) > limit:
+        raise Refused("FIELD_INVALID", f"at most {limit} characters", field=field)
+    if any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in value):
+        raise Refused("FIELD_INVALID", "control and direction characters are not allowed", field=field)

@@ -1,0 +1,75 @@
+"""Seals, in order of reception, what was received while no timestamp was to be had."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from vault.db.engine import Database
+from vault.db.repositories import Documents
+from vault.db.twins import TwinGuard
+from vault.errors import VaultError
+from vault.pipeline import Pipeline
+from vault.sealing import SealingWaits
+
+_BATCH = 50
+_LOCK = b"healer"
+_log = logging.getLogger("probans.healing")
+
+
+class Healer:
+    """One per process; a lock lets only one of all processes work at a time, so that order is kept."""
+
+    def __init__(
+        self,
+        database: Database,
+        documents: Documents,
+        pipeline: Pipeline,
+        guard: TwinGuard,
+        interval: float,
+    ) -> None:
+        self._database = database
+        self._documents = documents
+        self._pipeline = pipeline
+        self._guard = guard
+        self._interval = interval
+        self._stop = threading.Event()
+        self._refused: set[str] = set()
+        self._thread = threading.Thread(target=self._loop, name="probans-healer", daemon=True)
+
+    def start(self) -> None:
+        """Start healing in the background."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the document under way."""
+        self._stop.set()
+        self._thread.join()
+
+    def heal(self) -> int:
+        """Seal what waits; return how many documents got their seal."""
+        sealed = 0
+        with self._guard.hold(_LOCK) as free:
+            if not free:
+                return 0
+            with self._database.reading() as connection:
+                waiting = self._documents.waiting(connection, _BATCH + len(self._refused))
+            for document_id in waiting:
+                if document_id in self._refused or self._stop.is_set():
+                    continue
+                try:
+                    sealed += self._pipeline.seal_waiting(document_id)
+                except SealingWaits:
+                    break
+                except VaultError as error:
+                    # One file that cannot be sealed must not hold up those behind it.
+                    self._refused.add(document_id)
+                    _log.error("document cannot be sealed", extra={"document": document_id, "code": error.code})
+        return sealed
+
+    def _loop(self) -> None:
+        while not self._stop.wait(self._interval):
+            try:
+                self.heal()
+            except Exception:
+                _log.exception("healer")

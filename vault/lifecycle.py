@@ -1,0 +1,208 @@
+"""What happens to a document after its issue: revocation and destruction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vault import entries, faults
+from vault.access import Action, demand, may
+from vault.changes import SEQ, Change
+from vault.clock import Clock, rfc3339
+from vault.db.engine import Database
+from vault.db.repositories import Documents
+from vault.domain.actors import Actor
+from vault.domain.documents import Document, Kind, ObjectRole, Outcome, Private
+from vault.domain.states import Sealing, Status, move_status
+from vault.domain.transfer import Transfer
+from vault.errors import Conflict, NotFound, Refused
+from vault.idempotency import Idempotency
+from vault.ids import looks_like_id
+from vault.journal import Journal
+from vault.keyring import DocumentKey
+from vault.ledger.destruction import destruction_opening
+from vault.ledger.writer import LedgerTransaction, LedgerWriter
+from vault.outbox import announce
+from vault.records import RecordBook
+
+REVOCATION_REASONS = frozenset({"error", "fraud", "court-order", "other"})
+
+
+class Lifecycle:
+    """Changes of status; each is a ledger entry that bundles and verifiers find by its tag."""
+
+    def __init__(
+        self,
+        database: Database,
+        documents: Documents,
+        ledger: LedgerWriter,
+        idempotency: Idempotency,
+        journal: Journal,
+        records: RecordBook,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._documents = documents
+        self._ledger = ledger
+        self._idempotency = idempotency
+        self._journal = journal
+        self._records = records
+        self._clock = clock
+
+    def revoke(self, actor: Actor, document_id: str, reason: str, transfer: Transfer) -> Outcome:
+        """Revoke an act: authentic still, but no longer in force.
+
+        Args:
+            actor: an agent of the issuing administration.
+            document_id: the act.
+            reason: one of REVOCATION_REASONS.
+            transfer: idempotency key.
+
+        Raises:
+            Refused: FIELD_INVALID for another reason.
+            NotFound: unknown, or not this administration's.
+            Conflict: STATE_CONFLICT, NOT_PUBLISHED, TWIN_RUNNING, IDEMPOTENCY_KEY_REUSED.
+        """
+        if reason not in REVOCATION_REASONS:
+            raise Refused("FIELD_INVALID", "one of " + ", ".join(sorted(REVOCATION_REASONS)), field="reason")
+        scope = self._idempotency.scope(actor, "revocation", transfer.idempotency_key)
+        request = self._idempotency.request({"document": document_id, "reason": reason}, b"")
+        document = self._entitled(actor, Action.REVOKE, document_id)
+        if document.kind is not Kind.ACT:
+            raise NotFound("NOT_FOUND")
+
+        def work(tx: LedgerTransaction) -> Outcome:
+            if earlier := self._idempotency.earlier(tx.connection, scope, request):
+                return earlier
+            now = rfc3339(self._clock.now())
+            current, key, private = self._open(tx, document_id)
+            if current.sealing is not Sealing.SEALED:
+                raise Conflict("NOT_PUBLISHED")
+            kept = {
+                "scope_ix": scope, "request_ix": request, "document_id": document_id,
+                "status_code": 200, "seq": SEQ, "created_at": now,
+            }  # fmt: skip
+            status = move_status(current.status, Status.REVOKED)
+            change = entries.build_change(
+                key,
+                private,
+                entries.Event(
+                    name="document.revoked",
+                    chain=entries.STATUS_CHAIN,
+                    counter=current.next_status,
+                    document={"document_id": document_id, "sha256": current.parts[ObjectRole.ORIGINAL].sha256},
+                    parties=entries.parties(holder=private.holder, actor=actor.id),
+                    context=entries.context(case=private.case, reason=reason),
+                ),
+                inserts=(("idempotency", kept),),
+                updates=(_status_update(current, status),),
+            )
+            return self._append(tx, change, "document.revoked", now, 200)
+
+        with self._idempotency.alone(scope):
+            return self._ledger.run(work)
+
+    def destroy(self, actor: Actor, document_id: str) -> int:
+        """Erase a document for good: its key, private part, openings and recovery records.
+
+        The stored octets stay until their retention ends, unreadable; the ledger still verifies. The entry's
+        opening is derived from K_status, so that whoever restores an older copy recognises the destruction.
+
+        Returns:
+            The number of the ledger entry.
+
+        Raises:
+            NotFound: unknown, or not for this caller.
+            Conflict: STATE_CONFLICT when already destroyed; RETENTION_ACTIVE before the end of retention.
+        """
+        document = self._entitled(actor, Action.DESTROY, document_id)
+        if document.status is Status.DESTROYED:
+            self._forget(document_id)  # a crash may have left records behind
+            raise Conflict("STATE_CONFLICT", current=document.status.value, wanted=Status.DESTROYED.value)
+        if document.retain_until > self._clock.now():
+            raise Conflict("RETENTION_ACTIVE", until=rfc3339(document.retain_until))
+
+        def work(tx: LedgerTransaction) -> Outcome:
+            current, key, private = self._open(tx, document_id)
+            move_status(current.status, Status.DESTROYED)
+            change = destruction_change(key, private, current)
+            return self._append(tx, change, "document.destroyed", rfc3339(self._clock.now()), 200)
+
+        outcome = self._ledger.run(work)
+        faults.point("lifecycle.before-forget")
+        self._forget(document_id)
+        return outcome.seq
+
+    def _forget(self, document_id: str) -> None:
+        """Remove the document's recovery records, but the one that says it was destroyed."""
+        with self._database.reading() as connection:
+            names = self._documents.record_names(connection, document_id)
+        for name in names:
+            self._records.rewrite(name, lambda record: _keeps(record, document_id))
+
+    def _entitled(self, actor: Actor, action: Action, document_id: str) -> Document:
+        document = None
+        if looks_like_id(document_id, "doc"):
+            with self._database.reading() as connection:
+                document = self._documents.load(connection, document_id)
+        if document is None:
+            raise NotFound("NOT_FOUND")
+        if not may(actor, action, document):
+            if actor.id and document.private is not None:
+                self._journal.note(actor, document, "", action.value, granted=False)
+            demand(actor, action, safe_id=document.safe_id, issuer_id=document.issuer_id)
+        return document
+
+    def _open(self, tx: LedgerTransaction, document_id: str) -> tuple[Document, DocumentKey, Private]:
+        document = self._documents.load(tx.connection, document_id)
+        key = self._documents.key(tx.connection, document_id)
+        if document is None or key is None or document.private is None:
+            raise NotFound("DOCUMENT_DESTROYED")
+        return document, key, document.private
+
+    @staticmethod
+    def _append(
+        tx: LedgerTransaction, change: Change, topic: str, created_at: str, status_code: int
+    ) -> Outcome:
+        appended = tx.append(change.tag, change.commitment, change.encode())
+        change.apply(tx.connection, appended.seq, appended.record)
+        announce(tx.connection, topic, change.document_id, created_at)
+        return Outcome(change.document_id, status_code, appended.seq)
+
+
+def destruction_change(key: DocumentKey, private: Private, document: Document) -> Change:
+    """Build the change that erases a document; it carries no secret of it."""
+    event = entries.Event("document.destroyed", entries.STATUS_CHAIN, document.next_status, {}, {}, {})
+    held = document.parts.get(ObjectRole.ORIGINAL) or document.parts[ObjectRole.RECEIVED]
+    opening = destruction_opening(bytes.fromhex(private.status_key), document.id, held.sha256)
+    built = entries.build_change(key, private, event, opening=opening)
+    # The sealed opening could not be opened any more: leave it out.
+    inserts = tuple((table, {**row, "opening": None}) for table, row in built.inserts)
+    return Change(
+        document_id=built.document_id,
+        tag=built.tag,
+        commitment=built.commitment,
+        inserts=inserts,
+        updates=(
+            _status_update(document, Status.DESTROYED, wrapped_key=None, sealed=None),
+            ("document_entries", {"document_id": document.id}, {"opening": None}),
+        ),
+        deletes=(
+            ("digests", {"document_id": document.id}),
+            ("access_windows", {"document_id": document.id}),
+        ),
+    )
+
+
+def _status_update(
+    document: Document, status: Status, **more: Any
+) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
+    values = {"status": status.value, "next_status": document.next_status + 1, **more}
+    return "documents", {"id": document.id}, values
+
+
+def _keeps(record: bytes, document_id: str) -> bool:
+    change = Change.decode(record)
+    if change.document_id != document_id:
+        return True
+    return any(row.get("event") == "document.destroyed" for _, row in change.inserts)

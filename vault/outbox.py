@@ -1,0 +1,95 @@
+"""Messages that leave after the transaction that made them true; identifiers only, no personal data."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Protocol
+
+import orjson
+from sqlalchemy import Connection, insert, select, update
+
+from vault.clock import Clock, rfc3339
+from vault.db import models
+from vault.db.engine import Database
+
+_BATCH = 100
+_log = logging.getLogger("probans.outbox")
+
+
+class Notifier(Protocol):
+    """Takes one message out of the service."""
+
+    def deliver(self, topic: str, document_id: str) -> None:
+        """Deliver, or raise: the message stays and is tried again."""
+        ...
+
+
+class LogNotifier:
+    """Writes messages to the service's log: the embedded default, where no mail gateway is set."""
+
+    def deliver(self, topic: str, document_id: str) -> None:
+        """Log the topic and the opaque document identifier."""
+        _log.info("notification", extra={"topic": topic, "document": document_id})
+
+
+def announce(connection: Connection, topic: str, document_id: str, created_at: str) -> None:
+    """Put a message in the outbox within the caller's transaction."""
+    payload = orjson.dumps({"document": document_id}).decode()
+    connection.execute(insert(models.outbox), {"topic": topic, "payload": payload, "created_at": created_at})
+
+
+class OutboxCourier:
+    """Step 8: delivers what waits, at least once, in order."""
+
+    def __init__(self, database: Database, notifier: Notifier, clock: Clock, interval: float = 1.0) -> None:
+        self._database = database
+        self._notifier = notifier
+        self._clock = clock
+        self._interval = interval
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="probans-outbox", daemon=True)
+
+    def start(self) -> None:
+        """Start delivering in the background."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the message under way."""
+        self._stop.set()
+        self._thread.join()
+
+    def deliver_waiting(self) -> int:
+        """Deliver one batch; return how many messages went out."""
+        table = models.outbox
+        with self._database.reading() as connection:
+            query = select(table.c.id, table.c.topic, table.c.payload).where(table.c.delivered_at.is_(None))
+            waiting = connection.execute(query.order_by(table.c.id).limit(_BATCH)).all()
+        delivered: list[int] = []
+        failed: list[int] = []
+        for message, topic, payload in waiting:
+            try:
+                self._notifier.deliver(topic, orjson.loads(payload)["document"])
+                delivered.append(message)
+            except Exception:  # a gateway may fail in any way; the message stays
+                _log.warning("notification not delivered", extra={"topic": topic}, exc_info=False)
+                failed.append(message)
+                break
+        if delivered or failed:
+            with self._database.writing() as connection:
+                if delivered:
+                    stamp = {"delivered_at": rfc3339(self._clock.now())}
+                    connection.execute(update(table).where(table.c.id.in_(delivered)).values(stamp))
+                for message in failed:
+                    connection.execute(
+                        update(table).where(table.c.id == message).values(attempts=table.c.attempts + 1)
+                    )
+        return len(delivered)
+
+    def _loop(self) -> None:
+        while not self._stop.wait(self._interval):
+            try:
+                while self.deliver_waiting() == _BATCH:
+                    pass
+            except Exception:
+                _log.exception("outbox courier")

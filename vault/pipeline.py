@@ -1,0 +1,490 @@
+"""The way of a file into the safe; the eight steps stand in `Pipeline.accept` in their order.
+
+1 receive · 2 inspect · 3 seal · 4 timestamp · 5 gather evidence · 6 store · 7 ledger, rows, outbox · 8 notify
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from signing.base import KeyPurpose, SealSource
+from signing.errors import ContainerRefused, PdfRefused
+from vault import entries, faults
+from vault.changes import SEQ, Change
+from vault.clock import Clock, parse_rfc3339, rfc3339
+from vault.db.engine import Database
+from vault.db.repositories import PRIVATE_ROLE, Documents, private_bytes
+from vault.domain.actors import Actor, Role
+from vault.domain.documents import Document, Kind, NewDocument, ObjectRole, Outcome, Part, Private
+from vault.domain.states import Reception, Scan, Sealing, Status, move_status
+from vault.domain.transfer import Transfer
+from vault.errors import Conflict, NotFound, Refused
+from vault.idempotency import Idempotency
+from vault.ids import new_id
+from vault.inspection import Inspection, InspectionLimits, inspect
+from vault.intake import Spooled, receive
+from vault.keyring import DocumentKey, Keyring
+from vault.ledger.writer import LedgerTransaction, LedgerWriter
+from vault.names import clean_file_name
+from vault.objects import Plain, Shelf, file_chunks, plain_bytes
+from vault.outbox import announce
+from vault.sealing import Sealed, SealingDesk, SealingWaits
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A write whose caller has been found entitled to it.
+
+    Attributes:
+        route: scopes the idempotency key.
+        kind: act or attachment.
+        actor: the caller.
+        safe_id: the safe that receives the document.
+        issuer_id: the administration, for acts.
+        new: what the caller says about the file.
+        transfer: idempotency key and declared length and digest.
+    """
+
+    route: str
+    kind: Kind
+    actor: Actor
+    safe_id: str
+    issuer_id: str | None
+    new: NewDocument
+    transfer: Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """Limits and periods of the pipeline.
+
+    Attributes:
+        spool: folder of the unnamed spool files.
+        max_upload_bytes: largest file, octets.
+        inspection: limits of the inspection.
+        retention: how long nothing may be deleted.
+    """
+
+    spool: Path
+    max_upload_bytes: int
+    inspection: InspectionLimits
+    retention: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A document on its way, before its rows exist."""
+
+    key: DocumentKey
+    private: Private
+    intent: Intent
+    media_type: str
+    size: int
+    created_at: str
+    retain_until: str
+
+
+class Pipeline:
+    """Takes files in; safe for many threads and processes at once."""
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        database: Database,
+        keyring: Keyring,
+        shelf: Shelf,
+        desk: SealingDesk,
+        ledger: LedgerWriter,
+        idempotency: Idempotency,
+        clock: Clock,
+    ) -> None:
+        self._config = config
+        self._database = database
+        self._keyring = keyring
+        self._documents = Documents(keyring)
+        self._shelf = shelf
+        self._desk = desk
+        self._ledger = ledger
+        self._idempotency = idempotency
+        self._clock = clock
+
+    def accept(self, intent: Intent, chunks: Iterable[bytes]) -> Outcome:
+        """Take a file in; when this returns, object, recovery record and ledger entry are on disk.
+
+        Raises:
+            Refused: the file or its description cannot be accepted; nothing was kept.
+            Conflict: twin running, key reused, or the act to replace is not in force.
+            Unavailable: a part is down; the same key may be used again.
+        """
+        scope = self._idempotency.scope(intent.actor, intent.route, intent.transfer.idempotency_key)
+        name = clean_file_name(intent.new.file_name)
+        with self._idempotency.alone(scope):
+            # 1 receive
+            with receive(
+                chunks,
+                folder=self._config.spool,
+                limit=self._config.max_upload_bytes,
+                expected_length=intent.transfer.expected_length,
+                expected_digest=intent.transfer.digest,
+            ) as spooled:
+                faults.point("pipeline.received")
+                request = self._idempotency.request(_description(intent), spooled.sha256)
+                with self._database.reading() as connection:
+                    if earlier := self._idempotency.earlier(connection, scope, request):
+                        return earlier
+                # 2 inspect
+                with inspect(
+                    spooled,
+                    name=name,
+                    declared_type=intent.new.declared_type,
+                    as_act=intent.kind is Kind.ACT,
+                    limits=self._config.inspection,
+                ) as inspection:
+                    draft = self._draft(intent, name, spooled, inspection)
+                    made = self._seal_and_store(draft, spooled, inspection)
+                    # 7 ledger entry, rows, outbox message: one transaction
+                    return self._record(draft, made, scope, request)
+
+    def seal_waiting(self, document_id: str) -> bool:
+        """Seal a document that was received while no timestamp was to be had; False when nothing was to do.
+
+        Raises:
+            SealingWaits: still no timestamp.
+            Refused: the file turned out not to be sealable.
+        """
+        with self._database.reading() as connection:
+            document = self._documents.load(connection, document_id)
+            key = self._documents.key(connection, document_id)
+        if document is None or key is None or document.private is None or document.sealing is Sealing.SEALED:
+            return False
+        held = document.parts.get(ObjectRole.RECEIVED) or document.parts[ObjectRole.ORIGINAL]
+        limit = max(self._config.max_upload_bytes, held.size)
+        with (
+            receive(self._shelf.read(key, held), folder=self._config.spool, limit=limit) as spooled,
+            inspect(
+                spooled,
+                name=document.private.file_name,
+                declared_type=None,
+                as_act=document.kind is Kind.ACT,
+                limits=self._config.inspection,
+            ) as inspection,
+        ):
+            intent = _intent_of(document)
+            draft = _Draft(
+                key, document.private, intent, document.media_type, document.size,
+                rfc3339(document.created_at), rfc3339(document.retain_until),
+            )  # fmt: skip
+            sealed = self._seal(draft, spooled, inspection)
+            stored = self._store_sealed(draft, spooled, sealed, held=held)
+        self._ledger.run(lambda tx: self._append_sealing(tx, draft, sealed, stored, held))
+        return True
+
+    def _draft(self, intent: Intent, name: str, spooled: Spooled, inspection: Inspection) -> _Draft:
+        now = self._clock.now()
+        findings = tuple(
+            {"code": finding.code, "detail": finding.detail, "params": dict(finding.params)}
+            for finding in inspection.findings
+        )
+        private = Private(
+            title=intent.new.title,
+            file_name=name,
+            holder=intent.new.holder,
+            actor=intent.actor.id,
+            case=intent.new.case,
+            language=intent.new.language,
+            status_key=secrets.token_hex(32),
+            access_key=secrets.token_hex(32),
+            findings=findings,
+        )
+        return _Draft(
+            key=self._keyring.new_key(new_id("doc")),
+            private=private,
+            intent=intent,
+            media_type=inspection.media_type,
+            size=spooled.size,
+            created_at=rfc3339(now),
+            retain_until=rfc3339(now + self._config.retention),
+        )
+
+    def _seal_and_store(
+        self, draft: _Draft, spooled: Spooled, inspection: Inspection
+    ) -> tuple[Sealed | None, list[Part]]:
+        """Steps 3 to 6; without a timestamp only step 6, of the file as received."""
+        try:
+            sealed = self._seal(draft, spooled, inspection)
+        except SealingWaits:
+            role = ObjectRole.RECEIVED if _takes_pades(draft.intent.kind, inspection) else ObjectRole.ORIGINAL
+            received = Plain(role, spooled.size, spooled.sha256, file_chunks(spooled.stream))
+            return None, self._shelf.store(draft.key, [received], parse_rfc3339(draft.retain_until))
+        return sealed, self._store_sealed(draft, spooled, sealed, held=None)
+
+    def _seal(self, draft: _Draft, spooled: Spooled, inspection: Inspection) -> Sealed:
+        # 3 seal, 4 timestamp, 5 gather evidence: the desk embeds certificates and revocation data
+        sealers, issuer = self._desk.sealers, draft.intent.issuer_id
+        pades = _takes_pades(draft.intent.kind, inspection)
+        purpose = KeyPurpose.ACT_SEAL if issuer else KeyPurpose.RECEPTION_SEAL
+        sealer = sealers.pades(issuer) if pades and issuer else sealers.cades(purpose, issuer)
+        source = SealSource(
+            stream=spooled.stream,
+            path=spooled.path,
+            size=spooled.size,
+            sha256=spooled.sha256,
+            hash_state=spooled.hash_state,
+            pdf=inspection.pdf if pades else None,
+            name=draft.private.file_name,
+            media_type=inspection.media_type,
+        )
+        try:
+            sealed = self._desk.seal(sealer, sealers.chain(purpose, issuer), source)
+        except PdfRefused as error:
+            raise Refused(error.code, str(error)) from error
+        except ContainerRefused as error:
+            raise Refused("NAME_INVALID", str(error)) from error
+        faults.point("pipeline.sealed")
+        return sealed
+
+    def _store_sealed(
+        self, draft: _Draft, spooled: Spooled, sealed: Sealed, held: Part | None
+    ) -> list[Part]:
+        # 6 store: write-once, content-addressed, encrypted
+        revision = sealed.revision
+        parts: list[Plain] = []
+        if held is None or held.role is not ObjectRole.ORIGINAL:
+            octets = chain(file_chunks(spooled.stream), (revision.appended,) if revision.appended else ())
+            parts.append(Plain(ObjectRole.ORIGINAL, revision.size, revision.sha256, octets))
+        if revision.manifest:
+            parts.append(plain_bytes(ObjectRole.MANIFEST, revision.manifest))
+            parts.append(plain_bytes(ObjectRole.SIGNATURE, revision.signature))
+        return self._shelf.store(draft.key, parts, parse_rfc3339(draft.retain_until))
+
+    def _record(
+        self, draft: _Draft, made: tuple[Sealed | None, list[Part]], scope: bytes, request: bytes
+    ) -> Outcome:
+        sealed, parts = made
+        status_code = 202 if sealed is None else 201
+        kept = {
+            "scope_ix": scope,
+            "request_ix": request,
+            "document_id": draft.key.document_id,
+            "status_code": status_code,
+            "seq": SEQ,
+            "created_at": draft.created_at,
+        }
+        change = self._reception(draft, sealed, parts, kept)
+
+        def work(tx: LedgerTransaction) -> Outcome:
+            # A twin in another process may have committed between our look-up and now.
+            if earlier := self._idempotency.earlier(tx.connection, scope, request):
+                return earlier
+            appended = tx.append(change.tag, change.commitment, change.encode())
+            change.apply(tx.connection, appended.seq, appended.record)
+            if sealed is not None:
+                self._supersede(tx, draft, sealed)
+            topic = "document.published" if sealed else "document.received"
+            announce(tx.connection, topic, draft.key.document_id, draft.created_at)
+            return Outcome(draft.key.document_id, status_code, appended.seq)
+
+        faults.point("pipeline.before-ledger")
+        outcome = self._ledger.run(work)
+        faults.point("pipeline.after-ledger")
+        return outcome
+
+    def _reception(
+        self, draft: _Draft, sealed: Sealed | None, parts: list[Part], kept: Mapping[str, Any]
+    ) -> Change:
+        intent, key = draft.intent, draft.key
+        row = {
+            "id": key.document_id,
+            "kind": intent.kind.value,
+            "safe_id": intent.safe_id,
+            "issuer_id": intent.issuer_id,
+            "document_type": intent.new.document_type,
+            "media_type": draft.media_type,
+            "size": sealed.revision.size if sealed else draft.size,
+            "reception": Reception.RECEIVED.value,
+            "sealing": (Sealing.SEALED if sealed else Sealing.WAITING).value,
+            "scan": Scan.UNSCANNED.value,
+            "status": Status.VALID.value,
+            "created_at": draft.created_at,
+            "retain_until": draft.retain_until,
+            "supersedes": intent.new.supersedes,
+            "first_seq": SEQ,
+            "issued_seq": SEQ if sealed else None,
+            "next_status": 1,
+            "next_access": 0,
+            "wrapped_key": key.wrapped,
+            "sealed": key.seal(PRIVATE_ROLE, private_bytes(draft.private)),
+        }
+        event = _sealing_event(draft, sealed, 0) if sealed else _reception_event(draft, parts[0])
+        return entries.build_change(
+            key,
+            draft.private,
+            event,
+            inserts=(("documents", row), *self._shelf.rows(key, parts), ("idempotency", kept)),
+        )
+
+    def _append_sealing(
+        self, tx: LedgerTransaction, draft: _Draft, sealed: Sealed, stored: list[Part], held: Part
+    ) -> None:
+        document = self._documents.load(tx.connection, draft.key.document_id)
+        if document is None or document.sealing is Sealing.SEALED or document.status is Status.DESTROYED:
+            return  # another process was first, or the holder's document is gone
+        change = entries.build_change(
+            draft.key,
+            draft.private,
+            _sealing_event(draft, sealed, document.next_status),
+            inserts=tuple(self._shelf.rows(draft.key, stored)),
+            updates=(
+                (
+                    "documents",
+                    {"id": document.id},
+                    {
+                        "sealing": Sealing.SEALED.value,
+                        "size": sealed.revision.size,
+                        "issued_seq": SEQ,
+                        "next_status": document.next_status + 1,
+                    },
+                ),
+            ),
+        )
+        appended = tx.append(change.tag, change.commitment, change.encode())
+        change.apply(tx.connection, appended.seq, appended.record)
+        self._supersede(tx, draft, sealed)
+        announce(tx.connection, "document.published", document.id, appended.time)
+
+    def _supersede(self, tx: LedgerTransaction, draft: _Draft, sealed: Sealed) -> None:
+        """Mark the act that this one replaces, in the same transaction."""
+        old_id = draft.intent.new.supersedes
+        if old_id is None:
+            return
+        old = self._documents.load(tx.connection, old_id)
+        key = self._documents.key(tx.connection, old_id)
+        if old is None or key is None or old.private is None or old.issuer_id != draft.intent.issuer_id:
+            raise NotFound("NOT_FOUND")
+        if old.sealing is not Sealing.SEALED:
+            raise Conflict("NOT_PUBLISHED")
+        status = move_status(old.status, Status.SUPERSEDED)
+        change = entries.build_change(
+            key,
+            old.private,
+            entries.Event(
+                name="document.superseded",
+                chain=entries.STATUS_CHAIN,
+                counter=old.next_status,
+                document={
+                    "document_id": old.id,
+                    "sha256": old.parts[ObjectRole.ORIGINAL].sha256,
+                    "superseded_by_sha256": sealed.revision.sha256.hex(),
+                },
+                parties=entries.parties(holder=old.private.holder, actor=draft.intent.actor.id),
+                context=entries.context(case=draft.intent.new.case),
+            ),
+            updates=(
+                (
+                    "documents",
+                    {"id": old.id},
+                    {
+                        "status": status.value,
+                        "superseded_by": draft.key.document_id,
+                        "next_status": old.next_status + 1,
+                    },
+                ),
+            ),
+        )
+        appended = tx.append(change.tag, change.commitment, change.encode())
+        change.apply(tx.connection, appended.seq, appended.record)
+        announce(tx.connection, "document.superseded", old.id, appended.time)
+
+
+def _takes_pades(kind: Kind, inspection: Inspection) -> bool:
+    """An act that is a PDF without signatures; one already signed is never certified over."""
+    return kind is Kind.ACT and inspection.pdf is not None and not inspection.has_signatures
+
+
+def _description(intent: Intent) -> dict[str, Any]:
+    new = intent.new
+    return {
+        "kind": intent.kind.value,
+        "safe": intent.safe_id,
+        "issuer": intent.issuer_id,
+        "holder": new.holder,
+        "title": new.title,
+        "file_name": new.file_name,
+        "document_type": new.document_type,
+        "case": new.case,
+        "language": new.language,
+        "supersedes": new.supersedes,
+    }
+
+
+def _intent_of(document: Document) -> Intent:
+    private = document.private
+    assert private is not None  # noqa: S101 - the caller has just looked
+    new = NewDocument(
+        holder=private.holder,
+        title=private.title,
+        file_name=private.file_name,
+        document_type=document.document_type,
+        case=private.case,
+        language=private.language,
+        supersedes=document.supersedes,
+    )
+    role = Role.AGENT if document.kind is Kind.ACT else Role.HOLDER
+    actor = Actor(id=private.actor, role=role)
+    return Intent("heal", document.kind, actor, document.safe_id, document.issuer_id, new, Transfer(""))
+
+
+def _reception_event(draft: _Draft, part: Part) -> entries.Event:
+    return entries.Event(
+        name="document.received",
+        chain=entries.STATUS_CHAIN,
+        counter=0,
+        document=_document_part(draft, bytes.fromhex(part.sha256), part.size),
+        parties=entries.parties(holder=draft.private.holder, actor=draft.private.actor),
+        context=_context(draft),
+    )
+
+
+def _sealing_event(draft: _Draft, sealed: Sealed, counter: int) -> entries.Event:
+    revision = sealed.revision
+    committed = {
+        "signature": hashlib.sha256(revision.signature).hexdigest(),
+        "token": hashlib.sha256(revision.token).hexdigest(),
+        "seal_certificate": revision.certificate.fingerprint(SHA256()).hex(),
+    }
+    if revision.manifest:
+        committed["manifest"] = hashlib.sha256(revision.manifest).hexdigest()
+    name = "document.issued" if draft.intent.kind is Kind.ACT else "document.deposited"
+    return entries.Event(
+        name=name,
+        chain=entries.STATUS_CHAIN,
+        counter=counter,
+        document={**_document_part(draft, revision.sha256, revision.size), "parts": committed},
+        parties=entries.parties(holder=draft.private.holder, actor=draft.private.actor),
+        context=_context(draft),
+    )
+
+
+def _document_part(draft: _Draft, sha256: bytes, size: int) -> dict[str, Any]:
+    return {
+        "document_id": draft.key.document_id,
+        "sha256": sha256.hex(),
+        "size": size,
+        "media_type": draft.media_type,
+        "document_type": draft.intent.new.document_type,
+        "issuer": draft.intent.issuer_id or "",
+    }
+
+
+def _context(draft: _Draft) -> dict[str, str]:
+    private = draft.private
+    return entries.context(case=private.case, title=private.title, file_name=private.file_name)

@@ -1,0 +1,288 @@
+"""Reading documents: each read is in the access journal before the first octet leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from storage.errors import ObjectDamaged, ObjectMissing, StorageError
+from vault.access import Action, checked_purpose, demand, may, said_purpose
+from vault.bundles import Bundles
+from vault.clock import parse_rfc3339
+from vault.db.engine import Database
+from vault.db.repositories import Documents, Safes
+from vault.domain.actors import Actor, Role
+from vault.domain.documents import Document, Kind, ObjectRole
+from vault.domain.states import Sealing, Status, is_published
+from vault.errors import Conflict, NotFound, Refused, Unavailable, VaultError
+from vault.ids import looks_like_id
+from vault.journal import Journal
+from vault.keyring import DocumentKey, Keyring
+from vault.ledger.publisher import Receipts
+from vault.objects import Shelf
+
+_MAX_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A document as one caller may see it.
+
+    Attributes:
+        document: the document; its private part is None for callers who see evidence only.
+        published: whether its original may be downloaded now.
+        administration_name: name of the issuer, for acts.
+        published_size: size of the ledger's newest published checkpoint, or None.
+    """
+
+    document: Document
+    published: bool
+    administration_name: str | None
+    published_size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a list.
+
+    Attributes:
+        items: newest first.
+        next: cursor of the next page, or None at the end.
+    """
+
+    items: tuple[View, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Octets ready to leave; the access entry is durable.
+
+    Attributes:
+        name: file name for people.
+        media_type: type of the content.
+        size: octets.
+        etag: strong validator, quoted, that says nothing about the content.
+        read: yields octets from an offset, a length of them (None: to the end).
+    """
+
+    name: str
+    media_type: str
+    size: int
+    etag: str
+    read: Callable[[int, int | None], Iterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What is known of a digest.
+
+    Attributes:
+        value: "valid", "superseded", "revoked" or "unknown".
+        issued_at: the service's statement of the act's reception, or None.
+        issuer: name of the issuing administration, or None.
+    """
+
+    value: str
+    issued_at: datetime | None = None
+    issuer: str | None = None
+
+
+class Reading:
+    """Everything that only looks."""
+
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        shelf: Shelf,
+        journal: Journal,
+        bundles: Bundles,
+        receipts: Receipts,
+        *,
+        unscanned_allowed: bool,
+        receipt_wait_max: float,
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._documents = Documents(keyring)
+        self._safes = Safes(keyring)
+        self._shelf = shelf
+        self._journal = journal
+        self._bundles = bundles
+        self._receipts = receipts
+        self._unscanned_allowed = unscanned_allowed
+        self._receipt_wait_max = receipt_wait_max
+
+    def describe(self, actor: Actor, document_id: str, purpose: str) -> View:
+        """Return a document's description.
+
+        Raises:
+            NotFound: unknown, or not for this caller (a refused read by a known caller is journalled).
+            Refused: PURPOSE_REQUIRED.
+            Unavailable: the access entry cannot be written.
+        """
+        document, _ = self._entitled(actor, Action.DESCRIBE, document_id, purpose)
+        return self._view(actor, document)
+
+    def original(self, actor: Actor, document_id: str, purpose: str) -> Download:
+        """Return the original for download.
+
+        Raises:
+            Conflict: NOT_PUBLISHED while it waits for its seal.
+            NotFound, Refused, Unavailable: see `describe`.
+        """
+        document, key = self._entitled(actor, Action.READ, document_id, purpose)
+        part = self._published(document).parts[ObjectRole.ORIGINAL]
+        private = document.private
+        assert private is not None  # noqa: S101 - a document with a key has its private part
+        return Download(
+            name=private.file_name,
+            media_type=document.media_type,
+            size=part.size,
+            etag=f'"{part.address[:32]}"',
+            read=lambda offset, length: _guarded(self._shelf.read(key, part, offset, length)),
+        )
+
+    def bundle(self, actor: Actor, document_id: str, purpose: str) -> Download:
+        """Return the evidence bundle: all parts opened for its holder, `document` alone for others.
+
+        Raises:
+            Conflict: NOT_PUBLISHED while it waits for its seal.
+            NotFound, Refused, Unavailable: see `describe`.
+        """
+        document, key = self._entitled(actor, Action.EVIDENCE, document_id, purpose)
+        self._published(document)
+        made = self._bundles.build(document, key, for_holder=actor.safe_id == document.safe_id)
+        return Download(
+            name=made.name,
+            media_type="application/vnd.etsi.asic-e+zip",
+            size=made.size,
+            etag=f'"{made.tag}"',
+            read=lambda offset, length: _window(_guarded(made.chunks()), offset, length),
+        )
+
+    def receipt(self, actor: Actor, document_id: str, purpose: str, wait: float) -> bytes | None:
+        """Return the receipt (tlog-proof) of the newest status entry; None while none covers it.
+
+        Args:
+            actor: the caller.
+            document_id: the document.
+            purpose: why.
+            wait: seconds to wait for a checkpoint that covers the entry; capped by settings.
+
+        Raises:
+            NotFound, Refused, Unavailable: see `describe`.
+        """
+        document, _ = self._entitled(actor, Action.RECEIPT, document_id, purpose)
+        with self._database.reading() as connection:
+            entries = self._documents.entries(connection, document.id, "status")
+        return self._receipts.receipt(entries[-1].seq, wait=max(0.0, min(wait, self._receipt_wait_max)))
+
+    def list(self, actor: Actor, safe_id: str, cursor: str | None, limit: int) -> Page:
+        """Return documents of a safe, newest first. Raises NotFound, Refused (FIELD_INVALID)."""
+        demand(actor, Action.LIST, safe_id=safe_id)
+        after = None
+        if cursor is not None:
+            if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 17):
+                raise Refused("FIELD_INVALID", "not a cursor of this list", field="cursor")
+            after = int(cursor)
+        limit = max(1, min(limit, _MAX_PAGE))
+        with self._database.reading() as connection:
+            documents = self._documents.in_safe(connection, safe_id, after, limit + 1)
+        more = len(documents) > limit
+        items = tuple(self._view(actor, document) for document in documents[:limit])
+        return Page(items, str(documents[limit - 1].first_seq) if more else None)
+
+    def lookup(self, actor: Actor, sha256_hex: str) -> Lookup:
+        """Tell what is known of a digest; without login only acts are spoken of.
+
+        The same queries run whatever the answer, so that its time says nothing of attachments.
+
+        Raises:
+            Refused: FIELD_INVALID when it is not a hexadecimal SHA-256.
+        """
+        try:
+            sha256 = bytes.fromhex(sha256_hex)
+        except ValueError:
+            sha256 = b""
+        if len(sha256) != 32 or len(sha256_hex) != 64:
+            raise Refused("FIELD_INVALID", "64 hexadecimal digits", field="sha256")
+        digest = self._keyring.index("digest", sha256)
+        with self._database.reading() as connection:
+            rows = self._documents.by_digest(connection, digest)
+            names = self._safes.administration_names(connection)
+        for row in reversed(rows):
+            is_act = row["kind"] == Kind.ACT.value
+            is_own = actor.role is Role.HOLDER and actor.safe_id == row["safe_id"]
+            known = row["status"] != Status.DESTROYED.value and row["sealing"] == Sealing.SEALED.value
+            if known and (is_act or is_own):
+                issued_at = parse_rfc3339(row["created_at"])
+                return Lookup(row["status"], issued_at, names.get(row["issuer_id"] or ""))
+        return Lookup("unknown")
+
+    def _entitled(
+        self, actor: Actor, action: Action, document_id: str, purpose: str
+    ) -> tuple[Document, DocumentKey]:
+        """Load a document, decide, and journal the access or its refusal."""
+        document, key = None, None
+        if looks_like_id(document_id, "doc"):
+            with self._database.reading() as connection:
+                document = self._documents.load(connection, document_id)
+                key = self._documents.key(connection, document_id)
+        if document is None:
+            raise NotFound("NOT_FOUND")
+        if not may(actor, action, document):
+            if actor.role is not Role.ANONYMOUS and key is not None:
+                self._journal.note(actor, document, said_purpose(purpose), action.value, granted=False)
+            raise NotFound("NOT_FOUND")
+        purpose = checked_purpose(actor, purpose)
+        if key is None:
+            raise NotFound("DOCUMENT_DESTROYED")
+        self._journal.note(actor, document, purpose, action.value, granted=True)
+        return document, key
+
+    def _published(self, document: Document) -> Document:
+        if not self._is_published(document):
+            raise Conflict("NOT_PUBLISHED")
+        return document
+
+    def _is_published(self, document: Document) -> bool:
+        return document.status is not Status.DESTROYED and is_published(
+            document.reception, document.sealing, document.scan, unscanned_allowed=self._unscanned_allowed
+        )
+
+    def _view(self, actor: Actor, document: Document) -> View:
+        name = None
+        if document.issuer_id is not None:
+            with self._database.reading() as connection:
+                name = self._safes.administration(connection, document.issuer_id)
+        shown = replace(document, private=None) if actor.role is Role.AUDITOR else document
+        return View(shown, self._is_published(document), name, self._receipts.published_size())
+
+
+def _guarded(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Turn the store's errors into the safe's, before or between octets."""
+    try:
+        yield from chunks
+    except (ObjectMissing, ObjectDamaged) as error:
+        raise VaultError("ORIGINAL_DAMAGED", str(error)) from error
+    except StorageError as error:
+        raise Unavailable("STORAGE_UNAVAILABLE", str(error)) from error
+
+
+def _window(chunks: Iterator[bytes], offset: int, length: int | None) -> Iterator[bytes]:
+    """Yield a range of a stream that cannot seek."""
+    end = None if length is None else offset + length
+    position = 0
+    for chunk in chunks:
+        start, stop = position, position + len(chunk)
+        position = stop
+        if stop <= offset:
+            continue
+        if end is not None and start >= end:
+            return
+        piece = chunk[max(0, offset - start) : None if end is None else end - start]
+        if piece:
+            yield piece

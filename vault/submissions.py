@@ -1,0 +1,48 @@
+"""A holder submits an attachment to the own safe; its bytes are never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vault.access import Action, demand
+from vault.db.engine import Database
+from vault.db.repositories import Safes
+from vault.domain.actors import Actor
+from vault.domain.documents import Kind, NewDocument, Outcome
+from vault.domain.transfer import Transfer
+from vault.errors import NotFound, Refused
+from vault.fields import check_description
+from vault.pipeline import Intent, Pipeline
+
+
+class Submissions:
+    """Takes attachments in."""
+
+    def __init__(self, database: Database, safes: Safes, pipeline: Pipeline) -> None:
+        self._database = database
+        self._safes = safes
+        self._pipeline = pipeline
+
+    def deposit(
+        self, actor: Actor, new: NewDocument, chunks: Iterable[bytes], transfer: Transfer
+    ) -> Outcome:
+        """Seal a file beside, as received, and put it into the holder's safe.
+
+        Raises:
+            NotFound: UNKNOWN_HOLDER, also for somebody else's safe.
+            Refused: FIELD_INVALID when an attachment claims to replace an act; else see `Pipeline.accept`.
+            Conflict, Unavailable: see `Pipeline.accept`.
+        """
+        check_description(new)
+        if new.supersedes is not None:
+            raise Refused("FIELD_INVALID", "only acts replace acts", field="supersedes")
+        with self._database.reading() as connection:
+            safe_id = self._safes.of_holder(connection, new.holder)
+        if safe_id is None:
+            raise NotFound("UNKNOWN_HOLDER")
+        try:
+            demand(actor, Action.DEPOSIT, safe_id=safe_id)
+        except NotFound:
+            raise NotFound("UNKNOWN_HOLDER") from None  # does not tell which holders exist
+        intent = Intent("attachments", Kind.ATTACHMENT, actor, safe_id, None, new, transfer)
+        return self._pipeline.accept(intent, chunks)
