@@ -75,14 +75,18 @@ class RevocationSource:
             KeyUnusable: a fresh CRL says that a certificate is revoked, or an issuer is missing.
         """
         key = tuple(tuple(chain) for chain in chains)
-        answer = self._answers.get(key)
-        fresh = answer is not None and answer.start <= now < answer.end
-        if not fresh or self._due(now):
-            self._refresh(now, wait=not fresh)
-            answer = self._answers.get(key)
+        if self._due(now):
+            self._refresh(now, wait=False)
+        # Kept beside the lists it was made of: a refresh meanwhile starts with no answers.
+        answers = self._answers
+        answer = answers.get(key)
         if answer is None or not answer.start <= now < answer.end:
-            answer = self._gather(key, now)
-            self._answers[key] = answer
+            try:
+                answer = self._gather(key, now)
+            except RevocationStale:
+                self._refresh(now, wait=True)
+                answer = self._gather(key, now)
+            answers[key] = answer
         return answer.material
 
     def refresh(self, now: datetime) -> bool:
