@@ -161,6 +161,7 @@ CA = issue_ca("issuing authority", ROOT)
 TSA = issue("timestamp unit", CA)
 OTHER_TSA = issue("another timestamp unit", CA)
 STRANGER_CA = issue_ca("issuing authority", None)
+OTHER_RSA = rsa.generate_private_key(65537, 2048)
 RSA_TSA = issue("RSA unit", CA, rsa.generate_private_key(65537, 2048))
 TRUST = TrustStore([ROOT.certificate], require_revocation=False)
 VERIFIER = Rfc3161Verifier(TRUST)
@@ -203,6 +204,7 @@ class Forge:
     info_version: int = 1
     info_tail: bytes = b""
     signed_version: int = 3
+    outer_kind: str = "signed-data"
     content_kind: str = "tst-info"
     digests: Sequence[bytes] | None = None
     digest: str = "sha256"
@@ -282,7 +284,7 @@ class Forge:
             self.crls,
             der.tlv(der.SET, signer, self.second_signer),
         )
-        return der.sequence(der.object_id(OIDS["signed-data"]), der.tlv(0xA0, signed))
+        return der.sequence(der.object_id(OIDS[self.outer_kind]), der.tlv(0xA0, signed))
 
 
 def code_of(
@@ -416,6 +418,7 @@ ROLES = {
     "any usage": issue("unit", CA, usages=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]),
     "key encipherment": issue("unit", CA, key_usage=("digital_signature", "key_encipherment")),
     "certificate signing": issue("unit", CA, key_usage=("digital_signature", "key_cert_sign")),
+    "empty key usage": issue("unit", CA, key_usage=()),
     "no signing usage": issue("unit", CA, key_usage=("key_agreement",)),
     "a certification authority": issue("unit", CA, ca=True),
 }
@@ -434,6 +437,7 @@ ATTACKS: dict[str, tuple[str, Forge | Callable[[], bytes]]] = {
     "truncated": ("FORMAT_FAILURE", lambda: Forge().token()[:-1]),
     "two tokens": ("FORMAT_FAILURE", lambda: Forge().token() * 2),
     "SignedData version": ("FORMAT_FAILURE", Forge(signed_version=1)),
+    "not SignedData": ("FORMAT_FAILURE", Forge(outer_kind="data")),
     "content of another type": ("FORMAT_FAILURE", Forge(content_kind="data")),
     "TSTInfo version": ("FORMAT_FAILURE", Forge(info_version=2)),
     "two SignerInfos": ("FORMAT_FAILURE", Forge(second_signer=HONEST_SIGNER)),
@@ -633,6 +637,19 @@ ATTACKS: dict[str, tuple[str, Forge | Callable[[], bytes]]] = {
     ),
     # 7 signature
     "signed by another key": ("SIG_CRYPTO_FAILURE", Forge(key=OTHER_TSA.key)),
+    "signed by another RSA key": (
+        "SIG_CRYPTO_FAILURE",
+        Forge(signer=RSA_TSA, key=OTHER_RSA, signature_algorithm=algorithm("rsa-sha256", NULL)),
+    ),
+    "signed by another Ed25519 key": (
+        "SIG_CRYPTO_FAILURE",
+        Forge(
+            signer=ED_TSA,
+            key=ed25519.Ed25519PrivateKey.generate(),
+            digest="sha512",
+            signature_algorithm=algorithm("ed25519"),
+        ),
+    ),
     "signature over nothing": ("SIG_CRYPTO_FAILURE", Forge(sign=lambda _: b"")),
     "signature over the content": (
         "SIG_CRYPTO_FAILURE",
@@ -813,6 +830,11 @@ class Recorder:
     ) -> list[x509.Certificate]:
         self.asked.append((certificate, at))
         return [certificate]
+
+
+def test_a_weak_key_is_refused_whatever_the_path_validator_says() -> None:
+    token = Forge(signer=WEAK_RSA, signature_algorithm=algorithm("rsa-sha256", NULL)).token()
+    assert code_of(token, verifier=Rfc3161Verifier(Recorder())) == "CRYPTO_CONSTRAINTS_FAILURE"
 
 
 def test_injected_certificates_do_not_become_the_signer() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -365,6 +367,29 @@ def test_a_server_that_says_nothing_is_given_up(authority: EmbeddedAuthority, as
         assert failure_of(asking(seen, timeout=0.2)) == "TSA_UNAVAILABLE"
         assert time.monotonic() - begun < 0.9
         assert len(seen.requests) == 1, "a slow server is not asked twice"
+
+
+def test_a_host_that_does_not_accept_is_tried_once(verifier: Rfc3161Verifier) -> None:
+    with contextlib.ExitStack() as open_sockets:
+        listener = open_sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        # Connections that nobody accepts fill the queue; the kernel then leaves the next one without answer.
+        for _ in range(4):
+            waiting = open_sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        client = HttpAuthority(HttpAuthorityConfig(url, timeout=0.5), verifier, SkewedClock())
+        begun = time.monotonic()
+        with pytest.raises(AuthorityUnavailable):
+            client.token(IMPRINT)
+        assert 0.4 < time.monotonic() - begun < 0.95
+
+
+def test_a_huge_body_is_not_read_to_its_end(asking: Asking) -> None:
+    with serving(Seen(lambda _: bytes(50_000_000))) as seen, pytest.raises(TokenRefused, match="longer than"):
+        asking(seen).token(IMPRINT)
 
 
 def test_a_server_that_drips_is_given_up(authority: EmbeddedAuthority, asking: Asking) -> None:
