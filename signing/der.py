@@ -23,7 +23,8 @@ def tlv(tag: int, *contents: bytes) -> bytes:
 
 def integer(value: int) -> bytes:
     """Encode an INTEGER in two's complement of minimal length."""
-    return tlv(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+    size = (value if value >= 0 else ~value).bit_length() // 8 + 1
+    return tlv(INTEGER, value.to_bytes(size, "big", signed=True))
 
 
 def set_of(elements: Iterable[bytes], tag: int = SET) -> bytes:
