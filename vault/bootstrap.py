@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -11,15 +10,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.hashes import SHA256
 from sqlalchemy import insert, select
 
 from signing.dev_pki import DevPki
 from signing.keys import PROBANS_ARC
 from signing.revocation import RevocationSource, fetch_http_crls
 from signing.trust import TrustStore
-from storage.filesystem import FilesystemLogStore, FilesystemObjectStore, FilesystemRecordStore
 from storage.errors import KeyRefused
+from storage.filesystem import FilesystemLogStore, FilesystemObjectStore, FilesystemRecordStore
 from storage.keys import LocalKeyWrapper
 from timestamping.authority import EmbeddedAuthority
 from timestamping.base import TimestampAuthority
@@ -42,6 +41,7 @@ from vault.issuing import Issuing
 from vault.journal import Journal
 from vault.keyfiles import read_or_make
 from vault.keyring import Keyring
+from vault.ledger.genesis import check_keys, open_ledger
 from vault.ledger.keys import LedgerKeys
 from vault.ledger.policy import Policy, policy_text
 from vault.ledger.publisher import Publisher, Receipts
@@ -59,6 +59,8 @@ from vault.settings import Settings
 from vault.submissions import Submissions
 from vault.verifying import Verifying
 
+_STAGING_AGE = timedelta(days=1)
+_RECORD_STAGING_AGE = timedelta(minutes=1)
 EMBEDDED_TSA_POLICY = f"{PROBANS_ARC}.100"
 
 
@@ -118,7 +120,13 @@ class Parts:
     def recovery(self) -> Recovery:
         """Return the tool that rebuilds the database."""
         return Recovery(
-            self.database, self.log, self.records, self.keyring, self.objects, self.policy, self.settings.origin
+            self.database,
+            self.log,
+            self.records,
+            self.keyring,
+            self.objects,
+            self.policy,
+            self.settings.origin,
         )
 
     def close(self) -> None:
@@ -189,14 +197,20 @@ def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database.open(settings.database_address, data / "run")
     database.migrate()
+    objects = FilesystemObjectStore(data / "objects")
+    log = FilesystemLogStore(data / "ledger")
+    records = FilesystemRecordStore(data / "records")
+    # A crash may have left encrypted leftovers; of records none may outlive a destruction for long.
+    for swept, age in ((objects, _STAGING_AGE), (log, _STAGING_AGE), (records, _RECORD_STAGING_AGE)):
+        swept.sweep_staging(age)
     wrapper = _key_wrapper(keys / "key-encryption.key")
     return Parts(
         settings=settings,
         clock=clock,
         database=database,
-        objects=FilesystemObjectStore(data / "objects"),
-        log=FilesystemLogStore(data / "ledger"),
-        records=RecordBook(FilesystemRecordStore(data / "records"), wrapper),
+        objects=objects,
+        log=log,
+        records=RecordBook(records, wrapper),
         keyring=Keyring(wrapper, _secret(keys / "index.key")),
         ledger_keys=LedgerKeys.open(keys / "ledger", settings.origin),
         guard=TwinGuard(data / "run"),
@@ -242,18 +256,20 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
     )
     revocation = RevocationSource(_crl_fetcher(parts, authority), [*roots, *tsa_roots])
     desk = SealingDesk(sealers, authority, revocation, clock, timedelta(seconds=settings.tsa_tolerance))
-    publisher = Publisher(parts.database, parts.log, parts.ledger_keys, clock, interval=settings.publish_interval)
+    publisher = Publisher(
+        parts.database, parts.log, parts.ledger_keys, clock, interval=settings.publish_interval
+    )
     writer = LedgerWriter(
         parts.database,
         parts.records.write,
         clock,
-        WriterConfig(timeout=settings.ledger_timeout),
-        on_commit=publisher.wake,
+        WriterConfig(time_limit_s=settings.ledger_timeout),
     )
+    writer.on_commit = publisher.wake
     _guard_head(parts)
+    _open_ledger(parts)
     writer.start()
     running.callback(writer.close)
-    _open_ledger(parts, writer)
     publisher.start()
     running.callback(publisher.close)
     receipts = Receipts(parts.database, publisher)
@@ -265,7 +281,7 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
         PipelineConfig(
             spool=settings.spool_folder,
             max_upload_bytes=settings.max_upload_bytes,
-            inspection=InspectionLimits(pages=settings.max_pages),
+            inspection=InspectionLimits(max_pages=settings.max_pages),
             retention=timedelta(days=settings.retention_days),
         ),
         parts.database,
@@ -282,7 +298,9 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
         for worker in (healer, courier):
             worker.start()
             running.callback(worker.close)
-    bundles = Bundles(parts.database, documents, shelf, receipts, desk, settings.spool_folder, settings.origin)
+    bundles = Bundles(
+        parts.database, documents, shelf, receipts, desk, settings.spool_folder, settings.origin
+    )
     people = _people(parts, safes)
     trust = Trust(parts.pki.roots_pem(), parts.origin_keys, policy_text(parts.origin_keys))
     return Vault(
@@ -299,11 +317,13 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
             unscanned_allowed=settings.unscanned_allowed,
             receipt_wait_max=settings.receipt_wait_max,
         ),
-        lifecycle=Lifecycle(
-            parts.database, documents, writer, idempotency, journal, parts.records, clock
-        ),
+        lifecycle=Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock),
         verifying=Verifying(
-            settings.spool_folder, settings.max_upload_bytes, TrustStore(roots), TrustStore(tsa_roots), parts.policy
+            settings.spool_folder,
+            settings.max_upload_bytes,
+            TrustStore(roots),
+            TrustStore(tsa_roots),
+            parts.policy,
         ),
         personas=people,
         authority=authority if isinstance(authority, EmbeddedAuthority) else None,
@@ -360,23 +380,15 @@ def _guard_head(parts: Parts) -> None:
         )
 
 
-def _open_ledger(parts: Parts, writer: LedgerWriter) -> None:
-    """Write entry 0 once: origin, log keys and seal certificates, in clear."""
-    pki = parts.pki
-    seals = [(key.purpose.value, key.certificate) for key in (pki.reception_seal, pki.evidence_seal, pki.timestamp)]
-    body = {
-        "origin": parts.settings.origin,
-        "generation": 1,
-        "keys": {
-            "log": list(parts.origin_keys),
-            "seals": [
-                {"purpose": purpose, "sha256": hashlib.sha256(item.public_bytes(Encoding.DER)).hexdigest()}
-                for purpose, item in seals
-            ],
-        },
-        "previous": "",
-    }
-    writer.open_log(body)
+def _open_ledger(parts: Parts) -> None:
+    """Write entry 0 once: origin, log keys and seal certificates, in clear; check the keys ever after."""
+    keys = (parts.pki.reception_seal, parts.pki.evidence_seal, parts.pki.timestamp)
+    seals = [
+        {"purpose": key.purpose.value, "sha256": key.certificate.fingerprint(SHA256()).hex()} for key in keys
+    ]
+    open_ledger(parts.database, parts.clock, parts.ledger_keys, seals)
+    with parts.database.reading() as connection:
+        check_keys(connection, parts.ledger_keys)
 
 
 def _people(parts: Parts, safes: Safes) -> personas.Personas:
@@ -389,7 +401,9 @@ def _people(parts: Parts, safes: Safes) -> personas.Personas:
         with parts.database.writing() as connection:
             for key, name in missing.items():
                 if safes.administration(connection, key) is None:
-                    connection.execute(insert(models.administrations), {"id": key, "name": name, "created_at": now})
+                    connection.execute(
+                        insert(models.administrations), {"id": key, "name": name, "created_at": now}
+                    )
     known: dict[str, str] = {}
     for holder, safe_id in safe_of.items():
         known[holder] = safe_id or open_safe(parts, safes, holder, personas.HOLDERS[holder], now)

@@ -22,7 +22,7 @@ from vault.db.engine import Database
 from vault.db.repositories import EVIDENCE_PREFIX, Documents, StatusEntry, digest_role, opening_role
 from vault.domain.documents import Document, ObjectRole, Part
 from vault.errors import Unavailable
-from vault.evidence import build
+from vault.evidence import build as assembly
 from vault.intake import receive
 from vault.keyring import DocumentKey
 from vault.ledger.opening import ALL, RevealedOpening
@@ -77,8 +77,17 @@ class _Seal:
     def decode(cls, data: bytes) -> _Seal:
         """Read what `encode` wrote."""
         raw = orjson.loads(data)
-        lists = (tuple(base64.b64decode(item) for item in raw[name]) for name in ("receipts", "certificates", "crls"))
-        return cls(*lists, base64.b64decode(raw["manifest"]), base64.b64decode(raw["signature"]))
+
+        def many(name: str) -> tuple[bytes, ...]:
+            return tuple(base64.b64decode(item) for item in raw[name])
+
+        return cls(
+            many("receipts"),
+            many("certificates"),
+            many("crls"),
+            base64.b64decode(raw["manifest"]),
+            base64.b64decode(raw["signature"]),
+        )
 
 
 class Bundles:
@@ -125,17 +134,17 @@ class Bundles:
         if kept is None and self._desk is not None:
             kept = self._seal(document, key, variant, parts, receipts)
         if kept is not None:
-            members = build.bundle_members(parts.with_material(kept.certificates, kept.crls))
-            members = build.with_seal(members, kept.manifest, kept.signature)
+            members = assembly.bundle_members(parts.with_material(kept.certificates, kept.crls))
+            members = assembly.with_seal(members, kept.manifest, kept.signature)
         else:
-            members = build.bundle_members(parts)
+            members = assembly.bundle_members(parts)
         stem = PurePosixPath(parts.original.name).stem
         identity = b"".join(member.sha256 for member in members)
         return Made(
             name=f"{stem}.asice",
-            size=build.written_size(members),
+            size=assembly.written_size(members),
             tag=hashlib.sha256(key.key + identity).hexdigest()[:32],
-            chunks=lambda: build.write(members),
+            chunks=lambda: assembly.write(members),
             sealed=kept is not None,
         )
 
@@ -146,15 +155,15 @@ class Bundles:
         chain: Sequence[StatusEntry],
         receipts: Sequence[bytes],
         reveal: frozenset[str],
-    ) -> build.BundleParts:
+    ) -> assembly.BundleParts:
         private = document.private
         assert private is not None  # noqa: S101 - a document with a key has its private part
         original = document.parts[ObjectRole.ORIGINAL]
         manifest = self._sidecar(document, key, ObjectRole.MANIFEST)
         signature = self._sidecar(document, key, ObjectRole.SIGNATURE)
         certificates, crls = self._material_of(key, original, signature)
-        return build.BundleParts(
-            original=build.Original(
+        return assembly.BundleParts(
+            original=assembly.Original(
                 name=private.file_name,
                 media_type=document.media_type,
                 size=original.size,
@@ -162,7 +171,7 @@ class Bundles:
                 open=lambda: self._shelf.read(key, original),
             ),
             entries=tuple(
-                build.StatusEntry(entry.body, _opening(key, entry, reveal), receipt)
+                assembly.StatusEntry(entry.body, _opening(key, entry, reveal), receipt)
                 for entry, receipt in zip(chain, receipts, strict=True)
             ),
             certificates=certificates,
@@ -199,7 +208,7 @@ class Bundles:
         document: Document,
         key: DocumentKey,
         variant: str,
-        parts: build.BundleParts,
+        parts: assembly.BundleParts,
         receipts: tuple[bytes, ...],
     ) -> _Seal | None:
         """Have the bundle sealed and keep the seal; None while no timestamp is to be had."""
@@ -209,8 +218,8 @@ class Bundles:
         def references(material: ValidationMaterial) -> Sequence[Reference]:
             certificates = tuple(item.public_bytes(Encoding.DER) for item in material.certificates)
             embedded.append((certificates, material.crls))
-            members = build.bundle_members(parts.with_material(certificates, material.crls))
-            return build.evidence_references(members)
+            members = assembly.bundle_members(parts.with_material(certificates, material.crls))
+            return assembly.evidence_references(members)
 
         try:
             sealed = self._desk.seal_evidence(references)

@@ -19,6 +19,7 @@ from vault.errors import LedgerError
 
 SEQ = "\0seq"
 RECORD = "\0record"
+_VERSION = 1
 _PLACEHOLDERS = (SEQ, RECORD)
 
 
@@ -60,7 +61,7 @@ class Change:
         """Write the change as JSON; octet strings become {"b64": …}."""
         return orjson.dumps(
             {
-                "v": 1,
+                "v": _VERSION,
                 "document": self.document_id,
                 "tag": self.tag.hex(),
                 "commitment": self.commitment.hex(),
@@ -75,8 +76,7 @@ class Change:
         """Read what `encode` wrote. Raises LedgerError(RECORD_INVALID)."""
         try:
             raw = orjson.loads(data)
-            if raw["v"] != 1:
-                raise ValueError("unknown version")
+            _check_version(raw["v"])
             return cls(
                 document_id=raw["document"],
                 tag=bytes.fromhex(raw["tag"]),
@@ -89,6 +89,11 @@ class Change:
             )
         except (ValueError, KeyError, TypeError) as error:
             raise LedgerError("RECORD_INVALID", f"recovery record: {error}") from error
+
+
+def _check_version(version: object) -> None:
+    if version != _VERSION:
+        raise ValueError("unknown version")
 
 
 def _fill(row: Mapping[str, Any], known: Mapping[str, object]) -> dict[str, Any]:

@@ -23,7 +23,9 @@ def check_description(new: NewDocument) -> None:
     _check_text("holder", new.holder, _MAX_REFERENCE, required=True)
     _check_text("case", new.case, _MAX_REFERENCE)
     if not _TYPE.fullmatch(new.document_type):
-        raise Refused("FIELD_INVALID", "lower-case letters, digits and hyphens, at most 64", field="document_type")
+        raise Refused(
+            "FIELD_INVALID", "lower-case letters, digits and hyphens, at most 64", field="document_type"
+        )
     if len(new.language) > 35 or not _LANGUAGE.fullmatch(new.language):
         raise Refused("FIELD_INVALID", "a language tag such as fr or fr-MC", field="language")
     if new.supersedes is not None and not looks_like_id(new.supersedes, "doc"):

@@ -64,7 +64,9 @@ class Healer:
                 except VaultError as error:
                     # One file that cannot be sealed must not hold up those behind it.
                     self._refused.add(document_id)
-                    _log.error("document cannot be sealed", extra={"document": document_id, "code": error.code})
+                    _log.error(
+                        "document cannot be sealed", extra={"document": document_id, "code": error.code}
+                    )
         return sealed
 
     def _loop(self) -> None:

@@ -45,11 +45,15 @@ class Journal:
             NotFound: the document was destroyed meanwhile.
         """
         event = READ if granted else READ_REFUSED
-        window = self._keyring.index("window", actor.role.value, actor.id, document.id, purpose, action, event)
+        window = self._keyring.index(
+            "window", actor.role.value, actor.id, document.id, purpose, action, event
+        )
         with self._database.reading() as connection:
             if (seq := self._open_window(connection, window)) is not None:
                 return seq
-        return self._ledger.run(lambda tx: self._append(tx, actor, document.id, purpose, action, event, window))
+        return self._ledger.run(
+            lambda tx: self._append(tx, actor, document.id, purpose, action, event, window)
+        )
 
     def _open_window(self, connection: Connection, window: bytes) -> int | None:
         table = models.access_windows

@@ -7,9 +7,8 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 
-from storage.encryption import object_associated_data, open_value, seal_value
-
 from storage.base import KeyWrapper
+from storage.encryption import object_associated_data, open_value, seal_value
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,10 @@ class Lifecycle:
                     name="document.revoked",
                     chain=entries.STATUS_CHAIN,
                     counter=current.next_status,
-                    document={"document_id": document_id, "sha256": current.parts[ObjectRole.ORIGINAL].sha256},
+                    document={
+                        "document_id": document_id,
+                        "sha256": current.parts[ObjectRole.ORIGINAL].sha256,
+                    },
                     parties=entries.parties(holder=private.holder, actor=actor.id),
                     context=entries.context(case=private.case, reason=reason),
                 ),

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO
 
-from storage.encryption import decrypt, decrypt_range, encrypt
-
 from storage.base import ObjectStore, Staged
+from storage.encryption import decrypt, decrypt_range, encrypt
 from storage.errors import StorageUnavailable
 from vault import faults
 from vault.db.repositories import digest_role

@@ -46,6 +46,7 @@ _ESCAPE_BEFORE = re.compile(rb"/[^\x00\t\n\x0c\r ()<>\[\]{}/%]*\Z")
 _ESCAPE_AFTER = re.compile(rb"[^\x00\t\n\x0c\r ()<>\[\]{}/%]*")
 _FILTER_NAMES = re.compile(rb"/(?:Filter|LZW.*)\Z")
 _NAME_REACH = 127
+_SLOW_STEP = 0.002
 _READ_AT_OPENING = re.compile(rb"/(?:ObjStm|XRef)")
 _MAX_TRIED = 32
 
@@ -84,7 +85,9 @@ class MemoryGrew(Exception):
 
 
 class Budget:
-    """Wall time and memory of one examination; `spend` is called between steps, which are each bounded.
+    """Wall time and memory of one examination; `spend` is called whenever one more object may be read.
+
+    Reading one object costs up to the size of the file, so memory is looked at after each slow step too.
 
     Raises:
         Refused: PDF_TOO_COMPLEX when the time is over.
@@ -93,19 +96,24 @@ class Budget:
 
     def __init__(self, limits: InspectionLimits, *, watch_memory: bool) -> None:
         self._limits = limits
-        self._end = time.monotonic() + limits.seconds
+        self._last = time.monotonic()
+        self._end = self._last + limits.seconds
         self._watch = watch_memory
         self._start = resident() if watch_memory else 0
         self._steps = 0
 
-    def spend(self, every: int = 64) -> None:
-        """Count one step; check time and memory once in `every` steps."""
+    def spend(self) -> None:
+        """Count one step."""
+        now = time.monotonic()
+        slow, self._last = now - self._last > _SLOW_STEP, now
         self._steps += 1
-        if self._steps % every:
-            return
-        if time.monotonic() > self._end:
+        if now > self._end:
             raise too_complex("time", self._limits.seconds)
-        if self._watch and resident() - self._start > self._limits.memory:
+        if (
+            self._watch
+            and (slow or self._steps % 256 == 0)
+            and resident() - self._start > self._limits.memory
+        ):
             raise MemoryGrew
 
 
@@ -139,7 +147,7 @@ def escaped_names(data: bytes | mmap.mmap) -> Iterator[bytes]:
         after = _ESCAPE_AFTER.match(data[match.start() : match.start() + 2 * _NAME_REACH])
         rest = after[0] if after else b""
         done = match.start() + len(rest)
-        yield _ESCAPED.sub(lambda m: bytes([int(m[0][1:], 16)]), before[0] + rest)
+        yield _unescaped(before[0] + rest)
 
 
 def looks_costly(data: mmap.mmap) -> bool:
@@ -161,6 +169,11 @@ def looks_costly(data: mmap.mmap) -> bool:
     return False
 
 
+def _unescaped(name: bytes) -> bytes:
+    """Decode the `#xx` escapes of a name."""
+    return _ESCAPED.sub(lambda match: bytes([int(match[0][1:], 16)]), name)
+
+
 def overflows(data: mmap.mmap) -> bool:
     """Tell whether a file qpdf could not open holds an object or table stream past `FLATE_LIMIT`.
 
@@ -172,7 +185,7 @@ def overflows(data: mmap.mmap) -> bool:
             break
         if start < 0:
             continue
-        written = data[max(0, match.start() - 256) : start]
+        written = _unescaped(data[max(0, match.start() - 256) : start])
         if b"LZW" in written or written.count(b"/Fl") > 1:
             return True
         body = data[start + 6 : start + 6 + FLATE_LIMIT].lstrip(b"\r\n")

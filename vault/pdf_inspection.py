@@ -211,7 +211,7 @@ def _check_table(data: mmap.mmap, pdf: pikepdf.Pdf, limits: InspectionLimits, bu
         raise too_complex("objects", limits.max_objects)
     containers: set[int] = set()
     for (number, generation), entry in table.items():
-        budget.spend(1024)
+        budget.spend()
         kind = entry.type
         if kind == 2 and entry.obj_stream_number is not None:
             containers.add(entry.obj_stream_number)
@@ -228,7 +228,7 @@ def _inflated(
     """Yield each object stream, inflated by qpdf itself so that nobody reads it differently."""
     total = tokens = 0
     for number in sorted(containers):
-        budget.spend(1)
+        budget.spend()
         container = pdf.get_object(number, 0)
         if not isinstance(container, pikepdf.Stream):
             raise Refused("PDF_DAMAGED", "an object stream is none", problem="table")
@@ -272,7 +272,9 @@ def _count_pages(pdf: pikepdf.Pdf, limits: InspectionLimits, budget: Budget) -> 
         if kids is None:
             pages += 1
         elif isinstance(kids, pikepdf.Array) and depth < _MAX_TREE_DEPTH:
-            stack.extend((kid, depth + 1) for kid in kids)
+            for kid in kids:
+                budget.spend()
+                stack.append((kid, depth + 1))
         elif depth >= _MAX_TREE_DEPTH:
             raise too_complex("page tree", _MAX_TREE_DEPTH)
         if pages > limits.max_pages:

@@ -81,18 +81,26 @@ class Walk:
             if visited > self._max_objects * 8:
                 raise too_complex("objects", self._max_objects)
             if isinstance(item, pikepdf.Array):
-                stack.extend(self._containers(list(item)))
+                stack.extend(self._containers(item))
                 continue
             entries = item.stream_dict if isinstance(item, pikepdf.Stream) else item
-            values: dict[str, object] = {str(key): value for key, value in entries.items()}
+            values = self._values(entries)
             self._judge(item, values)
             stack.extend(self._containers(values.values()))
+
+    def _values(self, entries: pikepdf.Object) -> dict[str, object]:
+        """Read the entries of a dictionary; each value may have to be fetched from the file."""
+        values: dict[str, object] = {}
+        for key in entries.keys():
+            self._budget.spend()
+            values[str(key)] = entries.get(key)
+        return values
 
     def _containers(self, values: Iterable[object]) -> list[pikepdf.Object]:
         """Keep what can hold other objects."""
         kept: list[pikepdf.Object] = []
         for value in values:
-            self._budget.spend(1024)
+            self._budget.spend()
             if isinstance(value, pikepdf.Dictionary | pikepdf.Array | pikepdf.Stream):
                 kept.append(value)
         return kept

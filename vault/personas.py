@@ -75,7 +75,9 @@ def build_personas(tokens: dict[str, str], safe_of: dict[str, str]) -> Personas:
     """Put the personas together from their tokens and the safes of the made-up holders."""
     personas = [
         Persona(
-            Actor(id=holder, role=Role.HOLDER, name=name, safe_id=safe_of[holder]), tokens[holder], f"{name}, titulaire"
+            Actor(id=holder, role=Role.HOLDER, name=name, safe_id=safe_of[holder]),
+            tokens[holder],
+            f"{name}, titulaire",
         )
         for holder, name in HOLDERS.items()
     ]
@@ -87,8 +89,12 @@ def build_personas(tokens: dict[str, str], safe_of: dict[str, str]) -> Personas:
         )
         for agent, (name, administration) in _AGENTS.items()
     ]
-    personas.append(Persona(Actor(id="auditeur", role=Role.AUDITOR, name="Auditeur"), tokens["auditeur"], "Auditeur"))
     personas.append(
-        Persona(Actor(id="exploitant", role=Role.OPERATOR, name="Exploitant"), tokens["exploitant"], "Exploitant")
+        Persona(Actor(id="auditeur", role=Role.AUDITOR, name="Auditeur"), tokens["auditeur"], "Auditeur")
+    )
+    personas.append(
+        Persona(
+            Actor(id="exploitant", role=Role.OPERATOR, name="Exploitant"), tokens["exploitant"], "Exploitant"
+        )
     )
     return Personas(personas)

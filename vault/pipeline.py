@@ -127,7 +127,7 @@ class Pipeline:
         """
         scope = self._idempotency.scope(intent.actor, intent.route, intent.transfer.idempotency_key)
         name = clean_file_name(intent.new.file_name)
-        with self._idempotency.alone(scope):
+        with self._idempotency.alone(scope):  # noqa: SIM117 - steps
             # 1 receive
             with receive(
                 chunks,
@@ -252,9 +252,7 @@ class Pipeline:
         faults.point("pipeline.sealed")
         return sealed
 
-    def _store_sealed(
-        self, draft: _Draft, spooled: Spooled, sealed: Sealed, held: Part | None
-    ) -> list[Part]:
+    def _store_sealed(self, draft: _Draft, spooled: Spooled, sealed: Sealed, held: Part | None) -> list[Part]:
         # 6 store: write-once, content-addressed, encrypted
         revision = sealed.revision
         parts: list[Plain] = []

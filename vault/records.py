@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import secrets
 import struct
-import time
 from collections.abc import Callable, Iterator, Sequence
 
-from storage.encryption import object_associated_data, open_value, seal_value
-
 from storage.base import KeyWrapper, RecordStore
+from storage.encryption import object_associated_data, open_value, seal_value
 from storage.errors import ObjectDamaged
 from vault import faults
 
@@ -45,7 +43,8 @@ class RecordBook:
                 raise ObjectDamaged(f"recovery file {name}: unknown format")
             (length,) = struct.unpack_from(">H", data, 4)
             key = self._wrapper.unwrap(data[6 : 6 + length], _file_data(name))
-            records, offset = [], 6 + length
+            offset = 6 + length
+            records: list[bytes] = []
             while offset < len(data):
                 (size,) = struct.unpack_from(">I", data, offset)
                 sealed = data[offset + 4 : offset + 4 + size]
@@ -70,11 +69,6 @@ class RecordBook:
     def names(self) -> Iterator[str]:
         """Yield file names in the order in which their groups were committed by one process."""
         return iter(sorted(self._store.names()))
-
-
-def new_record_name() -> str:
-    """Return a name that sorts by time and says nothing else."""
-    return f"{time.time_ns():020d}-{secrets.token_hex(6)}"
 
 
 def _file_data(name: str) -> bytes:

@@ -9,7 +9,9 @@ from typing import Protocol
 
 from cryptography import x509
 
-from signing.base import KeyPurpose, Revision, Sealer, SealSource, ValidationMaterial
+from signing.asic import Reference
+from signing.base import KeyPurpose, Prepared, Revision, Sealer, SealSource, ValidationMaterial
+from signing.cades import CadesSealer
 from signing.errors import ReserveExceeded, RevocationStale
 from timestamping.base import TimestampAuthority, Token
 from timestamping.errors import AuthorityUnavailable, TokenRefused

@@ -31,7 +31,7 @@ class KeySealers:
         self._reception = reception_seal
         self._evidence_key = evidence_seal
         self._evidence = CadesSealer(evidence_seal, signature_name=EVIDENCE_SIGNATURE)
-        self._made: dict[tuple[type, KeyPurpose, str | None], Sealer] = {}
+        self._made: dict[tuple[object, KeyPurpose, str | None], Sealer] = {}
         self._lock = threading.Lock()
 
     def pades(self, administration_id: str) -> Sealer:

@@ -23,9 +23,7 @@ class Submissions:
         self._safes = safes
         self._pipeline = pipeline
 
-    def deposit(
-        self, actor: Actor, new: NewDocument, chunks: Iterable[bytes], transfer: Transfer
-    ) -> Outcome:
+    def deposit(self, actor: Actor, new: NewDocument, chunks: Iterable[bytes], transfer: Transfer) -> Outcome:
         """Seal a file beside, as received, and put it into the holder's safe.
 
         Raises:

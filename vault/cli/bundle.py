@@ -18,7 +18,9 @@ from vault.objects import Shelf
 def bundle(
     document: Annotated[str, typer.Argument(help="Identifier of the document (doc_…).")],
     data: Annotated[Path, typer.Option("--data", help="Folder of the safe.")] = Path("demo/data"),
-    out: Annotated[Path | None, typer.Option("--out", help="Where to write; its own name by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write; its own name by default.")
+    ] = None,
     third_party: Annotated[bool, typer.Option(help="Leave out who and why.")] = False,
 ) -> None:
     """Assemble the evidence bundle of a document from the stored parts."""

@@ -89,7 +89,9 @@ def tell(vault: Vault, out: Path) -> None:
     )
     outcome = vault.issuing.issue(agent, "mairie-specimen", new, iter((pdf,)), _transfer("acte", pdf))
     act = _collect(vault, holder, "act", outcome)
-    story.proof(f"PDF/A-2a et PDF/UA-1, cachet PAdES-B-T et horodatage dans le fichier : {len(act.original)} octets")
+    story.proof(
+        f"PDF/A-2a et PDF/UA-1, cachet PAdES-B-T et horodatage dans le fichier : {len(act.original)} octets"
+    )
     story.proof(f"inscription n° {outcome.seq} du registre ; document {outcome.document_id}")
 
     story.step("La titulaire dépose une photo et un fichier XML", "the holder submits two attachments")
@@ -99,11 +101,17 @@ def tell(vault: Vault, out: Path) -> None:
     for told, sent in ((photo, photo_bytes), (xml, xml_bytes)):
         if told.original != sent:
             _stop(story, f"{told.name}: octets differ")
-        story.proof(f"{told.name} : rendu à l'octet près, cachet CAdES-B-T à côté, inscription n° {told.outcome.seq}")
+        story.proof(
+            f"{told.name} : rendu à l'octet près, cachet CAdES-B-T à côté, inscription n° {told.outcome.seq}"
+        )
 
-    story.step("Les dossiers de preuve et les clés publiques sont écrits", "evidence and public keys are written")
+    story.step(
+        "Les dossiers de preuve et les clés publiques sont écrits", "evidence and public keys are written"
+    )
     write_files(vault, out, act, photo, xml)
-    story.proof(f"{out}/act.pdf, act.asice, attachment.asice, trust/ (roots.pem, ledger.vkeys, ledger.policy)")
+    story.proof(
+        f"{out}/act.pdf, act.asice, attachment.asice, trust/ (roots.pem, ledger.vkeys, ledger.policy)"
+    )
 
     story.step("Tout est vérifié hors ligne, avec ces seuls fichiers", "everything is verified offline")
     for file in ("act.pdf", "act.asice", "attachment.asice"):
@@ -114,17 +122,24 @@ def tell(vault: Vault, out: Path) -> None:
             policy=Policy.from_vkeys((out / "trust/ledger.vkeys").read_text()),
         )
         if verdict.exit_code != 0:
-            _stop(story, f"{file}: {verdict.verdict.value}: {'; '.join(reason.message for reason in verdict.reasons)}")
+            _stop(
+                story,
+                f"{file}: {verdict.verdict.value}: {'; '.join(reason.message for reason in verdict.reasons)}",
+            )
         story.proof(f"{file} : {verdict.verdict.value}")
     story.step("À vous", "your turn")
-    story.proof(f"probans verify {out}/act.asice --trust {out}/trust/roots.pem --vkeys {out}/trust/ledger.vkeys")
+    story.proof(
+        f"probans verify {out}/act.asice --trust {out}/trust/roots.pem --vkeys {out}/trust/ledger.vkeys"
+    )
 
 
 def write_files(vault: Vault, out: Path, act: _Told, photo: _Told, xml: _Told) -> None:
     """Write what the story leaves for auditors."""
     (out / "trust").mkdir(exist_ok=True)
     (out / "trust/roots.pem").write_bytes(vault.trust.roots_pem)
-    (out / "trust/ledger.vkeys").write_text("".join(f"{vkey}\n" for vkey in vault.trust.vkeys), encoding="utf-8")
+    (out / "trust/ledger.vkeys").write_text(
+        "".join(f"{vkey}\n" for vkey in vault.trust.vkeys), encoding="utf-8"
+    )
     (out / "trust/ledger.policy").write_text(vault.trust.policy, encoding="utf-8")
     (out / "act.pdf").write_bytes(act.original)
     (out / "act.asice").write_bytes(act.bundle)
@@ -166,4 +181,3 @@ def _join(chunks: Iterator[bytes]) -> bytes:
 def _stop(story: _Story, text: str) -> None:
     story.step("ÉCHEC", text)
     raise typer.Exit(FAILED)
-

@@ -23,14 +23,18 @@ File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True
 Holder = Annotated[str, typer.Option(help="Identifier of the holder.")]
 Title = Annotated[str, typer.Option(help="Title shown to the holder; the file's name when empty.")]
 Case = Annotated[str, typer.Option(help="Reference of the request it belongs to.")]
-Key = Annotated[str, typer.Option("--idempotency-key", help="Repeat with the same key: never a second document.")]
+Key = Annotated[
+    str, typer.Option("--idempotency-key", help="Repeat with the same key: never a second document.")
+]
 
 
 def issue(
     file: File,
     data: Data = Path("demo/data"),
     holder: Holder = "camille",
-    administration: Annotated[str, typer.Option(help="Identifier of the administration.")] = "mairie-specimen",
+    administration: Annotated[
+        str, typer.Option(help="Identifier of the administration.")
+    ] = "mairie-specimen",
     agent: Annotated[str, typer.Option(help="Development persona that acts.")] = "agent-etat-civil",
     title: Title = "",
     document_type: Annotated[str, typer.Option("--type", help="Type code.")] = "",
@@ -39,7 +43,9 @@ def issue(
     key: Key = "",
 ) -> None:
     """Issue a file as an act of an administration."""
-    new = NewDocument(holder, title or file.name, file.name, document_type, case, supersedes=supersedes or None)
+    new = NewDocument(
+        holder, title or file.name, file.name, document_type, case, supersedes=supersedes or None
+    )
     with plain_errors():
         vault = open_vault(settings_for(existing(data)))
         try:
@@ -102,5 +108,9 @@ class file_chunks:  # noqa: N801 - reads as a verb at its uses
 
 
 def _print(outcome: Outcome) -> None:
-    state = "scellé / sealed" if outcome.status_code == 201 else "reçu, scellement en attente / received, seal waits"
+    state = (
+        "scellé / sealed"
+        if outcome.status_code == 201
+        else "reçu, scellement en attente / received, seal waits"
+    )
     typer.echo(f"{outcome.document_id}  {state}  (inscription / entry {outcome.seq})")

@@ -18,7 +18,7 @@ def recover(
     with plain_errors():
         parts = open_parts(settings_for(existing(data)))
         try:
-            report = parts.recovery().run(parts.records, parts.clock)
+            report = parts.recovery().run(parts.clock)
         finally:
             parts.close()
     typer.echo(

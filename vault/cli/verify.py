@@ -1,0 +1,119 @@
+"""`probans verify`: judges a file with no network, no database and no service."""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from signing.errors import KeyUnusable
+from signing.trust import TrustStore
+from vault.evidence.ledger_source import LedgerSource, ledger_source
+from vault.evidence.verify import verify_file
+from vault.evidence.wording import LANGUAGES, lines
+from vault.ledger.errors import LedgerProofRefused
+from vault.ledger.policy import Policy
+
+_FILE = {"exists": True, "dir_okay": False, "readable": True}
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?")
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(**_FILE, help="Evidence bundle (.asice), sealed PDF, or any file.")],
+    trust: Annotated[
+        Path | None, typer.Option(**_FILE, metavar="PEM", help="Root certificates of the seals.")
+    ] = None,
+    tsa_trust: Annotated[
+        Path | None,
+        typer.Option(**_FILE, metavar="PEM", help="Root certificates of timestamps, if they are others."),
+    ] = None,
+    vkeys: Annotated[
+        Path | None, typer.Option(**_FILE, metavar="FILE", help="Public keys of the ledger, one a line.")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(**_FILE, metavar="FILE", help="Policy: keys of the ledger and witnesses.")
+    ] = None,
+    ledger: Annotated[
+        str | None, typer.Option(metavar="DIR|URL", help="Published ledger, for the status of today.")
+    ] = None,
+    original: Annotated[
+        Path | None, typer.Option(**_FILE, metavar="FILE", help="A file that must be the document proven.")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Judge signatures without timestamp at this time (UTC)."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Vérifier un dossier de preuve ou un acte scellé. / Verify an evidence bundle or a sealed act.
+
+    Exit code: 0 PASSED, 1 FAILED, 3 INDETERMINATE, 2 wrong usage.
+    """
+    if vkeys is not None and policy is not None:
+        raise typer.BadParameter("give --vkeys or --policy, not both")
+    anchors = _trust(trust, "--trust") or TrustStore([])
+    verdict = verify_file(
+        file,
+        trust=anchors,
+        tsa_trust=_trust(tsa_trust, "--tsa-trust"),
+        policy=_policy(vkeys, policy),
+        ledger=_ledger(ledger),
+        original=original,
+        at=_time(at),
+    )
+    if json:
+        sys.stdout.buffer.write(verdict.as_json() + b"\n")
+        sys.stdout.buffer.flush()
+    else:
+        french, english = LANGUAGES
+        for line in lines(verdict, french):
+            typer.echo(line)
+        typer.echo("")
+        for line in lines(verdict, english, checks=False):
+            typer.echo(line)
+    raise typer.Exit(verdict.exit_code)
+
+
+def _trust(path: Path | None, option: str) -> TrustStore | None:
+    if path is None:
+        return None
+    try:
+        return TrustStore.from_pem(path.read_bytes())
+    except (KeyUnusable, OSError) as error:
+        raise typer.BadParameter(f"{option}: {error}") from error
+
+
+def _policy(vkeys: Path | None, policy: Path | None) -> Policy | None:
+    try:
+        if vkeys is not None:
+            return Policy.from_vkeys(vkeys.read_bytes())
+        return Policy.parse(policy.read_bytes()) if policy is not None else None
+    except (LedgerProofRefused, OSError) as error:
+        option = "--vkeys" if vkeys is not None else "--policy"
+        raise typer.BadParameter(f"{option}: {error}") from error
+
+
+def _ledger(place: str | None) -> LedgerSource | None:
+    if place is None:
+        return None
+    try:
+        return ledger_source(place)
+    except ValueError as error:
+        raise typer.BadParameter(f"--ledger: {error}") from error
+
+
+def _time(text: str | None) -> datetime | None:
+    """Read a date or an instant; without zone it is UTC."""
+    if text is None:
+        return None
+    try:
+        if _INSTANT.fullmatch(text) is None:
+            raise ValueError("not YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ")
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--at: {error}") from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
