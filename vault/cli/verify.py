@@ -110,9 +110,9 @@ def _time(text: str | None) -> datetime | None:
     """Read a date or an instant; without zone it is UTC."""
     if text is None:
         return None
+    if _INSTANT.fullmatch(text) is None:
+        raise typer.BadParameter("--at: not YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ")
     try:
-        if _INSTANT.fullmatch(text) is None:
-            raise ValueError("not YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ")
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(f"--at: {error}") from error

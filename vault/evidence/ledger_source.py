@@ -1,0 +1,232 @@
+"""A published ledger, from a folder or over the web, and the search for newer entries about a document.
+
+Everything read is untrusted: it counts only once it hashes up to a checkpoint that the verifier's policy
+accepts and that extends the checkpoint of the bundle.
+"""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Protocol
+
+from vault.evidence.errors import EvidenceRefused, LedgerUnavailable
+from vault.ledger.checkpoint import CheckpointReport, verify_checkpoint
+from vault.ledger.entry import RecordEntry, decode, leaf_hash
+from vault.ledger.note import MAX_NOTE
+from vault.ledger.policy import Policy
+from vault.ledger.tags import tag
+from vault.ledger.tiles import CHECKPOINT_PATH, ENTRIES, Tile, decode_bundle
+from vault.ledger.tree import (
+    HASH_SIZE,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    TreeHasher,
+    consistency_proof,
+    fold,
+    verify_consistency,
+)
+
+TIMEOUT = 15.0  # seconds for each request
+_MAX_TILE = TILE_WIDTH * HASH_SIZE
+_MAX_BUNDLE = TILE_WIDTH * (2 + 65_535)
+
+
+class LedgerSource(Protocol):
+    """Where a published ledger is read."""
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """Return a file under the ledger's prefix, None when it is not there.
+
+        Raises:
+            LedgerUnavailable: it cannot be read, or has more than `limit` octets.
+        """
+        ...
+
+
+class FolderLedger:
+    """A ledger published or copied into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder that holds `checkpoint`, or one whose subfolder `ledger` does."""
+        inner = folder / "ledger"
+        self._folder = inner if (inner / CHECKPOINT_PATH).is_file() else folder
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """See `LedgerSource.read`."""
+        try:
+            with (self._folder / path).open("rb") as file:
+                data = file.read(limit + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise LedgerUnavailable("LEDGER_UNAVAILABLE", f"{path} cannot be read") from error
+        return _within(path, data, limit)
+
+
+class WebLedger:
+    """A ledger served over HTTP or HTTPS."""
+
+    def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
+        """Take the address of the ledger's prefix. Raises ValueError when it is no http(s) address."""
+        if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
+            raise ValueError("not an http or https address")
+        self._url = url.rstrip("/") + "/"
+        self._timeout = timeout
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """See `LedgerSource.read`."""
+        request = urllib.request.Request(  # noqa: S310 - the scheme was checked
+            self._url + path, headers={"User-Agent": "probans-verify"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout) as answer:  # noqa: S310
+                data: bytes = answer.read(limit + 1)
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code in {404, 410}:
+                return None
+            raise LedgerUnavailable("LEDGER_UNAVAILABLE", f"{path}: HTTP {error.code}") from error
+        except (OSError, HTTPException, ValueError) as error:
+            raise LedgerUnavailable("LEDGER_UNAVAILABLE", f"{path}: {type(error).__name__}") from error
+        return _within(path, data, limit)
+
+
+def ledger_source(place: str) -> LedgerSource:
+    """Make the source for a folder or an address. Raises ValueError when it is neither."""
+    if "://" in place:
+        return WebLedger(place)
+    folder = Path(place)
+    if not folder.is_dir():
+        raise ValueError("no such folder")
+    return FolderLedger(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerNews:
+    """What a published ledger says beyond a bundle.
+
+    Attributes:
+        checkpoint: the newest verified checkpoint.
+        later: numbers of the entries that carry the document's next tags, in order.
+    """
+
+    checkpoint: CheckpointReport
+    later: tuple[int, ...]
+
+
+def look_up(
+    source: LedgerSource, policy: Policy, known: CheckpointReport, status_key: bytes, counter: int, after: int
+) -> LedgerNews | None:
+    """Search a published ledger for status entries newer than those of a bundle.
+
+    1. Its checkpoint is accepted by the policy and is of the same log. 2. It extends the bundle's checkpoint
+    (RFC 6962 consistency); a shorter one is an older copy and says nothing. 3. Every entry after the bundle's
+    last is read, and the whole hashes to the checkpoint's root. 4. Entries with the next tags are found.
+
+    Args:
+        source: the ledger.
+        policy: keys that are trusted.
+        known: newest checkpoint of the bundle, verified.
+        status_key: K_status, 32 octets.
+        counter: of the first tag to look for.
+        after: number of the bundle's last status entry.
+
+    Returns:
+        What was found; None for an older copy.
+
+    Raises:
+        LedgerUnavailable: something cannot be read.
+        EvidenceRefused: LOG_MISMATCH, LOG_INCONSISTENT.
+        vault.errors.LedgerError: from the checks of the ledger's own formats.
+    """
+    # 1
+    note = source.read(CHECKPOINT_PATH, MAX_NOTE)
+    if note is None:
+        raise LedgerUnavailable("LEDGER_UNAVAILABLE", "there is no checkpoint")
+    newest = verify_checkpoint(note, policy)
+    if newest.origin != known.origin:
+        raise EvidenceRefused("LOG_MISMATCH", f"the ledger is {newest.origin}")
+    # 2
+    if newest.size < known.size:
+        return None
+    tiles = _Tiles(source)
+    proof = consistency_proof(tiles, known.size, newest.size)
+    try:
+        verify_consistency(known.size, newest.size, proof, known.root, newest.root)
+    except Exception as error:
+        raise EvidenceRefused("LOG_INCONSISTENT", "it does not extend the bundle's checkpoint") from error
+    # 3
+    start = (after + 1) // TILE_WIDTH * TILE_WIDTH
+    hasher = TreeHasher.resume(start, _peaks(tiles, start, newest.size))
+    later: list[int] = []
+    wanted = tag(status_key, counter)
+    for index in range(start // TILE_WIDTH, -(-newest.size // TILE_WIDTH)):
+        width = min(TILE_WIDTH, newest.size - index * TILE_WIDTH)
+        for seq, data in enumerate(tiles.entries(index, width), start=index * TILE_WIDTH):
+            hasher.add(leaf_hash(data))
+            # 4
+            if seq > after and wanted.hex().encode() in data and _is_tagged(data, wanted):
+                later.append(seq)
+                wanted = tag(status_key, counter + len(later))
+    if hasher.root() != newest.root:
+        raise EvidenceRefused("LOG_INCONSISTENT", "its entries do not hash to its checkpoint")
+    return LedgerNews(newest, tuple(later))
+
+
+class _Tiles:
+    """Reads tiles and entry bundles; where a partial one is gone, the full one that replaced it."""
+
+    def __init__(self, source: LedgerSource) -> None:
+        self._source = source
+
+    def tile(self, level: int, index: int, width: int) -> bytes:
+        """Return the first `width` hashes of a tile."""
+        data = self._read(Tile(level, index, width), _MAX_TILE)
+        return data[: width * HASH_SIZE]
+
+    def entries(self, index: int, width: int) -> list[bytes]:
+        """Return the first `width` entries of a bundle."""
+        partial = Tile(ENTRIES, index, width)
+        data = self._source.read(partial.path, _MAX_BUNDLE)
+        if data is not None:
+            return decode_bundle(data, width)
+        return decode_bundle(self._read(Tile(ENTRIES, index), _MAX_BUNDLE), TILE_WIDTH)[:width]
+
+    def _read(self, tile: Tile, limit: int) -> bytes:
+        data = self._source.read(tile.path, limit)
+        if data is None and not tile.full:
+            data = self._source.read(Tile(tile.level, tile.index).path, limit)
+        if data is None:
+            raise LedgerUnavailable("LEDGER_UNAVAILABLE", f"{tile.path} is not there")
+        return data
+
+
+def _peaks(tiles: _Tiles, start: int, size: int) -> list[bytes]:
+    """Return the hashes of the complete subtrees that make up the first `start` leaves, a multiple of 256."""
+    peaks: list[bytes] = []
+    position = 0
+    for height in reversed(range(TILE_HEIGHT, start.bit_length())):
+        if start >> height & 1:
+            level, inside = divmod(height, TILE_HEIGHT)
+            index, offset = divmod(position >> (TILE_HEIGHT * level), TILE_WIDTH)
+            width = min(TILE_WIDTH, (size >> (TILE_HEIGHT * level)) - index * TILE_WIDTH)
+            row = tiles.tile(level, index, width)
+            peaks.append(fold(row[offset * HASH_SIZE : (offset + (1 << inside)) * HASH_SIZE]))
+            position += 1 << height
+    return peaks
+
+
+def _is_tagged(data: bytes, wanted: bytes) -> bool:
+    entry = decode(data)
+    return isinstance(entry, RecordEntry) and entry.tag == wanted
+
+
+def _within(path: str, data: bytes, limit: int) -> bytes:
+    if len(data) > limit:
+        raise LedgerUnavailable("LEDGER_UNAVAILABLE", f"{path} is too large")
+    return data

@@ -1,0 +1,252 @@
+"""Seals and signatures, as findings: the PDF's own, the one beside a document, the one over a bundle."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from asn1crypto import cms as asn1_cms
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from signing.asic import Manifest, parse_manifest
+from signing.base import KeyPurpose
+from signing.cms_read import ParsedCms, parse_cms
+from signing.errors import SignatureRefused
+from signing.hostile import refusing
+from signing.pdf_signatures import PdfSignature, pdf_signatures
+from signing.roles import stated_purposes
+from signing.validate import (
+    Evidence,
+    ValidatedSignature,
+    ValidTimestamp,
+    validate_cms_signature,
+    validate_document_timestamp,
+    validate_pdf_signature,
+)
+from vault.clock import rfc3339
+from vault.evidence.means import Means
+from vault.evidence.report import Judgement, Outcome, SignatureFinding, TimestampFinding
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Certificates and CRLs inside a seal, its tokens and (PDF) its validation material, DER."""
+
+    certificates: frozenset[bytes] = frozenset()
+    crls: frozenset[bytes] = frozenset()
+
+    def __or__(self, other: Material) -> Material:
+        """Return both together."""
+        return Material(self.certificates | other.certificates, self.crls | other.crls)
+
+
+@dataclass(frozen=True, slots=True)
+class SealFinding:
+    """A seal that was looked for.
+
+    Attributes:
+        finding: for the report.
+        valid: what validation established; None when it refused.
+        cms: DER of the CMS; b"" when it could not be read.
+        own: certificates and CRLs of the CMS itself; None when it was refused.
+    """
+
+    finding: SignatureFinding
+    valid: ValidatedSignature | None = None
+    cms: bytes = b""
+    own: Material | None = None
+
+
+def pdf_seals(path: Path, means: Means, judgement: Judgement, part: str = "document") -> list[SealFinding]:
+    """Validate every signature and document timestamp of a PDF, each as its own check."""
+    found = judgement.attempt(f"{part}.signatures", pdf_signatures, path)
+    seals: list[SealFinding] = []
+    for number, signature in enumerate(found or ()):
+        name = f"{part}.seal" if number == 0 else f"{part}.seal[{number}]"
+        if signature.is_document_timestamp:
+            seals.append(_document_timestamp(name, signature, means, judgement, part))
+        else:
+            seals.append(_pdf_seal(name, signature, means, judgement, part))
+    return seals
+
+
+def detached_seal(
+    name: str,
+    signature: bytes,
+    manifest: bytes,
+    roles: frozenset[KeyPurpose],
+    means: Means,
+    judgement: Judgement,
+) -> SealFinding:
+    """Validate a CAdES seal of ours over a manifest; `name` is also the name of the check."""
+
+    def verify() -> tuple[ValidatedSignature, Material]:
+        parsed = parse_cms(signature, strict=True)
+        valid = validate_cms_signature(
+            parsed,
+            hashlib.sha256(manifest).digest(),
+            means.trust,
+            means.timestamps,
+            evidence=Evidence(timestamp_anchors=means.tsa_trust.anchors),
+            purposes=roles,
+            now=means.now,
+        )
+        if not valid.purposes:
+            raise SignatureRefused(
+                "SIG_CONSTRAINTS_FAILURE", "the certificate states no purpose of a safe", indeterminate=True
+            )
+        return valid, _own(parsed)
+
+    mark = len(judgement.checks)
+    verified = judgement.attempt(name, verify)
+    if verified is None:
+        outcome = judgement.outcome_since(mark)
+        signer = _signer_of(lambda: parse_cms(signature, strict=False).signer)
+        return SealFinding(
+            SignatureFinding(outcome, "", signer, None, part=name.partition(".")[0]), cms=signature
+        )
+    valid, own = verified
+    judgement.passed(name, _summary(valid))
+    return SealFinding(_finding(valid, name.partition(".")[0]), valid, signature, own)
+
+
+def read_manifest(name: str, data: bytes, signature_name: str, judgement: Judgement) -> Manifest | None:
+    """Read a manifest of ours and check which signature it says it belongs to."""
+    manifest = judgement.attempt(name, parse_manifest, data, strict=True)
+    if manifest is not None and manifest.signature_name != signature_name:
+        found = manifest.signature_name
+        judgement.refuse(name, "FORMAT_FAILURE", "it belongs to another signature", signature_name, found)
+        return None
+    return manifest
+
+
+def material_of(seal: SealFinding, path: Path | None = None) -> Material:
+    """List what is inside a seal and its timestamps; for a PDF, `path` leads to its validation material too.
+
+    Raises:
+        SignatureRefused: FORMAT_FAILURE when it cannot be read.
+    """
+    with refusing("the material of the seal"):
+        parsed = None if seal.own and seal.valid else parse_cms(seal.cms, strict=False)
+        material = _own(parsed) if parsed is not None else seal.own or Material()
+        tokens = parsed.tokens if parsed is not None else _tokens(seal)
+        for token in tokens:
+            material |= token_material(token)
+        if path is not None:
+            for signature in pdf_signatures(path):
+                material |= Material(frozenset(signature.certificates), frozenset(signature.crls))
+        return material
+
+
+def _own(parsed: ParsedCms) -> Material:
+    return Material(
+        frozenset(item.public_bytes(Encoding.DER) for item in parsed.certificates), frozenset(parsed.crls)
+    )
+
+
+def _tokens(seal: SealFinding) -> tuple[bytes, ...]:
+    return tuple(stamp.der for stamp in seal.valid.timestamps) if seal.valid is not None else ()
+
+
+def token_material(token: bytes) -> Material:
+    """List the certificates and CRLs inside a timestamp token."""
+    signed_data = asn1_cms.ContentInfo.load(token)["content"]
+    return Material(
+        frozenset(item.chosen.dump() for item in signed_data["certificates"] or ()),
+        frozenset(item.chosen.dump() for item in signed_data["crls"] or ()),
+    )
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    """Return the name to show for a certificate: common name, else organisation, else the whole subject."""
+    for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
+        for attribute in certificate.subject.get_attributes_for_oid(oid):
+            return str(attribute.value)
+    return certificate.subject.rfc4514_string()
+
+
+def _pdf_seal(
+    name: str, signature: PdfSignature, means: Means, judgement: Judgement, part: str
+) -> SealFinding:
+    mark = len(judgement.checks)
+    valid = judgement.attempt(
+        name,
+        validate_pdf_signature,
+        signature,
+        means.trust,
+        means.timestamps,
+        evidence=Evidence(timestamp_anchors=means.tsa_trust.anchors),
+        now=means.now,
+    )
+    if valid is None:
+        cms = signature.contents
+        finding = SignatureFinding(
+            judgement.outcome_since(mark),
+            "",
+            _signer_of(lambda: parse_cms(cms.rstrip(b"\x00"), strict=False).signer),
+            None,
+            covers_whole_file=signature.covers_whole_file,
+            part=part,
+        )
+        return SealFinding(finding, cms=cms)
+    judgement.passed(name, _summary(valid))
+    return SealFinding(_finding(valid, part), valid, valid.cms)
+
+
+def _document_timestamp(
+    name: str, signature: PdfSignature, means: Means, judgement: Judgement, part: str
+) -> SealFinding:
+    mark = len(judgement.checks)
+    stamp = judgement.attempt(name, validate_document_timestamp, signature, means.timestamps)
+    if stamp is None:
+        return SealFinding(SignatureFinding(judgement.outcome_since(mark), "", "", None, part=part))
+    judgement.passed(name, f"document timestamp {rfc3339(stamp.gen_time)}")
+    finding = SignatureFinding(
+        Outcome.PASSED,
+        "document timestamp",
+        common_name(stamp.signer),
+        rfc3339(stamp.gen_time),
+        (_stamp(stamp),),
+        signature.covers_whole_file,
+        part=part,
+    )
+    return SealFinding(finding)
+
+
+def _finding(valid: ValidatedSignature, part: str) -> SignatureFinding:
+    return SignatureFinding(
+        verdict=Outcome.PASSED,
+        level=f"{valid.form}-{valid.level}",
+        signer=common_name(valid.signer),
+        signing_time=rfc3339(valid.best_time) if valid.timestamps else None,
+        timestamps=tuple(_stamp(stamp) for stamp in valid.timestamps),
+        covers_whole_file=valid.covers_whole_file,
+        changes_after=valid.changes_after,
+        part=part,
+    )
+
+
+def _stamp(stamp: ValidTimestamp) -> TimestampFinding:
+    # The purpose is stated in certificates that a safe's operator ordered for himself.
+    own = KeyPurpose.TIMESTAMP in stated_purposes(stamp.signer)
+    return TimestampFinding(
+        rfc3339(stamp.gen_time), common_name(stamp.signer), stamp.policy, own, Outcome.PASSED
+    )
+
+
+def _summary(valid: ValidatedSignature) -> str:
+    at = f", {rfc3339(valid.best_time)}" if valid.timestamps else ""
+    return f"{valid.form}-{valid.level}, {common_name(valid.signer)}{at}"
+
+
+def _signer_of(read: Callable[[], x509.Certificate]) -> str:
+    """Name who a refused signature says made it; "" where that cannot be read."""
+    try:
+        with refusing("the signer"):
+            return common_name(read())
+    except SignatureRefused:
+        return ""

@@ -1,0 +1,69 @@
+"""LISEZMOI.txt and README.txt: how to check a bundle by hand, with no service and none of our programs.
+
+The texts are the same for every bundle of one kind, so a reader's copy can be compared with a list of known
+digests: a bundle whose instructions were rewritten is refused even where no seal covers them. When a text
+changes, the digest of the old one goes into `FORMER` and stays there for ever.
+
+Prose and commands lie in the folder `instructions`: in the prose, `<<name>>` stands for the commands under
+`#: name` in commands.sh, and `[pades]`, `[cades]`, `[all]` begin what is meant for one kind of bundle.
+Each command line of a finished text is indented by four spaces; the tests run them.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from hashlib import sha256
+from importlib import resources
+
+PADES = "pades"
+CADES = "cades"
+NAMES = ("LISEZMOI.txt", "README.txt")
+
+# (member, kind) -> digests of texts that earlier releases wrote.
+FORMER: dict[tuple[str, str], frozenset[str]] = {}
+
+_INDENT = "    "
+_BLOCK = re.compile(r"^#: ([a-z]+)\n", re.MULTILINE)
+
+
+@cache
+def texts(kind: str) -> tuple[tuple[str, bytes], ...]:
+    """Return (member, UTF-8 text) of the French and the English instructions for `pades` or `cades`."""
+    return tuple((name, _compose(name, kind)) for name in NAMES)
+
+
+@cache
+def known_digests(member: str, kind: str) -> frozenset[str]:
+    """Return the hex SHA-256 of every text that any release wrote as this member for this kind of bundle."""
+    current = {sha256(text).hexdigest() for name, text in texts(kind) if name == member}
+    return FORMER.get((member, kind), frozenset()) | current
+
+
+def commands(text: bytes) -> str:
+    """Return the commands of a text as a shell script."""
+    marked = (line for line in text.decode().splitlines() if line.startswith(_INDENT))
+    return "".join(f"{line[len(_INDENT) :]}\n" for line in marked)
+
+
+def _compose(name: str, kind: str) -> bytes:
+    blocks = _blocks()
+    wanted = True
+    lines: list[str] = []
+    for line in _resource(name).splitlines():
+        if line in {"[pades]", "[cades]", "[all]"}:
+            wanted = line[1:-1] in {kind, "all"}
+        elif wanted and line.startswith("<<"):
+            lines += [f"{_INDENT}{command}" for command in blocks[line[2:-2]]]
+        elif wanted:
+            lines.append(line)
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _blocks() -> dict[str, list[str]]:
+    _, *pieces = _BLOCK.split(_resource("commands.sh"))
+    return {name: body.splitlines() for name, body in zip(pieces[::2], pieces[1::2], strict=True)}
+
+
+def _resource(name: str) -> str:
+    return resources.files(__package__).joinpath("instructions", name).read_text("utf-8")
