@@ -26,7 +26,8 @@ NAMING = {
 }
 metadata = MetaData(naming_convention=NAMING)
 
-# SQLite only auto-numbers INTEGER primary keys; PostgreSQL wants 64 bits.
+# SQLite only auto-numbers, and stores without a second index, INTEGER primary keys (64 bits there too);
+# PostgreSQL wants BIGINT.
 BigKey = BigInteger().with_variant(Integer(), "sqlite")
 
 ledger_head = Table(
@@ -45,7 +46,7 @@ ledger_head = Table(
 ledger_entries = Table(
     "ledger_entries",
     metadata,
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigKey, primary_key=True, autoincrement=False),
     Column("body", LargeBinary, nullable=False),
     Column("leaf", LargeBinary(32), nullable=False),
     comment="Canonical bytes of each entry and their RFC 6962 leaf hash.",
@@ -63,7 +64,7 @@ ledger_tiles = Table(
 checkpoints = Table(
     "checkpoints",
     metadata,
-    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("size", BigKey, primary_key=True, autoincrement=False),
     Column("root", LargeBinary(32), nullable=False),
     Column("note", LargeBinary, nullable=False),
     Column("made_at", String(24), nullable=False),
@@ -137,7 +138,7 @@ digests = Table(
 document_entries = Table(
     "document_entries",
     metadata,
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigKey, primary_key=True, autoincrement=False),
     Column("document_id", ForeignKey("documents.id"), nullable=False),
     Column("chain", String(8), nullable=False, comment="status or access: which tag key"),
     Column("counter", BigInteger, nullable=False),

@@ -24,7 +24,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "checkpoints",
-        sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
         sa.Column("root", sa.LargeBinary(length=32), nullable=False),
         sa.Column("note", sa.LargeBinary(), nullable=False),
         sa.Column("made_at", sa.String(length=24), nullable=False),
@@ -46,7 +48,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "ledger_entries",
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("leaf", sa.LargeBinary(length=32), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_ledger_entries")),
@@ -166,7 +170,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "document_entries",
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
         sa.Column("document_id", sa.String(length=40), nullable=False),
         sa.Column("chain", sa.String(length=8), nullable=False, comment="status or access: which tag key"),
         sa.Column("counter", sa.BigInteger(), nullable=False),

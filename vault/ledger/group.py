@@ -1,0 +1,165 @@
+"""A commit group while it is put together, and what a work in it may do."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from vault import faults
+from vault.errors import LedgerError
+from vault.ledger.entry import LogEntry, LogEvent, encode, encode_record, leaf_hash
+from vault.ledger.stored import StoredTiles
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """An entry that becomes durable with its group.
+
+    Attributes:
+        seq: number of the entry.
+        time: its time, RFC 3339.
+        leaf: its leaf hash, 32 octets.
+        record: name of the group's recovery file.
+    """
+
+    seq: int
+    time: str
+    leaf: bytes
+    record: str
+
+
+class Group:
+    """The state of the chain while a group is put together."""
+
+    __slots__ = ("connection", "driver", "last_leaf", "name", "records", "rows", "size", "start", "time")
+
+    def __init__(self, connection: Connection, time: str, size: int, last_leaf: bytes) -> None:
+        self.connection = connection
+        self.driver: Any = connection.connection.driver_connection
+        self.time = time
+        self.start = self.size = size
+        self.last_leaf = last_leaf
+        # Sorted by name, recovery files are in the order of their groups.
+        self.name = f"{size:016d}-{secrets.token_hex(6)}"
+        self.rows: list[tuple[int, bytes, bytes]] = []
+        self.records: list[bytes] = []
+
+    def take(self, body: bytes, record: bytes) -> Appended:
+        """Add the next entry."""
+        seq, leaf = self.size, leaf_hash(body)
+        self.rows.append((seq, body, leaf))
+        if record:
+            self.records.append(record)
+        self.last_leaf, self.size = leaf, seq + 1
+        return Appended(seq, self.time, leaf, self.name)
+
+    def run(self, work: Callable[[LedgerTransaction], T]) -> T:
+        """Run one work; when it raises, its rows and entries are undone and the others stay."""
+        size, last_leaf, records = self.size, self.last_leaf, len(self.records)
+        transaction = LedgerTransaction(self)
+        try:
+            result = work(transaction)
+        except BaseException:
+            transaction.end(undo=True)
+            self.size, self.last_leaf = size, last_leaf
+            del self.rows[size - self.start :], self.records[records:]
+            raise
+        transaction.end(undo=False)
+        return result
+
+    def write(self, write_records: Callable[[str, Sequence[bytes]], None], roots: dict[Any, bytes]) -> None:
+        """Write entries, tiles, recovery file and head, everything but the commit."""
+        if not self.rows:
+            return
+        self.connection.exec_driver_sql(
+            "INSERT INTO ledger_entries (seq, body, leaf) VALUES (?, ?, ?)", self.rows
+        )
+        StoredTiles(self.connection, roots).store_completed(self.start, self.size)
+        advanced = self.connection.exec_driver_sql(
+            "UPDATE ledger_head SET size = ?, last_leaf = ?, last_time = ? WHERE id = 1 AND size = ?",
+            (self.size, self.last_leaf, self.time, self.start),
+        )
+        if advanced.rowcount != 1:
+            raise LedgerError("LEDGER_HEAD_LOST", "another writer advanced the head", expected=self.start)
+        if self.records:
+            faults.point("ledger.before-record")
+            write_records(self.name, self.records)
+            faults.point("ledger.after-record")
+
+
+class LedgerTransaction:
+    """What a work may do; valid only while the work runs."""
+
+    __slots__ = ("_group", "_open", "_saved")
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._open = True
+        self._saved = False
+
+    @property
+    def connection(self) -> Connection:
+        """The group's connection; neither commit nor roll it back."""
+        self._check()
+        if not self._saved:
+            # Only a work that touches the database pays for its savepoint.
+            self._group.driver.execute("SAVEPOINT work")
+            self._saved = True
+        return self._group.connection
+
+    @property
+    def record(self) -> str:
+        """Name of the group's recovery file."""
+        self._check()
+        return self._group.name
+
+    def append(self, tag: bytes, commitment: bytes, record: bytes = b"") -> Appended:
+        """Append a record entry.
+
+        Args:
+            tag: 32 octets.
+            commitment: 32 octets.
+            record: plain recovery record of the entry; it goes, in order, into the group's recovery file.
+
+        Raises:
+            LedgerError: ENTRY_INVALID.
+        """
+        self._check()
+        if len(tag) != 32 or len(commitment) != 32:
+            raise LedgerError("ENTRY_INVALID", "tag and commitment have 32 octets")
+        group = self._group
+        return group.take(encode_record(group.size, group.last_leaf, group.time, tag, commitment), record)
+
+    def append_log(self, event: str, body: Mapping[str, Any]) -> Appended:
+        """Append an entry about the log itself, in clear.
+
+        Raises:
+            LedgerError: ENTRY_INVALID.
+        """
+        self._check()
+        if event != LogEvent.KEYS_CHANGED.value:
+            raise LedgerError("ENTRY_INVALID", "not an event of an open log", found=event)
+        group = self._group
+        entry = LogEntry(group.size, group.last_leaf, group.time, LogEvent.KEYS_CHANGED, body)
+        return group.take(encode(entry), b"")
+
+    def end(self, *, undo: bool) -> None:
+        """Close it, keeping or undoing what the work wrote. Raises LedgerError(LEDGER_TRANSACTION_BROKEN)."""
+        self._open = False
+        if self._saved:
+            driver = self._group.driver
+            if not driver.in_transaction:
+                raise LedgerError("LEDGER_TRANSACTION_BROKEN", "a work ended the group's transaction")
+            if undo:
+                driver.execute("ROLLBACK TO work")
+            driver.execute("RELEASE work")
+
+    def _check(self) -> None:
+        if not self._open:
+            raise LedgerError("LEDGER_TRANSACTION_BROKEN", "used after its work")

@@ -1,0 +1,220 @@
+"""Appends to the ledger: group commit, one thread per process, any number of processes.
+
+A group is one database transaction. In it each work's rows, the entries and the advance of the head (compare
+and swap on the size) become durable together; the group's recovery file is durable before. So a crash
+anywhere leaves either nothing or everything, and at most a recovery file that no row names.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time as clockwork
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from vault import faults
+from vault.clock import Clock, parse_rfc3339, rfc3339
+from vault.db.engine import Database
+from vault.errors import LedgerError, Unavailable, VaultError
+from vault.ledger.group import Appended, Group, LedgerTransaction
+from vault.ledger.stored import read_head
+
+__all__ = ["Appended", "LedgerTransaction", "LedgerWriter", "WriterConfig"]
+
+T = TypeVar("T")
+MAX_STEP_BACK = timedelta(seconds=10)
+_log = logging.getLogger("probans.ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class WriterConfig:
+    """How groups are made.
+
+    Attributes:
+        max_group: works in one group at most.
+        max_wait_ms: milliseconds to wait for more works before a group begins.
+        time_limit_s: seconds `run` waits.
+    """
+
+    max_group: int = 512
+    max_wait_ms: int = 0
+    time_limit_s: float = 30.0
+
+
+@dataclass(slots=True)
+class _Job:
+    """A queued work: what to run, and who waits for it."""
+
+    work: Callable[[LedgerTransaction], Any]
+    future: Future[Any]
+
+
+class LedgerWriter:
+    """Commits works in groups.
+
+    Attributes:
+        on_commit: called with the ledger's size after each group that appended.
+        step_backs: how often the clock was found more than 10 s behind the ledger.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        write_records: Callable[[str, Sequence[bytes]], None],
+        clock: Clock,
+        config: WriterConfig = WriterConfig(),
+    ) -> None:
+        """Make a writer; `start` begins.
+
+        Args:
+            database: an open ledger.
+            write_records: makes a recovery file durable before it returns.
+            clock: states the time of entries.
+            config: group sizes and limits.
+        """
+        self.on_commit: Callable[[int], None] | None = None
+        self.step_backs = 0
+        self._database = database
+        self._write_records = write_records
+        self._clock = clock
+        self._config = config
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._closed = False
+        self._ending = False
+        self._roots: dict[Any, bytes] = {}
+        self._thread = threading.Thread(target=self._loop, name="probans-ledger", daemon=True)
+
+    def start(self) -> None:
+        """Start the writer's thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Refuse new works, finish those that were submitted, and end the thread."""
+        with self._gate:
+            self._closed = True
+            self._queue.put(None)
+        if self._thread.ident is not None:
+            self._thread.join()
+        else:
+            self._loop()
+
+    def submit(self, work: Callable[[LedgerTransaction], T]) -> Future[T]:
+        """Queue a work; its result is there once the group is durable.
+
+        Raises:
+            Unavailable: LEDGER_UNAVAILABLE once closed.
+            LedgerError: LEDGER_TRANSACTION_BROKEN when called from within a work.
+        """
+        if threading.get_ident() == self._thread.ident:
+            raise LedgerError("LEDGER_TRANSACTION_BROKEN", "a work cannot wait for another one")
+        future: Future[T] = Future()
+        with self._gate:
+            if self._closed:
+                raise Unavailable("LEDGER_UNAVAILABLE", "the writer is closed")
+            self._queue.put(_Job(work, future))
+        return future
+
+    def run(self, work: Callable[[LedgerTransaction], T]) -> T:
+        """Submit a work and wait for it.
+
+        Raises:
+            Unavailable: LEDGER_UNAVAILABLE after the time limit, or when the group could not be written.
+        """
+        future = self.submit(work)
+        try:
+            return future.result(self._config.time_limit_s)
+        except FutureTimeout as error:
+            if future.done():
+                return future.result()  # done at the last moment, or the work itself raised this error
+            future.cancel()
+            raise Unavailable("LEDGER_UNAVAILABLE", "the writer did not answer in time") from error
+
+    def _loop(self) -> None:
+        while not self._ending:
+            jobs: list[_Job] = []
+            self._gather(jobs, block=True)
+            if jobs and self._config.max_wait_ms:
+                clockwork.sleep(self._config.max_wait_ms / 1000)
+            if jobs:
+                self._commit(jobs)
+
+    def _gather(self, jobs: list[_Job], *, block: bool = False) -> None:
+        """Take what is queued, up to the size of a group; None ends the writer after this group."""
+        while len(jobs) < self._config.max_group and not self._ending:
+            try:
+                job = self._queue.get(block and not jobs)
+            except queue.Empty:
+                return
+            if job is None:
+                self._ending = True
+            elif job.future.set_running_or_notify_cancel():
+                jobs.append(job)
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        """Commit one group and answer everybody in it."""
+        results: list[Any] = []
+        try:
+            with self._database.writing() as connection:
+                self._gather(jobs)  # those that came while the lock was another's
+                group = self._begin(connection)
+                results = [_outcome(group, job.work) for job in jobs]
+                group.write(self._write_records, self._roots)
+                faults.point("ledger.before-commit")
+            faults.point("ledger.after-commit")
+        except BaseException as error:  # whoever waits must be answered
+            self._roots.clear()  # it may hold tiles of entries that are not there
+            _fail(jobs, results, error)
+            return
+        for job, (value, raised) in zip(jobs, results, strict=True):
+            if raised is not None:
+                job.future.set_exception(raised)
+            else:
+                job.future.set_result(value)
+        if group.rows and self.on_commit is not None:
+            try:
+                self.on_commit(group.size)
+            except Exception:  # the entries are durable whatever the listener does
+                _log.exception("what listens to commits failed")
+
+    def _begin(self, connection: Connection) -> Group:
+        """Read the head; time never runs backwards along the chain."""
+        head = read_head(connection)
+        now = self._clock.now()
+        time = rfc3339(now)
+        if time < head.last_time:
+            if parse_rfc3339(head.last_time) - now > MAX_STEP_BACK:
+                self.step_backs += 1
+                _log.warning("the clock is more than 10 s behind the ledger: %s < %s", time, head.last_time)
+            time = head.last_time
+        return Group(connection, time, head.size, head.last_leaf)
+
+
+def _outcome(group: Group, work: Callable[[LedgerTransaction], Any]) -> tuple[Any, BaseException | None]:
+    """Run a work; what it raises is its own affair, a broken transaction everybody's."""
+    try:
+        return group.run(work), None
+    except BaseException as error:
+        if isinstance(error, LedgerError) and error.code == "LEDGER_TRANSACTION_BROKEN":
+            raise
+        return None, error
+
+
+def _fail(jobs: Sequence[_Job], results: Sequence[Any], error: BaseException) -> None:
+    """Tell everybody in a group that nothing was written; a work that had raised gets its own error."""
+    shown = error
+    if not isinstance(error, VaultError):
+        _log.error("a commit group could not be written", exc_info=error)
+        shown = Unavailable("LEDGER_UNAVAILABLE", type(error).__name__)
+        shown.__cause__ = error
+    for place, job in enumerate(jobs):
+        raised = results[place][1] if place < len(results) else None
+        job.future.set_exception(raised or shown)
