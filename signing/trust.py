@@ -5,48 +5,22 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
-from typing import Any, TypeVar
 
-from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
-from pyhanko_certvalidator import CertificateValidator, ValidationContext, errors
-from pyhanko_certvalidator.authority import CertTrustAnchor, TrustQualifiers, derive_quals_from_cert
-from pyhanko_certvalidator.policy_decl import (
-    CertRevTrustPolicy,
-    RevocationCheckingPolicy,
-    RevocationCheckingRule,
-)
-from pyhanko_certvalidator.registry import SimpleTrustManager
 
 from signing.crl import UNREADABLE, Crl, issued, read_crls
 from signing.errors import KeyUnusable, SignatureRefused
+from signing.pkix import INDETERMINATE_CODES, CertificatePath, PathLibrary, refused
 
-_T = TypeVar("_T")
-Path = tuple[x509.Certificate, ...]
+__all__ = ["INDETERMINATE_CODES", "CertificatePath", "TrustStore", "refused"]
 
-#: Sub-indications that ETSI EN 319 102-1 (table 6) files under INDETERMINATE.
-INDETERMINATE_CODES = frozenset(
-    {
-        "CERTIFICATE_CHAIN_GENERAL_FAILURE",
-        "CHAIN_CONSTRAINTS_FAILURE",
-        "CRYPTO_CONSTRAINTS_FAILURE",
-        "NO_CERTIFICATE_CHAIN_FOUND",
-        "NO_POE",
-        "NO_SIGNING_CERTIFICATE_FOUND",
-        "OUT_OF_BOUNDS_NO_POE",
-        "REVOKED_NO_POE",
-        "SIG_CONSTRAINTS_FAILURE",
-        "SIGNED_DATA_NOT_FOUND",
-        "TRY_LATER",
-    }
-)
+
 _MAX_GIVEN = 256  # certificates, and CRLs, that one signature may bring
 _MAX_AUTHORITIES = 32  # of those, how many the anchors vouch for: bounds the search for paths
 _CACHE_SIZE = 1024
@@ -55,16 +29,11 @@ _MIN_CURVE_BITS = 256
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512, hashes.SHA3_256, hashes.SHA3_384, hashes.SHA3_512)
 
 
-def refused(code: str, message: str) -> SignatureRefused:
-    """Make the error of a code, indeterminate when EN 319 102-1 says so."""
-    return SignatureRefused(code, message, indeterminate=code in INDETERMINATE_CODES)
-
-
 @dataclass(frozen=True, slots=True)
 class _Validated:
     """A path and the span of time, start included and end excluded, over which the same proof holds."""
 
-    path: Path
+    path: CertificatePath
     start: datetime
     end: datetime
 
@@ -94,7 +63,7 @@ class TrustStore:
         self.anchors = tuple(anchors)
         self._require = require_revocation
         self._retroactive = retroactive
-        self._manager = SimpleTrustManager.build(trust_roots=[_constrained(anchor) for anchor in anchors])
+        self._library = PathLibrary(anchors, require_revocation=require_revocation, retroactive=retroactive)
         self._cache: OrderedDict[bytes, _Validated] = OrderedDict()
         self._guard = threading.Lock()
 
@@ -119,7 +88,7 @@ class TrustStore:
         others: Sequence[x509.Certificate],
         crls: Sequence[bytes],
         at: datetime,
-    ) -> Path:
+    ) -> CertificatePath:
         """Validate the path from a certificate to an anchor at a time that is proven otherwise.
 
         1. Keep of `others` only the authorities that an anchor vouches for by signatures: nothing that a
@@ -185,7 +154,7 @@ class TrustStore:
             raise refused("NO_CERTIFICATE_CHAIN_FOUND", "no trust anchor stands behind this certificate")
         lists = [crl for crl in read_crls(crls) if any(crl.issued_by(issuer) for issuer in issuers)]
         # 3
-        path = self._rfc5280(certificate, authorities, lists, at)
+        path = self._library.validate(certificate, authorities, lists, at)
         # 4, 5
         start, end = path[0].not_valid_before_utc, path[0].not_valid_after_utc
         for subject, issuer in pairwise(path):
@@ -216,48 +185,6 @@ class TrustStore:
             # What a certificate that is no CA signed is not looked at; RFC 5280 refuses its direct use below.
             level = [other for other in reached if _claims_ca(other)]
         return found
-
-    def _rfc5280(
-        self,
-        certificate: x509.Certificate,
-        authorities: Sequence[x509.Certificate],
-        lists: Sequence[Crl],
-        at: datetime,
-    ) -> Path:
-        rule = RevocationCheckingRule.CRL_REQUIRED if self._require else RevocationCheckingRule.NO_CHECK
-        context = ValidationContext(
-            trust_manager=self._manager,
-            other_certs=[_convert(authority) for authority in authorities],
-            moment=at,
-            crls=[crl.der for crl in lists],
-            revinfo_policy=CertRevTrustPolicy(
-                RevocationCheckingPolicy(rule, rule), retroactive_revinfo=self._retroactive
-            ),
-            time_tolerance=timedelta(0),
-            allow_fetching=False,
-        )
-        validator = CertificateValidator(_convert(certificate), validation_context=context)
-        try:
-            found = _drive(validator.async_validate_path())
-        except errors.RevokedError as error:
-            raise refused("REVOKED", str(error)) from error
-        except errors.InsufficientRevinfoError as error:
-            raise refused("TRY_LATER", str(error)) from error
-        except errors.ExpiredError as error:
-            raise refused("EXPIRED", str(error)) from error
-        except errors.NotYetValidError as error:
-            raise refused("NOT_YET_VALID", str(error)) from error
-        except errors.DisallowedAlgorithmError as error:
-            raise refused("CRYPTO_CONSTRAINTS_FAILURE", str(error)) from error
-        except (errors.PathBuildingError, errors.InvalidCertificateError) as error:
-            raise refused("NO_CERTIFICATE_CHAIN_FOUND", str(error)) from error
-        except errors.ValidationError as error:
-            # Every signature up to the anchor was checked in steps 1 and 2: what is left are constraints.
-            raise refused("CHAIN_CONSTRAINTS_FAILURE", str(error)) from error
-        by_der = {
-            item.public_bytes(Encoding.DER): item for item in (certificate, *authorities, *self.anchors)
-        }
-        return tuple(by_der[item.dump()] for item in reversed(list(found)))
 
     def _not_revoked(
         self, subject: x509.Certificate, own: Sequence[Crl], at: datetime
@@ -292,7 +219,7 @@ def _check_digest(item: x509.Certificate | x509.CertificateRevocationList) -> No
         raise refused("CRYPTO_CONSTRAINTS_FAILURE", f"{digest.name} is too weak for a certificate or CRL")
 
 
-def _check_algorithms(path: Path, lists: Sequence[Crl]) -> None:
+def _check_algorithms(path: CertificatePath, lists: Sequence[Crl]) -> None:
     signed: list[x509.Certificate | x509.CertificateRevocationList] = [*path[:-1]]
     signed += [crl.parsed for crl in lists if any(crl.issued_by(issuer) for issuer in path[1:])]
     for item in signed:
@@ -303,39 +230,6 @@ def _check_algorithms(path: Path, lists: Sequence[Crl]) -> None:
             isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < _MIN_CURVE_BITS
         ):
             raise refused("CRYPTO_CONSTRAINTS_FAILURE", f"a key of {key.key_size} bits is too small")
-
-
-def _constrained(anchor: x509.Certificate) -> CertTrustAnchor:
-    """Make an anchor whose path length and name constraints bind, but neither its validity nor policies."""
-    converted = _convert(anchor)
-    derived = derive_quals_from_cert(converted)
-    parameters = derived.standard_parameters
-    if parameters is not None:
-        parameters = replace(
-            parameters, user_initial_policy_set=frozenset({"any_policy"}), initial_explicit_policy=False
-        )
-    # The library fails on a path length without its twin for attribute authorities, which nobody uses here.
-    return CertTrustAnchor(
-        converted, TrustQualifiers(parameters, derived.max_path_length, derived.max_path_length)
-    )
-
-
-def _convert(certificate: x509.Certificate) -> asn1_x509.Certificate:
-    return asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER))
-
-
-def _drive(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    """Run a coroutine that never waits: without fetching, validation only computes.
-
-    So it needs no event loop, and works in any thread and under a loop that already runs.
-    """
-    try:
-        coroutine.send(None)
-    except StopIteration as finished:
-        result: _T = finished.value
-        return result
-    coroutine.close()
-    raise refused("CERTIFICATE_CHAIN_GENERAL_FAILURE", "path validation asked for the network")
 
 
 def _cache_key(

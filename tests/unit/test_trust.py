@@ -77,7 +77,7 @@ class TestTrustStore:
         def failing(*_: object) -> None:
             raise error
 
-        monkeypatch.setattr("signing.trust.CertificateValidator", failing)
+        monkeypatch.setattr("signing.pkix.CertificateValidator", failing)
         key = pki.evidence_seal
         with pytest.raises(SignatureRefused) as caught:
             TrustStore(pki.roots()).validate(key.certificate, key.chain, pki.crls(NOW), NOW)
