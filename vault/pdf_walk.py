@@ -91,9 +91,9 @@ class Walk:
     def _values(self, entries: pikepdf.Object) -> dict[str, object]:
         """Read the entries of a dictionary; each value may have to be fetched from the file."""
         values: dict[str, object] = {}
-        for key in entries.keys():
+        for key in entries.keys():  # noqa: SIM118 - the type of a bare iteration is too wide
             self._budget.spend()
-            values[str(key)] = entries.get(key)
+            values[key] = entries[key]
         return values
 
     def _containers(self, values: Iterable[object]) -> list[pikepdf.Object]:

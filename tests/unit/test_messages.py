@@ -85,6 +85,7 @@ def test_every_place_gives_the_params_its_words_need():
     missing = [
         (code, field)
         for code, places in raised().items()
+        if code in CATALOGUE
         for given in places
         for field in placeholders(code)
         if "*" not in given and field.removesuffix("_size") not in given
