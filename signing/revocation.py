@@ -89,9 +89,19 @@ class RevocationSource:
             answers[key] = answer
         return answer.material
 
-    def refresh(self, now: datetime) -> bool:
-        """Fetch when half the life of a CRL has passed; for a background task. Returns whether it fetched."""
-        return self._due(now) and self._refresh(now, wait=True)
+    def refresh(self, now: datetime, *, force: bool = False) -> bool:
+        """Fetch when half the life of a CRL has passed; for a background task.
+
+        Args:
+            now: the present, UTC.
+            force: fetch in any case, so that a revocation made just now takes effect.
+
+        Returns:
+            Whether it fetched.
+        """
+        if force:
+            self._asked = None
+        return (force or self._due(now)) and self._refresh(now, wait=True)
 
     def _due(self, now: datetime) -> bool:
         if not self._held:

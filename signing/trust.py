@@ -20,7 +20,6 @@ from signing.pkix import INDETERMINATE_CODES, CertificatePath, PathLibrary, refu
 
 __all__ = ["INDETERMINATE_CODES", "CertificatePath", "TrustStore", "refused"]
 
-
 _MAX_GIVEN = 256  # certificates, and CRLs, that one signature may bring
 _MAX_AUTHORITIES = 32  # of those, how many the anchors vouch for: bounds the search for paths
 _CACHE_SIZE = 1024

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from signing.base import KeyPurpose
+from signing.dev_pki import DEVELOPMENT_OID, is_development
 from signing.errors import KeyUnusable
 from signing.keys import (
     PURPOSE_OIDS,
@@ -105,6 +106,12 @@ def test_private_key_shows_nowhere() -> None:
 def test_purposes_are_read_from_policies(purpose: KeyPurpose) -> None:
     assert certificate_purposes(certificate(policies=[PURPOSE_OIDS[purpose]])) == {purpose}
     assert len(set(PURPOSE_OIDS.values())) == len(KeyPurpose)
+
+
+def test_only_development_certificates_are_for_development() -> None:
+    assert not is_development(certificate())
+    assert not is_development(certificate(policies=[]))
+    assert is_development(certificate(policies=[SEAL, DEVELOPMENT_OID]))
 
 
 def test_certificates_without_policies_have_no_purpose() -> None:

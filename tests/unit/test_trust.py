@@ -33,17 +33,18 @@ def pki(tmp_path: Path) -> DevPki:
 
 class TestTrustStore:
     def test_works_under_a_running_event_loop_and_in_threads(self, pki: DevPki) -> None:
-        key, crls = pki.evidence_seal, pki.crls(NOW)
+        store, key, crls = TrustStore(pki.roots()), pki.evidence_seal, pki.crls(NOW)
 
         def check() -> int:
-            return len(TrustStore(pki.roots()).validate(key.certificate, key.chain, crls, NOW))
+            store._cache.clear()
+            return len(store.validate(key.certificate, key.chain, crls, NOW))
 
         async def inside() -> int:
             return check()
 
         assert asyncio.run(inside()) == 3
         with ThreadPoolExecutor(4) as pool:
-            assert set(pool.map(lambda _: check(), range(12))) == {3}
+            assert set(pool.map(lambda _: check(), range(24))) == {3}
 
     def test_pem_anchors(self, pki: DevPki) -> None:
         store = TrustStore.from_pem(pki.roots_pem() + pki.roots_pem())
@@ -196,6 +197,17 @@ class TestRevocationSource:
         source = RevocationSource(fetch, pki.roots())
         with pytest.raises(KeyUnusable):
             source.material(chains, NOW + HOUR)
+
+    def test_a_forced_refresh_sees_a_revocation_at_once(
+        self, pki: DevPki, fetch: Fetch, chains: list[list[x509.Certificate]]
+    ) -> None:
+        source = RevocationSource(fetch, pki.roots())
+        source.material(chains, NOW)
+        pki.revoke(chains[0][0].serial_number, NOW)
+        assert not source.refresh(NOW)
+        assert source.refresh(NOW, force=True)
+        with pytest.raises(KeyUnusable):
+            source.material(chains, NOW)
 
     def test_a_slow_fetch_delays_nobody_while_the_lists_are_fresh(
         self, pki: DevPki, chains: list[list[x509.Certificate]]
