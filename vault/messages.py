@@ -15,7 +15,7 @@ from vault.message_files import FILES
 from vault.message_requests import REQUESTS
 
 CATALOGUE: dict[str, Entry] = {**FILES, **REQUESTS}
-UNKNOWN_CODE = "INTERNAL"
+UNKNOWN_CODE = "OPERATOR_NEEDED"
 _MAX_SHOWN = 200
 
 

@@ -46,6 +46,10 @@ AGREED = {
 }
 
 
+# Inner failures have the common words of OPERATOR_NEEDED: nobody but an operator can act on them.
+OPERATOR = {"LedgerError", "SettingsRefused"}
+
+
 def literals(node: ast.expr) -> list[str]:
     """The texts a code argument can take: a literal, or both arms of a conditional."""
     if isinstance(node, ast.IfExp):
@@ -61,7 +65,7 @@ def raised() -> dict[str, list[set[str]]]:
             if not isinstance(node, ast.Call) or not node.args:
                 continue
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name in TREE:
+            if name in TREE - OPERATOR:
                 for code in literals(node.args[0]):
                     found[code].append({keyword.arg or "*" for keyword in node.keywords})
     return found
