@@ -38,5 +38,6 @@ NAME_PROBLEMS = {
     "reserved": ("un caractère interdit dans un nom de fichier", "a character not allowed in a file name"),
     "space": ("une espace au début ou à la fin", "a space at the beginning or the end"),
     "surrogate": ("un caractère incomplet", "an incomplete character"),
+    "unassigned": ("un caractère que personne ne sait afficher", "a character nobody can show"),
     "too_long": ("plus de 180 octets", "more than 180 bytes"),
 }

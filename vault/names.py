@@ -13,9 +13,16 @@ MAX_NAME_OCTETS = 180
 # Names Windows gives to devices, whatever the extension (the superscript digits count there too).
 _DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³])", re.IGNORECASE)
 _RESERVED = frozenset('<>:"|?*%')
-# Joiners shape letters of several scripts; every other format character hides or reorders text.
-_ALLOWED_FORMAT = frozenset("\u200c\u200d")
-_LAST_OF_PLANE = (0xFFFE, 0xFFFF)
+# General categories: control, surrogate, format (hides or reorders text), private use, unassigned, separators.
+_PROBLEMS = {
+    "Cc": "control",
+    "Cf": "invisible",
+    "Cn": "unassigned",
+    "Co": "unassigned",
+    "Cs": "surrogate",
+    "Zl": "control",
+    "Zp": "control",
+}
 # Letters that NFKD does not take apart, as people write them without accents.
 _PLAIN = str.maketrans(
     {
@@ -48,15 +55,8 @@ def _refuse(problem: str, character: str = "") -> Refused:
 
 def _character_problem(character: str) -> str | None:
     """Name what is wrong with one character, or None."""
-    category = unicodedata.category(character)
-    if category == "Cc":
-        return "control"
-    if category == "Cs":
-        return "surrogate"
-    if category == "Cf" and character not in _ALLOWED_FORMAT:
-        return "invisible"
-    if category in {"Zl", "Zp"} or ord(character) & 0xFFFF in _LAST_OF_PLANE:
-        return "control"
+    if problem := _PROBLEMS.get(unicodedata.category(character)):
+        return problem
     if character in "/\\":
         return "path"
     return "reserved" if character in _RESERVED else None
@@ -73,8 +73,8 @@ def clean_file_name(raw: str) -> str:
         characters, so that it is one and the same in a zip, a URI, a header and on every file system.
 
     Raises:
-        Refused: NAME_INVALID with `problem` (empty, too_long, control, surrogate, invisible, path, reserved,
-            dot, space, device) and `character` (its code point, or empty).
+        Refused: NAME_INVALID with `problem` (empty, too_long, control, surrogate, invisible, unassigned, path,
+            reserved, dot, space, device) and `character` (its code point, or empty).
     """
     if len(raw) > 4 * MAX_NAME_OCTETS:
         raise _refuse("too_long")

@@ -46,6 +46,7 @@ _ESCAPE_BEFORE = re.compile(rb"/[^\x00\t\n\x0c\r ()<>\[\]{}/%]*\Z")
 _ESCAPE_AFTER = re.compile(rb"[^\x00\t\n\x0c\r ()<>\[\]{}/%]*")
 _FILTER_NAMES = re.compile(rb"/(?:Filter|LZW.*)\Z")
 _NAME_REACH = 127
+_WINDOW = 8 * 1024 * 1024
 _SLOW_STEP = 0.002
 _READ_AT_OPENING = re.compile(rb"/(?:ObjStm|XRef)")
 _MAX_TRIED = 32
@@ -133,6 +134,14 @@ def mapped(path: Path) -> Iterator[mmap.mmap]:
     """Map a non-empty file for reading; its pages belong to the cache, not to the process."""
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         yield data
+
+
+def windows(data: mmap.mmap) -> Iterator[bytes]:
+    """Yield the octets of a map in overlapping pieces, so that a large file never counts as memory held."""
+    for start in range(0, len(data), _WINDOW):
+        yield data[start : start + _WINDOW + 2 * _NAME_REACH]
+        if len(data) > _WINDOW:
+            data.madvise(mmap.MADV_DONTNEED, start, min(_WINDOW, len(data) - start))
 
 
 def escaped_names(data: bytes | mmap.mmap) -> Iterator[bytes]:

@@ -29,6 +29,7 @@ from vault.pdf_guard import (
     overflows,
     separators,
     too_complex,
+    windows,
 )
 from vault.pdf_walk import Found, Walk
 
@@ -169,12 +170,14 @@ def _examine(path: Path, limits: InspectionLimits, budget: Budget, report: PdfRe
         if pdf.is_encrypted:
             raise Refused("PDF_ENCRYPTED", "the file is encrypted")
         # 3
-        names = {match[0] for match in _NAMES.finditer(data)} | _escaped_hits(data)
+        names: set[bytes] = set()
+        for piece in windows(data):
+            names |= _hits(piece)
         report.signed = b"/ByteRange" in names
         containers = _check_table(data, pdf, limits, budget)
         # 4
         for text in _inflated(pdf, containers, limits, budget):
-            names |= {match[0] for match in _NAMES.finditer(text)} | _escaped_hits(text)
+            names |= _hits(text)
     # 5
     report.pages = _count_pages(pdf, limits, budget)
     # 6
@@ -194,9 +197,10 @@ def _harmless(warning: str) -> bool:
     return sizes is not None and int(sizes[1]) > int(sizes[2])
 
 
-def _escaped_hits(data: bytes | mmap.mmap) -> set[bytes]:
-    """Return the escaped names that mean something we look for."""
-    return {name for name in escaped_names(data) if _NAMES.match(name + b" ")}
+def _hits(text: bytes) -> set[bytes]:
+    """Return the names we look for, written plainly or with escapes."""
+    plain = {match[0] for match in _NAMES.finditer(text)}
+    return plain | {name for name in escaped_names(text) if _NAMES.match(name + b" ")}
 
 
 def _check_table(data: mmap.mmap, pdf: pikepdf.Pdf, limits: InspectionLimits, budget: Budget) -> set[int]:
@@ -210,8 +214,8 @@ def _check_table(data: mmap.mmap, pdf: pikepdf.Pdf, limits: InspectionLimits, bu
     if len(table) > limits.max_objects:
         raise too_complex("objects", limits.max_objects)
     containers: set[int] = set()
+    budget.spend()
     for (number, generation), entry in table.items():
-        budget.spend()
         kind = entry.type
         if kind == 2 and entry.obj_stream_number is not None:
             containers.add(entry.obj_stream_number)
@@ -263,7 +267,6 @@ def _count_pages(pdf: pikepdf.Pdf, limits: InspectionLimits, budget: Budget) -> 
     seen: set[tuple[int, int]] = set()
     stack: list[tuple[pikepdf.Object, int]] = [(pdf.Root["/Pages"], 0)]
     while stack:
-        budget.spend()
         node, depth = stack.pop()
         if not isinstance(node, pikepdf.Dictionary) or not node.is_indirect or node.objgen in seen:
             raise Refused("PDF_DAMAGED", "the page tree is broken", problem="pages")

@@ -220,6 +220,15 @@ def test_a_wide_file_that_must_be_walked_ends_in_time(pdfs, tmp_path):
     assert pdfs.outcome(data, tmp_path) in {"issued", "PDF_TOO_COMPLEX"}
 
 
+def test_a_large_file_is_looked_at_without_being_held(pdfs, tmp_path):
+    script = b"<< /S /JavaScript /JS (x) >>"
+    noise = random.Random(7).randbytes(1024 * 1024)
+    objects = pdfs.with_catalog(b"/OpenAction 4 0 R", o4=pdfs.stream(b"", noise * 60), o5=script)
+    assert pdfs.outcome(pdfs.raw(objects), tmp_path) == "issued"
+    objects[1] = objects[1].replace(b"4 0 R", b"5 0 R")
+    pdfs.refused(pdfs.raw(objects), tmp_path, "PDF_JAVASCRIPT")
+
+
 # Anything else
 
 
