@@ -17,8 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from signing import profiles
 from signing.asic import Reference
-from signing.base import Revision, SealSource
+from signing.base import KeyPurpose, Revision, SealSource
 from signing.cades import CadesSealer
 from signing.cms import parse_cms
 from signing.dev_pki import DevPki
@@ -36,9 +37,12 @@ from vault.evidence.build import (
     StatusEntry,
     bundle_members,
     evidence_references,
+    member_media_type,
     with_seal,
     write,
 )
+from vault.evidence.layout import Index
+from vault.evidence.ledger_source import FolderLedger
 from vault.ledger import entry as entries
 from vault.ledger.events import Event
 from vault.ledger.keys import LedgerKeys
@@ -178,13 +182,15 @@ class Safe:
         prepared = sealer.prepare(source, self.material(key), self.authority.expected_size, datetime.now(UTC))
         return sealer.complete(prepared, self.authority.token(prepared.imprint).der)
 
-    def record(self, doc: Doc, event: Event, more: Mapping[str, Any], **why: str) -> int:
+    def record(
+        self, doc: Doc, event: Event, more: Mapping[str, Any], recorded: str | None = None, **why: str
+    ) -> int:
         """Write a status entry about a document."""
         document = {"event": event.value, "document_id": "doc_1", "sha256": doc.sha256, **more}
         parties = {"holder": "per_1", "actor": "agt_1", "mandate": ""}
         common = {"purpose": "", "case": "", "consent": "", "title": "Titre", "file_name": doc.name}
         opening = Opening.new(document, parties, {**common, **why})
-        seq = self.log.append(tag(doc.status_key, len(doc.events)), opening.commitment())
+        seq = self.log.append(tag(doc.status_key, len(doc.events)), opening.commitment(), recorded)
         doc.events.append((seq, opening))
         return seq
 
@@ -214,10 +220,18 @@ class Safe:
         self.record(doc, Event.ISSUED, {**self.description(doc), "parts": self.parts(doc)})
         return doc
 
-    def deposit(self, content: bytes = XML, name: str = "déclaration été.xml") -> Doc:
-        revision = self.cades(name, "application/xml", content)
+    def deposit(
+        self,
+        content: bytes = XML,
+        name: str = "déclaration été.xml",
+        key: SealKey | None = None,
+        recorded: str | None = None,
+    ) -> Doc:
+        revision = self.cades(name, "application/xml", content, key)
         doc = Doc(name, "application/xml", content, revision)
-        self.record(doc, Event.DEPOSITED, {**self.description(doc), "parts": self.parts(doc)})
+        self.record(
+            doc, Event.DEPOSITED, {**self.description(doc), "parts": self.parts(doc)}, recorded=recorded
+        )
         return doc
 
     def supersede(self, doc: Doc, by: Doc) -> int:
@@ -266,6 +280,47 @@ class Safe:
         revision = self.seal(evidence_references(members))
         return b"".join(write(with_seal(members, revision.manifest, revision.signature)))
 
+    def another_evidence_seal(self) -> SealKey:
+        """Make the evidence seal of another service under the same authority."""
+        return self._another(KeyPurpose.EVIDENCE_SEAL)
+
+    def another_reception_seal(self) -> SealKey:
+        """Make the reception seal of another service under the same authority."""
+        return self._another(KeyPurpose.RECEPTION_SEAL)
+
+    def _another(self, purpose: KeyPurpose) -> SealKey:
+        private = profiles.new_key("p256")
+        name = profiles.subject("autre coffre", "Autre service", "other")
+        certificate = profiles.leaf_certificate(
+            self.pki._authority, private, name, purpose, datetime.now(UTC)
+        )
+        return SealKey.from_private_key(private, certificate, [self.pki.authority], purpose)
+
+    @staticmethod
+    def sha256(data: bytes) -> str:
+        return hashlib.sha256(data).hexdigest()
+
+    @staticmethod
+    def as_members(material: Any) -> dict[str, bytes]:
+        """Name certificates and CRLs as a bundle does."""
+        ders = [item.public_bytes(Encoding.DER) for item in material.certificates]
+        named = {layout.certificate_member(der): der for der in ders}
+        return named | {layout.revocation_member(der): der for der in material.crls}
+
+    @staticmethod
+    def references(files: Mapping[str, bytes]) -> list[Reference]:
+        """List what an evidence seal over these members must name."""
+        media_type = Index.parse(files[layout.INDEX]).media_type
+        return [
+            Reference(
+                name,
+                media_type if layout.role_of(name) == "document" else member_media_type(name),
+                hashlib.sha256(files[name]).digest(),
+            )
+            for name in sorted(files, key=layout.rank)
+            if name not in {layout.EVIDENCE_MANIFEST, layout.EVIDENCE_SIGNATURE}
+        ]
+
     def trust(self) -> TrustStore:
         return TrustStore(self.pki.roots())
 
@@ -293,13 +348,13 @@ def small_pdf(text: str) -> bytes:
     return out.getvalue()
 
 
-def members(bundle: bytes) -> dict[str, bytes]:
+def read_members(bundle: bytes) -> dict[str, bytes]:
     """Read a container's members, `mimetype` left out."""
     container = StrictZip.open(io.BytesIO(bundle))
     return {name: container.read(name, 1 << 30) for name in container.names if name != "mimetype"}
 
 
-def pack(files: Mapping[str, bytes]) -> bytes:
+def pack_members(files: Mapping[str, bytes]) -> bytes:
     """Write members into a container, in the order of the format."""
     ordered = sorted(files, key=layout.rank)
     return b"".join(generate([Member.of_bytes(name, files[name]) for name in ordered]))
@@ -312,3 +367,33 @@ def safe(tmp_path_factory: pytest.TempPathFactory) -> Safe:
     for _ in range(5):
         made.log.append(new_key(), new_key())
     return made
+
+
+@pytest.fixture(scope="session")
+def members_of() -> Callable[[bytes], dict[str, bytes]]:
+    """Reads a container's members."""
+    return read_members
+
+
+@pytest.fixture(scope="session")
+def pack() -> Callable[[Mapping[str, bytes]], bytes]:
+    """Writes members into a container."""
+    return pack_members
+
+
+@pytest.fixture(scope="session")
+def new_log() -> Callable[..., Log]:
+    """Makes a log with keys of its own."""
+    return Log
+
+
+@pytest.fixture(scope="session")
+def new_safe() -> Callable[[DevPki, Log], Safe]:
+    """Makes a safe with this PKI on this log."""
+    return lambda pki, log: Safe(Path(), pki, log)
+
+
+@pytest.fixture(scope="session")
+def ledger() -> Callable[[Path], FolderLedger]:
+    """Opens a published ledger."""
+    return FolderLedger

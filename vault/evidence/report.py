@@ -1,8 +1,7 @@
-"""What verification found, and the only place where an exception becomes a status.
+"""The only place where an exception becomes a status.
 
 Verifiers elsewhere raise; here each raised error is filed under PASSED, FAILED or INDETERMINATE
 (ETSI EN 319 102-1 section 5.1.3), with a reason code in that standard's own spelling where it has one.
-`Verdict.as_json` is the object that `probans verify --json` prints; its members are an interface.
 """
 
 from __future__ import annotations
@@ -11,26 +10,37 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import ParamSpec, TypeVar
 
-import orjson
+from vault.evidence.findings import (
+    EXIT_CODES,
+    Check,
+    LedgerFinding,
+    Outcome,
+    Reason,
+    SignatureFinding,
+    StatusFinding,
+    TimestampFinding,
+    Verdict,
+)
+
+__all__ = [
+    "EXIT_CODES",
+    "INDETERMINATE_CODES",
+    "Check",
+    "Judgement",
+    "LedgerFinding",
+    "Outcome",
+    "Reason",
+    "SignatureFinding",
+    "StatusFinding",
+    "TimestampFinding",
+    "Verdict",
+    "filed",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Outcome(StrEnum):
-    """How one check, one signature or the whole ended."""
-
-    PASSED = "PASSED"
-    FAILED = "FAILED"
-    INDETERMINATE = "INDETERMINATE"
-    PENDING = "PENDING"
-    UNCHECKED = "UNCHECKED"
-
-
-EXIT_CODES = {Outcome.PASSED: 0, Outcome.FAILED: 1, Outcome.INDETERMINATE: 3}
 
 # Those of EN 319 102-1 V1.3.1 table 6, and ours that state a lack of means rather than a contradiction.
 INDETERMINATE_CODES = frozenset(
@@ -77,210 +87,6 @@ HOSTILE: tuple[type[Exception], ...] = (
     struct.error,
     zlib.error,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        name: stable dotted name, such as `entry[5].opening`.
-        outcome: how it ended.
-        expected: what it should have been, or "".
-        found: what it was, or "".
-    """
-
-    name: str
-    outcome: Outcome
-    expected: str = ""
-    found: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why the verdict is not PASSED; `message` starts with the name of the check."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class TimestampFinding:
-    """A timestamp that was found.
-
-    Attributes:
-        time: RFC 3339 UTC instant in the token, or None when the token could not be read.
-        authority: subject of the authority's certificate.
-        policy: dotted policy identifier.
-        own_authority: True when the operator's own authority made it: no outsider's statement.
-        verdict: outcome for this token.
-    """
-
-    time: str | None
-    authority: str
-    policy: str
-    own_authority: bool
-    verdict: Outcome
-
-    def as_json(self) -> dict[str, object]:
-        """Return the object of the interface."""
-        return {
-            "time": self.time,
-            "authority": self.authority,
-            "policy": self.policy,
-            "own_authority": self.own_authority,
-            "verdict": self.verdict.value,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class SignatureFinding:
-    """A seal or signature that was found.
-
-    Attributes:
-        verdict: outcome for this signature alone.
-        level: such as `PAdES-B-T`; "" when unknown.
-        signer: subject of the signer's certificate; "" when unknown.
-        signing_time: RFC 3339 UTC; the proven time (timestamp) if there is one, else None.
-        timestamps: tokens over it.
-        covers_whole_file: True when every byte of the file but the signature itself is signed.
-        changes_after: sentences about what was added after the signature.
-        part: which part of the file it is, such as `document` or `bundle` (not in the JSON object).
-    """
-
-    verdict: Outcome
-    level: str
-    signer: str
-    signing_time: str | None
-    timestamps: tuple[TimestampFinding, ...] = ()
-    covers_whole_file: bool = False
-    changes_after: tuple[str, ...] = ()
-    part: str = "document"
-
-    def as_json(self) -> dict[str, object]:
-        """Return the object of the interface."""
-        return {
-            "verdict": self.verdict.value,
-            "level": self.level,
-            "signer": self.signer,
-            "signing_time": self.signing_time,
-            "timestamps": [stamp.as_json() for stamp in self.timestamps],
-            "covers_whole_file": self.covers_whole_file,
-            "changes_after": list(self.changes_after),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerFinding:
-    """What the ledger proves of the document.
-
-    Attributes:
-        verdict: outcome of the ledger part.
-        origin: name of the log.
-        size: entries under the newest verified checkpoint; None when no checkpoint could be verified.
-        entries: numbers of the document's status entries.
-        recorded_at: the service's own statement of the first entry's time, RFC 3339 UTC.
-        witnesses: names of the witnesses that cosigned the newest checkpoint.
-        rests_on: what the ledger's word rests on, in plain English.
-        anchor: `pending` until an outside timestamp of a checkpoint exists.
-    """
-
-    verdict: Outcome
-    origin: str
-    size: int | None
-    entries: tuple[int, ...]
-    recorded_at: str | None
-    witnesses: tuple[str, ...] = ()
-    rests_on: str = ""
-    anchor: str = "pending"
-
-    def as_json(self) -> dict[str, object]:
-        """Return the object of the interface."""
-        return {
-            "verdict": self.verdict.value,
-            "origin": self.origin,
-            "size": self.size,
-            "entries": list(self.entries),
-            "recorded_at": self.recorded_at,
-            "witnesses": list(self.witnesses),
-            "rests_on": self.rests_on,
-            "anchor": self.anchor,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class StatusFinding:
-    """Whether the document is in force, which is another question than whether it is authentic.
-
-    Attributes:
-        value: `received`, `valid`, `superseded`, `revoked`, `destroyed` or `unknown`.
-        as_of_size: tree size up to which this is known; None without a ledger.
-        as_of_time: RFC 3339 time of the newest entry seen about the document; the service's own statement.
-        source: `bundle`, `ledger` or `none`.
-    """
-
-    value: str
-    as_of_size: int | None
-    as_of_time: str | None
-    source: str
-
-    def as_json(self) -> dict[str, object]:
-        """Return the object of the interface."""
-        return {
-            "value": self.value,
-            "as_of_size": self.as_of_size,
-            "as_of_time": self.as_of_time,
-            "source": self.source,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The answer about one file.
-
-    Attributes:
-        verdict: PASSED, FAILED or INDETERMINATE.
-        reasons: why not PASSED; empty when PASSED.
-        signatures: every seal found, the document's own first.
-        ledger: what the ledger proves, or None where the file holds no ledger part.
-        status: whether the document is in force, or None when the file is no document of a safe.
-        checks: everything looked at, in order.
-    """
-
-    verdict: Outcome
-    reasons: tuple[Reason, ...] = ()
-    signatures: tuple[SignatureFinding, ...] = ()
-    ledger: LedgerFinding | None = None
-    status: StatusFinding | None = None
-    checks: tuple[Check, ...] = ()
-
-    @property
-    def exit_code(self) -> int:
-        """Exit code of the command line: 0 PASSED, 1 FAILED, 3 INDETERMINATE."""
-        return EXIT_CODES[self.verdict]
-
-    def as_dict(self) -> dict[str, object]:
-        """Return the object of the interface."""
-        return {
-            "verdict": self.verdict.value,
-            "reasons": [{"code": reason.code, "message": reason.message} for reason in self.reasons],
-            "signatures": [signature.as_json() for signature in self.signatures],
-            "ledger": self.ledger.as_json() if self.ledger else None,
-            "status": self.status.as_json() if self.status else None,
-            "checks": [
-                {
-                    "name": check.name,
-                    "outcome": check.outcome.value,
-                    "expected": check.expected,
-                    "found": check.found,
-                }
-                for check in self.checks
-            ],
-        }
-
-    def as_json(self) -> bytes:
-        """Return the JSON object of `probans verify --json`, one line."""
-        return orjson.dumps(self.as_dict())
 
 
 @dataclass(slots=True)

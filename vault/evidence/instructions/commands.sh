@@ -109,8 +109,8 @@ done
 #: log
 ed25519() {
   grep -F "$1+" "$VKEYS" | while read -r K; do
-    if [ "$(printf %s "${K##*+}" | unb64 | head -c 1 | hex)" = 01 ]; then
-      { printf 302a300506032b6570032100 | bin; printf %s "${K##*+}" | unb64 | tail -c 32; }
+    if [ "$(printf %s "${K#*+*+}" | unb64 | head -c 1 | hex)" = 01 ]; then
+      { printf 302a300506032b6570032100 | bin; printf %s "${K#*+*+}" | unb64 | tail -c 32; }
     fi
   done
 }
