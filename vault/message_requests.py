@@ -283,34 +283,9 @@ _SERVICE = {
     ),
 }
 
-# Inner failures that only an operator can act on; their detail goes to the log, not to the caller.
-_OPERATOR_CODES = (
-    "CHAIN_BROKEN",
-    "DATABASE_UNSUPPORTED",
-    "ENTRY_INVALID",
-    "LEDGER_BEHIND",
-    "LEDGER_FORK",
-    "LEDGER_TRANSACTION_BROKEN",
-    "LEDGER_KEYS_EXPOSED",
-    "LEDGER_KEYS_MISSING",
-    "LEDGER_KEYS_UNREADABLE",
-    "LEDGER_ORIGIN_INVALID",
-    "OPENING_INVALID",
-    "RECORD_INVALID",
-    "SETTINGS_REFUSED",
-)
-_OPERATOR = Entry(
-    500,
-    "Le service a trouvé une incohérence dans ses propres données ou réglages et s’est arrêté.",
-    _OPERATOR_FR,
-    "The service found an inconsistency in its own data or settings and stopped.",
-    _OPERATOR_EN,
-)
-
 REQUESTS = {
     **_PEOPLE,
     **_REQUESTS,
     **_DOCUMENTS,
     **_SERVICE,
-    **dict.fromkeys(_OPERATOR_CODES, _OPERATOR),
 }
