@@ -49,17 +49,22 @@ _SIGNATURES = frozenset((*_ECDSA, *_RSA, *_PSS, *_EDWARDS))
 
 
 def require_authenticated(
-    report: CmsReport, authority: x509.Certificate, anchors: Sequence[x509.Certificate]
+    report: CmsReport,
+    path: Sequence[x509.Certificate],
+    authority: x509.Certificate,
+    anchors: Sequence[x509.Certificate],
 ) -> None:
     """Check the unsigned parts of a verified CMS in our own form, its verified timestamp included.
 
-    1. The token equals what its own signed parts, certificates, CRLs and signature give when written
-    again: version 3, one SignerInfo naming the authority's certificate, no unsigned attribute. 2. Each
-    certificate in CMS and token is an anchor, or signed under a chain of those that are there up to an
-    anchor. 3. Each CRL there is signed by one of them or an anchor.
+    1. The token equals what its own signed parts, certificates, CRLs and signature give when written again:
+    version 3, one SignerInfo naming the authority's certificate, no unsigned attribute, no certificate twice.
+    2. Each certificate in CMS and token is an anchor, or signed under a chain of those that are there up to an
+    anchor. 3. Those of the token are the authority and its issuers; those of the CMS are these or the seal's
+    path. 4. Each CRL there is signed by one of them or an anchor.
 
     Args:
         report: of the verified CMS; exactly one token.
+        path: the validated path of the seal certificate.
         authority: the certificate that the timestamp verifier found to have signed the token.
         anchors: of seals and timestamps.
 
@@ -70,10 +75,26 @@ def require_authenticated(
         # 1
         certificates, crls = _require_exact_token(report.tokens[0], authority)
         # 2
-        known = _authentic((*report.certificates, *certificates), anchors)
+        known = (*_authentic((*report.certificates, *certificates), anchors), *anchors)
         # 3
+        line = _line(authority, known)
+        if not (line.issuperset(certificates) and line.union(path).issuperset(report.certificates)):
+            raise SignatureRefused("FORMAT_FAILURE", "a certificate in the signature serves nothing")
+        # 4
         for encoded in {*report.crls, *crls}:
-            _require_issued(encoded, (*known, *anchors))
+            _require_issued(encoded, known)
+
+
+def _line(certificate: x509.Certificate, known: Sequence[x509.Certificate]) -> set[x509.Certificate]:
+    """Return a certificate and all its issuers among the known ones."""
+    found = {certificate}
+    waiting = [certificate]
+    while waiting:
+        subject = waiting.pop()
+        issuers = [item for item in known if item not in found and issued(item, subject)]
+        found.update(issuers)
+        waiting += issuers
+    return found
 
 
 def _require_exact_token(
@@ -98,7 +119,8 @@ def _require_exact_token(
         signature=info["signature"].native,
         unsigned_attributes=b"",
     ).encode()
-    if again != token or digest not in _DIGESTS or algorithm not in _SIGNATURES:
+    exact = again == token and digest in _DIGESTS and algorithm in _SIGNATURES
+    if not exact or len(set(certificates)) != len(certificates):
         raise SignatureRefused("FORMAT_FAILURE", "the timestamp token has octets that nothing authenticates")
     return [x509.load_der_x509_certificate(item) for item in certificates], crls
 

@@ -248,7 +248,7 @@ def validate_cms_signature(
     # 5
     if parsed.strict:
         anchors = (*trust.anchors, *evidence.timestamp_anchors)
-        require_authenticated(report, valid[0].signer, anchors)
+        require_authenticated(report, path, valid[0].signer, anchors)
     return ValidatedSignature(
         form="CAdES",
         level="B-T" if valid else "B-B",
