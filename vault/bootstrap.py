@@ -150,6 +150,7 @@ class Vault:
     trust: Trust
     healer: Healer
     publisher: Publisher
+    receipts: Receipts
     parts: Parts
     _running: ExitStack
 
@@ -175,8 +176,8 @@ class Vault:
         return f"{size} entries"
 
     def _ask_ledger(self) -> str:
-        size = self.publisher.published_size()
-        return "nothing published yet" if size is None else f"published up to entry {size - 1}"
+        size = self.receipts.published_size()
+        return f"published up to entry {size - 1}" if size else "nothing published yet"
 
 
 def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
@@ -302,6 +303,8 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
         parts.database, documents, shelf, receipts, desk, settings.spool_folder, settings.origin
     )
     people = _people(parts, safes)
+    lifecycle = Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock)
+    lifecycle.forget_destroyed()
     trust = Trust(parts.pki.roots_pem(), parts.origin_keys, policy_text(parts.origin_keys))
     return Vault(
         settings=settings,
@@ -317,7 +320,7 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
             unscanned_allowed=settings.unscanned_allowed,
             receipt_wait_max=settings.receipt_wait_max,
         ),
-        lifecycle=Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock),
+        lifecycle=lifecycle,
         verifying=Verifying(
             settings.spool_folder,
             settings.max_upload_bytes,
@@ -330,6 +333,7 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
         trust=trust,
         healer=healer,
         publisher=publisher,
+        receipts=receipts,
         parts=parts,
         _running=running,
     )

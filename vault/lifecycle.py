@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import select, update
+
 from vault import entries, faults
 from vault.access import Action, demand, may
 from vault.changes import SEQ, Change
 from vault.clock import Clock, rfc3339
+from vault.db import models
 from vault.db.engine import Database
 from vault.db.repositories import Documents
 from vault.domain.actors import Actor
@@ -120,7 +123,6 @@ class Lifecycle:
         """
         document = self._entitled(actor, Action.DESTROY, document_id)
         if document.status is Status.DESTROYED:
-            self._forget(document_id)  # a crash may have left records behind
             raise Conflict("STATE_CONFLICT", current=document.status.value, wanted=Status.DESTROYED.value)
         if document.retain_until > self._clock.now():
             raise Conflict("RETENTION_ACTIVE", until=rfc3339(document.retain_until))
@@ -136,12 +138,29 @@ class Lifecycle:
         self._forget(document_id)
         return outcome.seq
 
+    def forget_destroyed(self) -> int:
+        """Finish destructions that a crash cut short of removing records; return how many."""
+        table, entries_table = models.documents, models.document_entries
+        query = (
+            select(table.c.id)
+            .join(entries_table, entries_table.c.document_id == table.c.id)
+            .where(table.c.status == Status.DESTROYED.value, entries_table.c.record != "")
+            .distinct()
+        )
+        with self._database.reading() as connection:
+            unfinished = list(connection.scalars(query))
+        for document_id in unfinished:
+            self._forget(document_id)
+        return len(unfinished)
+
     def _forget(self, document_id: str) -> None:
         """Remove the document's recovery records, but the one that says it was destroyed."""
-        with self._database.reading() as connection:
-            names = self._documents.record_names(connection, document_id)
-        for name in names:
-            self._records.rewrite(name, lambda record: _keeps(record, document_id))
+        table = models.document_entries
+        # The write lock keeps two rewriters of one file apart.
+        with self._database.writing() as connection:
+            for name in self._documents.record_names(connection, document_id):
+                self._records.rewrite(name, lambda record: _keeps(record, document_id))
+            connection.execute(update(table).where(table.c.document_id == document_id).values(record=""))
 
     def _entitled(self, actor: Actor, action: Action, document_id: str) -> Document:
         document = None

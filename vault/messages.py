@@ -1,6 +1,6 @@
 """Words for people: for each stable code, what happened and what to do, in French first, and the HTTP status.
 
-The words stand in `vault.message_files` and `vault.message_requests`. Texts are format strings over the
+The words stand in `vault.message_files`, `vault.message_requests` and `vault.message_http`. Texts are format strings over the
 params of the error; a missing param shows as an ellipsis rather than as a failure, since an error message
 must never fail.
 """
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from vault.message_entries import NAME_PROBLEMS, Entry
 from vault.message_files import FILES
+from vault.message_http import HTTP
 from vault.message_requests import REQUESTS
 
-CATALOGUE: dict[str, Entry] = {**FILES, **REQUESTS}
+CATALOGUE: dict[str, Entry] = {**FILES, **REQUESTS, **HTTP}
 UNKNOWN_CODE = "OPERATOR_NEEDED"
 _MAX_SHOWN = 200
 

@@ -248,7 +248,7 @@ class Pipeline:
         except PdfRefused as error:
             raise Refused(error.code, str(error)) from error
         except ContainerRefused as error:
-            raise Refused("NAME_INVALID", str(error)) from error
+            raise Refused("NAME_INVALID", str(error), problem=str(error)) from error
         faults.point("pipeline.sealed")
         return sealed
 

@@ -33,13 +33,13 @@ class View:
         document: the document; its private part is None for callers who see evidence only.
         published: whether its original may be downloaded now.
         administration_name: name of the issuer, for acts.
-        published_size: size of the ledger's newest published checkpoint, or None.
+        published_size: size of the ledger's newest published checkpoint, 0 before the first.
     """
 
     document: Document
     published: bool
     administration_name: str | None
-    published_size: int | None
+    published_size: int
 
 
 @dataclass(frozen=True, slots=True)

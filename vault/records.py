@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from storage.base import KeyWrapper, RecordStore
 from storage.encryption import object_associated_data, open_value, seal_value
-from storage.errors import ObjectDamaged
+from storage.errors import ObjectDamaged, ObjectMissing
 from vault import faults
 
 _MAGIC = b"PBR1"
@@ -55,8 +55,14 @@ class RecordBook:
         return records
 
     def rewrite(self, name: str, keep: Callable[[bytes], bool]) -> None:
-        """Replace a file by one holding only the records to keep, under a new key; delete it when none is."""
-        records = self.read(name)
+        """Replace a file by one holding only the records to keep, under a new key; delete it when none is.
+
+        The caller keeps other rewriters out.
+        """
+        try:
+            records = self.read(name)
+        except ObjectMissing:
+            return
         kept = [record for record in records if keep(record)]
         if len(kept) == len(records):
             return

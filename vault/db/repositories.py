@@ -144,7 +144,7 @@ class Documents:
     def record_names(self, connection: Connection, document_id: str) -> list[str]:
         """Return the recovery files that hold records of this document."""
         entries = models.document_entries
-        query = select(entries.c.record).where(entries.c.document_id == document_id).distinct()
+        query = select(entries.c.record).where(entries.c.document_id == document_id, entries.c.record != "").distinct()
         return sorted(connection.scalars(query))
 
     def _document(self, connection: Connection, row: RowMapping) -> Document:

@@ -23,7 +23,9 @@ def destruction_opening(status_key: bytes, document_id: str, sha256: str) -> Ope
         document_id: the document.
         sha256: hex digest of its original, or of what was received when it was never sealed.
     """
-    document, parties, context = (hmac.digest(status_key, (_LABEL + part).encode(), "sha256") for part in PARTS)
+    document, parties, context = (
+        hmac.digest(status_key, (_LABEL + part).encode(), "sha256") for part in PARTS
+    )
     return Opening(
         document={"event": Event.DESTROYED.value, "document_id": document_id, "sha256": sha256},
         parties={"holder": "", "actor": "", "mandate": ""},

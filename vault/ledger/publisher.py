@@ -1,0 +1,298 @@
+"""Publishes the ledger as static files (c2sp.org/tlog-tiles) and signs its checkpoints.
+
+Every process has a publisher; an operating system lock elects the one that works. A checkpoint is signed only
+when the files it rests on are durable and it extends the one published before. Every step can be repeated,
+so a stop between any two is healed by the next run.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from storage.base import LogStore
+from storage.errors import LogConflict, ObjectMissing, StorageError
+from vault import faults
+from vault.clock import Clock, rfc3339
+from vault.db.engine import Database
+from vault.errors import LedgerError, Unavailable
+from vault.ledger import tree
+from vault.ledger.checkpoint import Checkpoint, verify_checkpoint
+from vault.ledger.genesis import check_keys
+from vault.ledger.keys import LedgerKeys
+from vault.ledger.policy import Policy
+from vault.ledger.receipts import Receipts, StoredReceipts
+from vault.ledger.stored import StoredTiles, entries, latest_checkpoint, read_head
+from vault.ledger.tiles import (
+    CHECKPOINT_PATH,
+    CHECKPOINT_TYPE,
+    TILE_TYPE,
+    Tile,
+    changed_bundles,
+    changed_tiles,
+    encode_bundle,
+)
+
+__all__ = ["Publisher", "Receipts", "StoredReceipts"]
+
+_POLL = 0.05
+_log = logging.getLogger("probans.ledger")
+
+
+class Publisher:
+    """Writes bundles, tiles and checkpoints of one ledger.
+
+    Attributes:
+        failure: the error that stopped publication for good, for an operator to look at; None while it runs.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        log_store: LogStore,
+        keys: LedgerKeys,
+        clock: Clock,
+        *,
+        interval: float = 0.2,
+    ) -> None:
+        """Make a publisher; `start` begins.
+
+        Args:
+            database: holds the ledger.
+            log_store: where the files go.
+            keys: the log's own keys; they must be those the ledger states.
+            clock: stated in the checkpoint.
+            interval: seconds between two checkpoints at least.
+        """
+        self.failure: LedgerError | None = None
+        self._database = database
+        self._store = log_store
+        self._keys = keys
+        self._clock = clock
+        self._interval = interval
+        self._policy = Policy(logs=(keys.ed25519, keys.ml_dsa_44))
+        self._roots: dict[tuple[int, int], bytes] = {}
+        self._checked = False
+        self._published = threading.Condition()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="probans-publisher", daemon=True)
+
+    def start(self) -> None:
+        """Publish in the background."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the publication under way. What is not published yet is published at the next start."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def wake(self, _size: int = 0) -> None:
+        """Tell that the ledger has grown; meant for `LedgerWriter.on_commit`."""
+        self._wake.set()
+
+    def current(self) -> bytes | None:
+        """Return the newest published checkpoint note, None before the first."""
+        with self._database.reading() as connection:
+            latest = latest_checkpoint(connection)
+        return latest and latest[1]
+
+    def wait(self, size: int, timeout: float) -> bytes | None:
+        """Return a published checkpoint note of at least `size` entries, None when none comes in time.
+
+        Args:
+            size: entries it must cover.
+            timeout: seconds to wait at most.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._database.reading() as connection:
+                latest = latest_checkpoint(connection)
+            if latest is not None and latest[0] >= size:
+                return latest[1]
+            left = deadline - time.monotonic()
+            if left <= 0 or self._stop.is_set():
+                return None
+            # Another process may be the one that publishes: look again even when nobody calls.
+            with self._published:
+                self._published.wait(min(left, _POLL))
+
+    def publish(self) -> int:
+        """Publish everything there is, unless another publisher is at it.
+
+        Steps:
+            1. Become the one that publishes.
+            2. Find what is published, and see that the database continues it.
+            3. Write bundles, then tiles, durably; a file once there never changes.
+            4. Prove that the new tree extends the published one, and sign it.
+            5. Swap the checkpoint, then remember it in the database.
+            6. Remove partial files whose full ones are there.
+
+        Returns:
+            The published size.
+
+        Raises:
+            LedgerError: LOG_STORE_CONFLICT, LEDGER_BEHIND, LEDGER_FORKED, LEDGER_KEYS_MISMATCH; fatal, every
+                later call raises it again.
+            Unavailable: LOG_STORE_UNAVAILABLE; may be repeated.
+        """
+        if self.failure is not None:
+            raise self.failure
+        # 1
+        with self._database.leading("publisher") as leader:
+            if leader:
+                try:
+                    self._publish()
+                except LedgerError as error:
+                    self.failure = error
+                    _log.critical("publication stopped: %s %s", error.code, error.detail)
+                    raise
+                except StorageError as error:
+                    raise Unavailable("LOG_STORE_UNAVAILABLE", error.code) from error
+        with self._database.reading() as connection:
+            latest = latest_checkpoint(connection)
+        return latest[0] if latest else 0
+
+    def _publish(self) -> None:
+        with self._database.reading() as connection:
+            # 2
+            if not self._checked:
+                check_keys(connection, self._keys)
+            size = read_head(connection).size
+            latest = latest_checkpoint(connection)
+            if self._checked and latest is not None and latest[0] == size:
+                return
+            tiles = StoredTiles(connection, self._roots)
+            old = self._standing(tiles, size, latest)
+            old_size, old_root = (old[1].size, old[1].root) if old else (0, tree.EMPTY_ROOT)
+            if old is not None and (latest is None or latest[0] < old_size):
+                adopted: tuple[Checkpoint, bytes] | None = (old[1], old[0])
+            else:
+                adopted = None
+            made = None
+            if old_size < size:
+                # 3
+                self._write(connection, tiles, old_size, size)
+                # 4
+                made = self._sign(tiles, old_size, old_root, size)
+        # 5
+        if adopted is not None:
+            self._remember(*adopted)
+        if made is not None:
+            faults.point("publish.before-checkpoint")
+            try:
+                self._store.compare_and_swap(
+                    CHECKPOINT_PATH, old[0] if old else None, made[1], CHECKPOINT_TYPE
+                )
+            except LogConflict:
+                return  # a publisher on another host was first; the next run continues from its checkpoint
+            faults.point("publish.after-checkpoint")
+            self._remember(*made)
+        with self._published:
+            self._published.notify_all()
+        # 6
+        self._collect(old_size if self._checked else 0, size)
+        self._checked = True
+
+    def _standing(
+        self, tiles: StoredTiles, size: int, latest: tuple[int, bytes] | None
+    ) -> tuple[bytes, Checkpoint] | None:
+        """Return the checkpoint that stands in the store, once it is sure that the database continues it."""
+        try:
+            note = self._store.get(CHECKPOINT_PATH)
+        except ObjectMissing:
+            return None
+        checkpoint = Checkpoint.parse(note)
+        if latest is None or latest[1] != note:
+            verify_checkpoint(note, self._policy)
+        if checkpoint.size > size:
+            raise LedgerError(
+                "LEDGER_BEHIND",
+                "the database is older than the published ledger",
+                expected=checkpoint.size,
+                found=size,
+            )
+        found = tree.root(tiles, checkpoint.size)
+        if found != checkpoint.root:
+            raise LedgerError(
+                "LEDGER_FORKED",
+                f"at size {checkpoint.size} the published ledger has another root than the database",
+                expected=checkpoint.root.hex(),
+                found=found.hex(),
+            )
+        return note, checkpoint
+
+    def _write(self, connection: Connection, tiles: StoredTiles, old: int, size: int) -> None:
+        faults.point("publish.before-bundles")
+        for bundle in changed_bundles(old, size):
+            start = bundle.index * tree.TILE_WIDTH
+            bodies = [body for _, body, _ in entries(connection, start, start + bundle.width)]
+            self._put(bundle, encode_bundle(bodies))
+        faults.point("publish.before-tiles")
+        for tile in changed_tiles(old, size):
+            self._put(tile, tiles.tile(tile.level, tile.index, tile.width))
+
+    def _put(self, tile: Tile, data: bytes) -> None:
+        try:
+            self._store.put_if_absent(tile.path, data, TILE_TYPE)
+        except LogConflict as error:
+            raise LedgerError(
+                "LOG_STORE_CONFLICT", f"other octets stand at {tile.path}", found=tile.path
+            ) from error
+
+    def _sign(self, tiles: StoredTiles, old: int, old_root: bytes, size: int) -> tuple[Checkpoint, bytes]:
+        root = tree.root(tiles, size)
+        tree.verify_consistency(old, size, tree.consistency_proof(tiles, old, size), old_root, root)
+        note = self._keys.sign_checkpoint(size, root, self._clock.now())
+        return Checkpoint.parse(note), note
+
+    def _remember(self, checkpoint: Checkpoint, note: bytes) -> None:
+        with self._database.writing() as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO checkpoints (size, root, note, made_at) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (size) DO NOTHING",
+                (checkpoint.size, checkpoint.root, note, rfc3339(self._clock.now())),
+            )
+
+    def _collect(self, old: int, size: int) -> None:
+        """Remove partial files of tiles that became full between two sizes; after a start, all of them."""
+        if old == 0:
+            self._remove(path for path in self._store.list("tile/") if ".p/" in path)
+            return
+        full = [tile for tile in (*changed_bundles(old, size), *changed_tiles(old, size)) if tile.full]
+        for tile in full:
+            self._remove(self._store.list(f"{tile.path}.p/"))
+
+    def _remove(self, paths: Iterable[str]) -> None:
+        for path in list(paths):
+            tile = Tile.parse(path)
+            if self._has_full(tile):
+                self._store.remove(path)
+
+    def _has_full(self, tile: Tile) -> bool:
+        try:
+            self._store.get(Tile(tile.level, tile.index).path)
+        except ObjectMissing:
+            return False
+        return True
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            begun = time.monotonic()
+            try:
+                self.publish()
+            except Unavailable as error:
+                _log.warning("publication put off: %s %s", error.code, error.detail)
+            except LedgerError:
+                return
+            except Exception:
+                _log.exception("publication failed; it is tried again")
+            self._stop.wait(max(0.0, begun + self._interval - time.monotonic()))
+            self._wake.wait(self._interval)
