@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from signing.dev_pki import DevPki
 from signing.keys import PROBANS_ARC
@@ -26,34 +24,33 @@ from timestamping.rfc3161 import HttpAuthority, HttpAuthorityConfig
 from timestamping.verify import Rfc3161Verifier
 from vault import personas
 from vault.bundles import Bundles
-from vault.changes import Change
-from vault.clock import Clock, SystemClock, rfc3339
+from vault.clock import Clock, SystemClock
 from vault.db import models
 from vault.db.engine import Database
 from vault.db.repositories import Documents, Safes
 from vault.db.twins import TwinGuard
 from vault.errors import LedgerError, SettingsRefused
+from vault.first_start import make_people, open_first_entry
 from vault.healing import Healer
 from vault.idempotency import Idempotency
-from vault.ids import new_id
 from vault.inspection import InspectionLimits
 from vault.issuing import Issuing
 from vault.journal import Journal
 from vault.keyfiles import read_or_make
 from vault.keyring import Keyring
-from vault.ledger.genesis import check_keys, open_ledger
 from vault.ledger.keys import LedgerKeys
-from vault.ledger.policy import Policy, policy_text
+from vault.ledger.policy import policy_text
 from vault.ledger.publisher import Publisher, Receipts
 from vault.ledger.writer import LedgerWriter, WriterConfig
 from vault.lifecycle import Lifecycle
 from vault.objects import Shelf
 from vault.outbox import LogNotifier, OutboxCourier
+from vault.parts import Parts
 from vault.pipeline import Pipeline, PipelineConfig
 from vault.reading import Reading
 from vault.records import RecordBook
-from vault.recovery import Recovery
 from vault.sealing import SealingDesk
+from vault.service import Trust, Vault
 from vault.services import KeySealers
 from vault.settings import Settings
 from vault.submissions import Submissions
@@ -62,122 +59,6 @@ from vault.verifying import Verifying
 _STAGING_AGE = timedelta(days=1)
 _RECORD_STAGING_AGE = timedelta(minutes=1)
 EMBEDDED_TSA_POLICY = f"{PROBANS_ARC}.100"
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """What a verifier needs besides the file; written out by the demo for auditors.
-
-    Attributes:
-        roots_pem: certificate roots of seals and timestamps.
-        vkeys: the log's verifier keys.
-        policy: the log's policy in c2sp.org/tlog-policy form.
-    """
-
-    roots_pem: bytes
-    vkeys: Sequence[str]
-    policy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """State of one part.
-
-    Attributes:
-        ok: whether it works.
-        note: one sentence for operators.
-    """
-
-    ok: bool
-    note: str
-
-
-@dataclass
-class Parts:
-    """Backends opened for one data folder, before any service runs on them."""
-
-    settings: Settings
-    clock: Clock
-    database: Database
-    objects: FilesystemObjectStore
-    log: FilesystemLogStore
-    records: RecordBook
-    keyring: Keyring
-    ledger_keys: LedgerKeys
-    guard: TwinGuard
-    pki: DevPki
-
-    @property
-    def origin_keys(self) -> list[str]:
-        """The log's verifier keys."""
-        return self.ledger_keys.vkeys
-
-    @property
-    def policy(self) -> Policy:
-        """The log's policy: its own keys, no witness yet."""
-        return Policy.from_vkeys("\n".join(self.origin_keys) + "\n")
-
-    def recovery(self) -> Recovery:
-        """Return the tool that rebuilds the database."""
-        return Recovery(
-            self.database,
-            self.log,
-            self.records,
-            self.keyring,
-            self.objects,
-            self.policy,
-            self.settings.origin,
-        )
-
-    def close(self) -> None:
-        """Close what is open."""
-        self.objects.close()
-        self.database.close()
-
-
-@dataclass
-class Vault:
-    """The running safe."""
-
-    settings: Settings
-    issuing: Issuing
-    submissions: Submissions
-    reading: Reading
-    lifecycle: Lifecycle
-    verifying: Verifying
-    personas: personas.Personas
-    authority: EmbeddedAuthority | None
-    trust: Trust
-    healer: Healer
-    publisher: Publisher
-    receipts: Receipts
-    parts: Parts
-    _running: ExitStack
-
-    def health(self) -> Mapping[str, Health]:
-        """Tell for each part whether it works."""
-        return {
-            "database": _probe(self._ask_database),
-            "storage": _probe(lambda: self.parts.objects.durability().note),
-            "ledger": _probe(self._ask_ledger),
-        }
-
-    def log_file(self, path: str) -> bytes:
-        """Return a published file of the ledger. Raises storage.errors.ObjectMissing."""
-        return self.parts.log.get(path)
-
-    def close(self) -> None:
-        """Stop background work, finish what was promised, close the backends."""
-        self._running.close()
-
-    def _ask_database(self) -> str:
-        with self.parts.database.reading() as connection:
-            size = connection.scalar(select(models.ledger_head.c.size))
-        return f"{size} entries"
-
-    def _ask_ledger(self) -> str:
-        size = self.receipts.published_size()
-        return f"published up to entry {size - 1}" if size else "nothing published yet"
 
 
 def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
@@ -197,8 +78,11 @@ def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
     for folder in (data, keys, settings.spool_folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database.open(settings.database_address, data / "run")
+    resources = ExitStack()
+    resources.callback(database.close)
     database.migrate()
     objects = FilesystemObjectStore(data / "objects")
+    resources.callback(objects.close)
     log = FilesystemLogStore(data / "ledger")
     records = FilesystemRecordStore(data / "records")
     # A crash may have left encrypted leftovers; of records none may outlive a destruction for long.
@@ -216,6 +100,7 @@ def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
         ledger_keys=LedgerKeys.open(keys / "ledger", settings.origin),
         guard=TwinGuard(data / "run"),
         pki=DevPki.open(keys / "pki", clock.now()),
+        resources=resources,
     )
 
 
@@ -268,7 +153,7 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
     )
     writer.on_commit = publisher.wake
     _guard_head(parts)
-    _open_ledger(parts)
+    open_first_entry(parts)
     writer.start()
     running.callback(writer.close)
     publisher.start()
@@ -302,7 +187,7 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
     bundles = Bundles(
         parts.database, documents, shelf, receipts, desk, settings.spool_folder, settings.origin
     )
-    people = _people(parts, safes)
+    people = make_people(parts, safes)
     lifecycle = Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock)
     lifecycle.forget_destroyed()
     trust = Trust(parts.pki.roots_pem(), parts.origin_keys, policy_text(parts.origin_keys))
@@ -384,49 +269,6 @@ def _guard_head(parts: Parts) -> None:
         )
 
 
-def _open_ledger(parts: Parts) -> None:
-    """Write entry 0 once: origin, log keys and seal certificates, in clear; check the keys ever after."""
-    keys = (parts.pki.reception_seal, parts.pki.evidence_seal, parts.pki.timestamp)
-    seals = [
-        {"purpose": key.purpose.value, "sha256": key.certificate.fingerprint(SHA256()).hex()} for key in keys
-    ]
-    open_ledger(parts.database, parts.clock, parts.ledger_keys, seals)
-    with parts.database.reading() as connection:
-        check_keys(connection, parts.ledger_keys)
-
-
-def _people(parts: Parts, safes: Safes) -> personas.Personas:
-    """Make sure that the development administrations, holders and tokens exist."""
-    now = rfc3339(parts.clock.now())
-    with parts.database.reading() as connection:
-        names = safes.administration_names(connection)
-        safe_of = {holder: safes.of_holder(connection, holder) for holder in personas.HOLDERS}
-    if missing := {key: name for key, name in personas.ADMINISTRATIONS.items() if key not in names}:
-        with parts.database.writing() as connection:
-            for key, name in missing.items():
-                if safes.administration(connection, key) is None:
-                    connection.execute(
-                        insert(models.administrations), {"id": key, "name": name, "created_at": now}
-                    )
-    known: dict[str, str] = {}
-    for holder, safe_id in safe_of.items():
-        known[holder] = safe_id or open_safe(parts, safes, holder, personas.HOLDERS[holder], now)
-    return personas.build_personas(personas.load_tokens(parts.settings.keys_folder / "personas.json"), known)
-
-
-def open_safe(parts: Parts, safes: Safes, holder: str, name: str, now: str) -> str:
-    """Open a holder's safe, its recovery record first; return its identifier."""
-    with parts.database.writing() as connection:
-        if (safe_id := safes.of_holder(connection, holder)) is not None:
-            return safe_id
-        safe_id = new_id("safe")
-        row = safes.new_row(safe_id, holder, name, now)
-        change = Change(safe_id, b"", b"", inserts=(("safes", row),))
-        parts.records.write(safe_id, [change.encode()])
-        change.apply(connection, 0, safe_id)
-    return safe_id
-
-
 def _key_wrapper(path: Path) -> LocalKeyWrapper:
     if not path.exists():
         try:
@@ -441,10 +283,3 @@ def _secret(path: Path) -> bytes:
     if len(secret) != 32:
         raise SettingsRefused("SETTINGS_REFUSED", f"{path.name} does not hold 32 octets")
     return secret
-
-
-def _probe(ask: Callable[[], str]) -> Health:
-    try:
-        return Health(True, ask())
-    except Exception as error:  # whatever is wrong with a part is what readiness must tell
-        return Health(False, type(error).__name__)

@@ -10,9 +10,10 @@ from vault.db.repositories import Safes
 from vault.domain.actors import Actor
 from vault.domain.documents import Kind, NewDocument, Outcome
 from vault.domain.transfer import Transfer
+from vault.drafts import Intent
 from vault.errors import NotFound
 from vault.fields import check_description
-from vault.pipeline import Intent, Pipeline
+from vault.pipeline import Pipeline
 
 
 class Issuing:

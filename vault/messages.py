@@ -1,8 +1,8 @@
 """Words for people: for each stable code, what happened and what to do, in French first, and the HTTP status.
 
-The words stand in `vault.message_files`, `vault.message_requests` and `vault.message_http`. Texts are format strings over the
-params of the error; a missing param shows as an ellipsis rather than as a failure, since an error message
-must never fail.
+The words stand in `vault.message_files`, `vault.message_requests` and `vault.message_http`. Texts are format
+strings over the params of the error; a missing param shows as an ellipsis rather than as a failure, since an
+error message must never fail.
 """
 
 from __future__ import annotations

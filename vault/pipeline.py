@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,8 +13,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.hashes import SHA256
-
 from signing.base import KeyPurpose, SealSource
 from signing.errors import ContainerRefused, PdfRefused
 from vault import entries, faults
@@ -23,44 +20,21 @@ from vault.changes import SEQ, Change
 from vault.clock import Clock, parse_rfc3339, rfc3339
 from vault.db.engine import Database
 from vault.db.repositories import PRIVATE_ROLE, Documents, private_bytes
-from vault.domain.actors import Actor, Role
-from vault.domain.documents import Document, Kind, NewDocument, ObjectRole, Outcome, Part, Private
-from vault.domain.states import Reception, Scan, Sealing, Status, move_status
-from vault.domain.transfer import Transfer
-from vault.errors import Conflict, NotFound, Refused
+from vault.domain.documents import Kind, ObjectRole, Outcome, Part, Private
+from vault.domain.states import Reception, Scan, Sealing, Status
+from vault.drafts import Draft, Intent, description, intent_of, reception_event, sealing_event
+from vault.errors import Refused
 from vault.idempotency import Idempotency
 from vault.ids import new_id
 from vault.inspection import Inspection, InspectionLimits, inspect
 from vault.intake import Spooled, receive
-from vault.keyring import DocumentKey, Keyring
+from vault.keyring import Keyring
 from vault.ledger.writer import LedgerTransaction, LedgerWriter
 from vault.names import clean_file_name
 from vault.objects import Plain, Shelf, file_chunks, plain_bytes
 from vault.outbox import announce
 from vault.sealing import Sealed, SealingDesk, SealingWaits
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A write whose caller has been found entitled to it.
-
-    Attributes:
-        route: scopes the idempotency key.
-        kind: act or attachment.
-        actor: the caller.
-        safe_id: the safe that receives the document.
-        issuer_id: the administration, for acts.
-        new: what the caller says about the file.
-        transfer: idempotency key and declared length and digest.
-    """
-
-    route: str
-    kind: Kind
-    actor: Actor
-    safe_id: str
-    issuer_id: str | None
-    new: NewDocument
-    transfer: Transfer
+from vault.superseding import supersede
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +52,6 @@ class PipelineConfig:
     max_upload_bytes: int
     inspection: InspectionLimits
     retention: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """A document on its way, before its rows exist."""
-
-    key: DocumentKey
-    private: Private
-    intent: Intent
-    media_type: str
-    size: int
-    created_at: str
-    retain_until: str
 
 
 class Pipeline:
@@ -137,7 +98,7 @@ class Pipeline:
                 expected_digest=intent.transfer.digest,
             ) as spooled:
                 faults.point("pipeline.received")
-                request = self._idempotency.request(_description(intent), spooled.sha256)
+                request = self._idempotency.request(description(intent), spooled.sha256)
                 with self._database.reading() as connection:
                     if earlier := self._idempotency.earlier(connection, scope, request):
                         return earlier
@@ -178,8 +139,8 @@ class Pipeline:
                 limits=self._config.inspection,
             ) as inspection,
         ):
-            intent = _intent_of(document)
-            draft = _Draft(
+            intent = intent_of(document)
+            draft = Draft(
                 key, document.private, intent, document.media_type, document.size,
                 rfc3339(document.created_at), rfc3339(document.retain_until),
             )  # fmt: skip
@@ -188,7 +149,7 @@ class Pipeline:
         self._ledger.run(lambda tx: self._append_sealing(tx, draft, sealed, stored, held))
         return True
 
-    def _draft(self, intent: Intent, name: str, spooled: Spooled, inspection: Inspection) -> _Draft:
+    def _draft(self, intent: Intent, name: str, spooled: Spooled, inspection: Inspection) -> Draft:
         now = self._clock.now()
         findings = tuple(
             {"code": finding.code, "detail": finding.detail, "params": dict(finding.params)}
@@ -205,7 +166,7 @@ class Pipeline:
             access_key=secrets.token_hex(32),
             findings=findings,
         )
-        return _Draft(
+        return Draft(
             key=self._keyring.new_key(new_id("doc")),
             private=private,
             intent=intent,
@@ -216,7 +177,7 @@ class Pipeline:
         )
 
     def _seal_and_store(
-        self, draft: _Draft, spooled: Spooled, inspection: Inspection
+        self, draft: Draft, spooled: Spooled, inspection: Inspection
     ) -> tuple[Sealed | None, list[Part]]:
         """Steps 3 to 6; without a timestamp only step 6, of the file as received."""
         try:
@@ -227,7 +188,7 @@ class Pipeline:
             return None, self._shelf.store(draft.key, [received], parse_rfc3339(draft.retain_until))
         return sealed, self._store_sealed(draft, spooled, sealed, held=None)
 
-    def _seal(self, draft: _Draft, spooled: Spooled, inspection: Inspection) -> Sealed:
+    def _seal(self, draft: Draft, spooled: Spooled, inspection: Inspection) -> Sealed:
         # 3 seal, 4 timestamp, 5 gather evidence: the desk embeds certificates and revocation data
         sealers, issuer = self._desk.sealers, draft.intent.issuer_id
         pades = _takes_pades(draft.intent.kind, inspection)
@@ -252,7 +213,7 @@ class Pipeline:
         faults.point("pipeline.sealed")
         return sealed
 
-    def _store_sealed(self, draft: _Draft, spooled: Spooled, sealed: Sealed, held: Part | None) -> list[Part]:
+    def _store_sealed(self, draft: Draft, spooled: Spooled, sealed: Sealed, held: Part | None) -> list[Part]:
         # 6 store: write-once, content-addressed, encrypted
         revision = sealed.revision
         parts: list[Plain] = []
@@ -265,7 +226,7 @@ class Pipeline:
         return self._shelf.store(draft.key, parts, parse_rfc3339(draft.retain_until))
 
     def _record(
-        self, draft: _Draft, made: tuple[Sealed | None, list[Part]], scope: bytes, request: bytes
+        self, draft: Draft, made: tuple[Sealed | None, list[Part]], scope: bytes, request: bytes
     ) -> Outcome:
         sealed, parts = made
         status_code = 202 if sealed is None else 201
@@ -286,7 +247,7 @@ class Pipeline:
             appended = tx.append(change.tag, change.commitment, change.encode())
             change.apply(tx.connection, appended.seq, appended.record)
             if sealed is not None:
-                self._supersede(tx, draft, sealed)
+                supersede(self._documents, tx, draft, sealed)
             topic = "document.published" if sealed else "document.received"
             announce(tx.connection, topic, draft.key.document_id, draft.created_at)
             return Outcome(draft.key.document_id, status_code, appended.seq)
@@ -297,7 +258,7 @@ class Pipeline:
         return outcome
 
     def _reception(
-        self, draft: _Draft, sealed: Sealed | None, parts: list[Part], kept: Mapping[str, Any]
+        self, draft: Draft, sealed: Sealed | None, parts: list[Part], kept: Mapping[str, Any]
     ) -> Change:
         intent, key = draft.intent, draft.key
         row = {
@@ -322,7 +283,7 @@ class Pipeline:
             "wrapped_key": key.wrapped,
             "sealed": key.seal(PRIVATE_ROLE, private_bytes(draft.private)),
         }
-        event = _sealing_event(draft, sealed, 0) if sealed else _reception_event(draft, parts[0])
+        event = sealing_event(draft, sealed, 0) if sealed else reception_event(draft, parts[0])
         return entries.build_change(
             key,
             draft.private,
@@ -331,7 +292,7 @@ class Pipeline:
         )
 
     def _append_sealing(
-        self, tx: LedgerTransaction, draft: _Draft, sealed: Sealed, stored: list[Part], held: Part
+        self, tx: LedgerTransaction, draft: Draft, sealed: Sealed, stored: list[Part], held: Part
     ) -> None:
         document = self._documents.load(tx.connection, draft.key.document_id)
         if document is None or document.sealing is Sealing.SEALED or document.status is Status.DESTROYED:
@@ -339,7 +300,7 @@ class Pipeline:
         change = entries.build_change(
             draft.key,
             draft.private,
-            _sealing_event(draft, sealed, document.next_status),
+            sealing_event(draft, sealed, document.next_status),
             inserts=tuple(self._shelf.rows(draft.key, stored)),
             updates=(
                 (
@@ -356,133 +317,10 @@ class Pipeline:
         )
         appended = tx.append(change.tag, change.commitment, change.encode())
         change.apply(tx.connection, appended.seq, appended.record)
-        self._supersede(tx, draft, sealed)
+        supersede(self._documents, tx, draft, sealed)
         announce(tx.connection, "document.published", document.id, appended.time)
-
-    def _supersede(self, tx: LedgerTransaction, draft: _Draft, sealed: Sealed) -> None:
-        """Mark the act that this one replaces, in the same transaction."""
-        old_id = draft.intent.new.supersedes
-        if old_id is None:
-            return
-        old = self._documents.load(tx.connection, old_id)
-        key = self._documents.key(tx.connection, old_id)
-        if old is None or key is None or old.private is None or old.issuer_id != draft.intent.issuer_id:
-            raise NotFound("NOT_FOUND")
-        if old.sealing is not Sealing.SEALED:
-            raise Conflict("NOT_PUBLISHED")
-        status = move_status(old.status, Status.SUPERSEDED)
-        change = entries.build_change(
-            key,
-            old.private,
-            entries.Event(
-                name="document.superseded",
-                chain=entries.STATUS_CHAIN,
-                counter=old.next_status,
-                document={
-                    "document_id": old.id,
-                    "sha256": old.parts[ObjectRole.ORIGINAL].sha256,
-                    "superseded_by_sha256": sealed.revision.sha256.hex(),
-                },
-                parties=entries.parties(holder=old.private.holder, actor=draft.intent.actor.id),
-                context=entries.context(case=draft.intent.new.case),
-            ),
-            updates=(
-                (
-                    "documents",
-                    {"id": old.id},
-                    {
-                        "status": status.value,
-                        "superseded_by": draft.key.document_id,
-                        "next_status": old.next_status + 1,
-                    },
-                ),
-            ),
-        )
-        appended = tx.append(change.tag, change.commitment, change.encode())
-        change.apply(tx.connection, appended.seq, appended.record)
-        announce(tx.connection, "document.superseded", old.id, appended.time)
 
 
 def _takes_pades(kind: Kind, inspection: Inspection) -> bool:
     """An act that is a PDF without signatures; one already signed is never certified over."""
     return kind is Kind.ACT and inspection.pdf is not None and not inspection.has_signatures
-
-
-def _description(intent: Intent) -> dict[str, Any]:
-    new = intent.new
-    return {
-        "kind": intent.kind.value,
-        "safe": intent.safe_id,
-        "issuer": intent.issuer_id,
-        "holder": new.holder,
-        "title": new.title,
-        "file_name": new.file_name,
-        "document_type": new.document_type,
-        "case": new.case,
-        "language": new.language,
-        "supersedes": new.supersedes,
-    }
-
-
-def _intent_of(document: Document) -> Intent:
-    private = document.private
-    assert private is not None  # noqa: S101 - the caller has just looked
-    new = NewDocument(
-        holder=private.holder,
-        title=private.title,
-        file_name=private.file_name,
-        document_type=document.document_type,
-        case=private.case,
-        language=private.language,
-        supersedes=document.supersedes,
-    )
-    role = Role.AGENT if document.kind is Kind.ACT else Role.HOLDER
-    actor = Actor(id=private.actor, role=role)
-    return Intent("heal", document.kind, actor, document.safe_id, document.issuer_id, new, Transfer(""))
-
-
-def _reception_event(draft: _Draft, part: Part) -> entries.Event:
-    return entries.Event(
-        name="document.received",
-        chain=entries.STATUS_CHAIN,
-        counter=0,
-        document=_document_part(draft, bytes.fromhex(part.sha256), part.size),
-        parties=entries.parties(holder=draft.private.holder, actor=draft.private.actor),
-        context=_context(draft),
-    )
-
-
-def _sealing_event(draft: _Draft, sealed: Sealed, counter: int) -> entries.Event:
-    revision = sealed.revision
-    committed = {
-        "signature": hashlib.sha256(revision.signature).hexdigest(),
-        "token": hashlib.sha256(revision.token).hexdigest(),
-        "seal_certificate": revision.certificate.fingerprint(SHA256()).hex(),
-    }
-    if revision.manifest:
-        committed["manifest"] = hashlib.sha256(revision.manifest).hexdigest()
-    name = "document.issued" if draft.intent.kind is Kind.ACT else "document.deposited"
-    return entries.Event(
-        name=name,
-        chain=entries.STATUS_CHAIN,
-        counter=counter,
-        document={**_document_part(draft, revision.sha256, revision.size), "parts": committed},
-        parties=entries.parties(holder=draft.private.holder, actor=draft.private.actor),
-        context=_context(draft),
-    )
-
-
-def _document_part(draft: _Draft, sha256: bytes, size: int) -> dict[str, Any]:
-    return {
-        "document_id": draft.key.document_id,
-        "sha256": sha256.hex(),
-        "size": size,
-        "media_type": draft.media_type,
-        "document_type": draft.intent.new.document_type,
-        "issuer": draft.intent.issuer_id or "",
-    }
-
-
-def _context(draft: _Draft) -> dict[str, str]:
-    private = draft.private
-    return entries.context(case=private.case, title=private.title, file_name=private.file_name)

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import func, select
 
 from signing.trust import TrustStore
-from vault.bootstrap import Vault
 from vault.db import models
 from vault.domain.actors import ANONYMOUS
 from vault.domain.documents import Kind, Outcome
@@ -20,6 +19,7 @@ from vault.errors import Conflict, NotFound, Refused, VaultError
 from vault.evidence.report import Verdict
 from vault.evidence.verify import verify_file
 from vault.ledger.policy import Policy
+from vault.service import Vault
 
 Issue = Callable[..., Outcome]
 
@@ -188,7 +188,7 @@ def test_destroyed_is_gone_for_good(tmp_path: Path, act_pdf: bytes) -> None:
         digest = hashlib.sha256(original(vault, outcome.document_id)).hexdigest()
         operator = vault.personas.named("exploitant").actor
         vault.lifecycle.destroy(operator, outcome.document_id)
-        with pytest.raises(VaultError, match="DESTROYED|NOT_FOUND"):
+        with pytest.raises(VaultError, match=r"DESTROYED|NOT_FOUND"):
             original(vault, outcome.document_id)
         assert vault.reading.lookup(ANONYMOUS, digest).value == "unknown"
         names = list(vault.parts.records.names())

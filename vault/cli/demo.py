@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from signing.trust import TrustStore
-from vault.bootstrap import Vault, open_vault
+from vault.bootstrap import open_vault
 from vault.cli.common import FAILED, plain_errors, settings_for
 from vault.cli.serve import run_server
 from vault.domain.actors import Actor
@@ -22,6 +22,7 @@ from vault.domain.documents import NewDocument, Outcome
 from vault.domain.transfer import Transfer
 from vault.evidence.verify import verify_file
 from vault.ledger.policy import Policy
+from vault.service import Vault
 from vault.specimens import specimen_photo, specimen_xml
 from vault.typesetting import render, specimen_data
 

@@ -167,6 +167,10 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "la signature est intacte, mais ce qui a été ajouté après elle n'est pas jugé",
         "the signature is intact, but what was added after it is not judged",
     ),
+    "LEDGER_DAMAGED": (
+        "la copie du registre est abîmée : elle ne permet pas de mettre le statut à jour",
+        "the copy of the ledger is damaged: it cannot bring the status up to date",
+    ),
     "TILE_DAMAGED": ("le registre publié est abîmé", "the published ledger is damaged"),
     "CONSISTENCY_PROOF_INVALID": (
         "le registre publié contredit celui du dossier",

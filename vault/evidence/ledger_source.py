@@ -14,14 +14,17 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Protocol
 
+from vault.errors import LedgerError
 from vault.evidence.errors import EvidenceRefused, LedgerUnavailable
 from vault.ledger.checkpoint import CheckpointReport, verify_checkpoint
 from vault.ledger.entry import RecordEntry, decode, leaf_hash
+from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.note import MAX_NOTE
 from vault.ledger.policy import Policy
 from vault.ledger.tags import tag
 from vault.ledger.tiles import CHECKPOINT_PATH, ENTRIES, Tile, decode_bundle
 from vault.ledger.tree import (
+    EMPTY_ROOT,
     HASH_SIZE,
     TILE_HEIGHT,
     TILE_WIDTH,
@@ -140,26 +143,31 @@ def look_up(
         What was found; None for an older copy.
 
     Raises:
-        LedgerUnavailable: something cannot be read.
-        EvidenceRefused: LOG_MISMATCH, LOG_INCONSISTENT.
-        vault.errors.LedgerError: from the checks of the ledger's own formats.
+        LedgerUnavailable: this copy cannot be read, is damaged, or is not accepted by the policy: it proves
+            nothing against the bundle.
+        EvidenceRefused: LOG_INCONSISTENT when the log has signed two histories.
     """
+    try:
+        return _look_up(source, policy, known, status_key, counter, after)
+    except LedgerError as error:
+        raise LedgerUnavailable(error.code, f"the ledger given: {error.detail or error.code}") from error
+
+
+def _look_up(
+    source: LedgerSource, policy: Policy, known: CheckpointReport, status_key: bytes, counter: int, after: int
+) -> LedgerNews | None:
     # 1
     note = source.read(CHECKPOINT_PATH, MAX_NOTE)
     if note is None:
         raise LedgerUnavailable("LEDGER_UNAVAILABLE", "there is no checkpoint")
     newest = verify_checkpoint(note, policy)
     if newest.origin != known.origin:
-        raise EvidenceRefused("LOG_MISMATCH", f"the ledger is {newest.origin}")
+        raise LedgerUnavailable("LOG_MISMATCH", f"the ledger given is {newest.origin}")
     # 2
     if newest.size < known.size:
         return None
     tiles = _Tiles(source)
-    proof = consistency_proof(tiles, known.size, newest.size)
-    try:
-        verify_consistency(known.size, newest.size, proof, known.root, newest.root)
-    except Exception as error:
-        raise EvidenceRefused("LOG_INCONSISTENT", "it does not extend the bundle's checkpoint") from error
+    _check_extends(tiles, known, newest)
     # 3
     start = (after + 1) // TILE_WIDTH * TILE_WIDTH
     hasher = TreeHasher.resume(start, _peaks(tiles, start, newest.size))
@@ -174,8 +182,27 @@ def look_up(
                 later.append(seq)
                 wanted = tag(status_key, counter + len(later))
     if hasher.root() != newest.root:
-        raise EvidenceRefused("LOG_INCONSISTENT", "its entries do not hash to its checkpoint")
+        raise LedgerUnavailable("LEDGER_DAMAGED", "its entries do not hash to its checkpoint")
     return LedgerNews(newest, tuple(later))
+
+
+def _check_extends(tiles: _Tiles, known: CheckpointReport, newest: CheckpointReport) -> None:
+    """Check that one checkpoint extends the other; where it does not, tell a damaged copy from a lie."""
+    try:
+        proof = consistency_proof(tiles, known.size, newest.size)
+        verify_consistency(known.size, newest.size, proof, known.root, newest.root)
+    except LedgerProofRefused:
+        hasher, before = TreeHasher(), EMPTY_ROOT
+        for index in range(-(-newest.size // TILE_WIDTH)):
+            width = min(TILE_WIDTH, newest.size - index * TILE_WIDTH)
+            row = tiles.tile(0, index, width)
+            for place in range(0, len(row), HASH_SIZE):
+                hasher.add(row[place : place + HASH_SIZE])
+                if hasher.size == known.size:
+                    before = hasher.root()
+        if hasher.root() == newest.root and before != known.root:
+            raise EvidenceRefused("LOG_INCONSISTENT", "the log has signed two histories") from None
+        raise LedgerUnavailable("LEDGER_DAMAGED", "its tiles do not hash to its checkpoint") from None
 
 
 class _Tiles:

@@ -115,12 +115,18 @@ def check_tags(lines: list[Line], status_key: bytes, judgement: Judgement) -> No
         )
 
 
-def check_events(lines: list[Line], judgement: Judgement) -> Line | None:
+def check_events(lines: list[Line], judgement: Judgement, *, complete: bool) -> Line | None:
     """Check that the events can have happened in this order (`events`); returns the one that sealed.
+
+    Where an entry was refused already (`complete` false), the course of events is not judged.
 
     1. At most one reception, first; then exactly one issue or deposit. 2. Each later event is a legal
     transition of the status. 3. Times do not go back.
     """
+    sealing = next((line for line in lines if line.event in _SEALING), None)
+    if not complete:
+        judgement.note("events", Outcome.UNCHECKED, "an entry was refused")
+        return sealing
     # 1
     names = [line.event for line in lines]
     start = 1 if names[:1] == [Event.RECEIVED] else 0
@@ -139,7 +145,7 @@ def check_events(lines: list[Line], judgement: Judgement) -> Line | None:
         judgement.refuse("events", "TIME_ORDER", "the time goes back", found=" ".join(times))
     else:
         judgement.passed("events", shown)
-    return next((line for line in lines if line.event in _SEALING), None)
+    return sealing
 
 
 def check_time(line: Line, sealed_at: datetime, judgement: Judgement) -> None:

@@ -1,0 +1,58 @@
+"""What a safe needs before its first request: an open ledger, and in development made-up people."""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from sqlalchemy import insert
+
+from vault import personas
+from vault.changes import Change
+from vault.clock import rfc3339
+from vault.db import models
+from vault.db.repositories import Safes
+from vault.ids import new_id
+from vault.ledger.genesis import check_keys, open_ledger
+from vault.parts import Parts
+
+
+def open_first_entry(parts: Parts) -> None:
+    """Write entry 0 once: origin, log keys and seal certificates, in clear; check the keys ever after."""
+    keys = (parts.pki.reception_seal, parts.pki.evidence_seal, parts.pki.timestamp)
+    seals = [
+        {"purpose": key.purpose.value, "sha256": key.certificate.fingerprint(SHA256()).hex()} for key in keys
+    ]
+    open_ledger(parts.database, parts.clock, parts.ledger_keys, seals)
+    with parts.database.reading() as connection:
+        check_keys(connection, parts.ledger_keys)
+
+
+def make_people(parts: Parts, safes: Safes) -> personas.Personas:
+    """Make sure that the development administrations, holders and tokens exist."""
+    now = rfc3339(parts.clock.now())
+    with parts.database.reading() as connection:
+        names = safes.administration_names(connection)
+        safe_of = {holder: safes.of_holder(connection, holder) for holder in personas.HOLDERS}
+    if missing := {key: name for key, name in personas.ADMINISTRATIONS.items() if key not in names}:
+        with parts.database.writing() as connection:
+            for key, name in missing.items():
+                if safes.administration(connection, key) is None:
+                    connection.execute(
+                        insert(models.administrations), {"id": key, "name": name, "created_at": now}
+                    )
+    known: dict[str, str] = {}
+    for holder, safe_id in safe_of.items():
+        known[holder] = safe_id or open_safe(parts, safes, holder, personas.HOLDERS[holder], now)
+    return personas.build_personas(personas.load_tokens(parts.settings.keys_folder / "personas.json"), known)
+
+
+def open_safe(parts: Parts, safes: Safes, holder: str, name: str, now: str) -> str:
+    """Open a holder's safe, its recovery record first; return its identifier."""
+    with parts.database.writing() as connection:
+        if (safe_id := safes.of_holder(connection, holder)) is not None:
+            return safe_id
+        safe_id = new_id("safe")
+        row = safes.new_row(safe_id, holder, name, now)
+        change = Change(safe_id, b"", b"", inserts=(("safes", row),))
+        parts.records.write(safe_id, [change.encode()])
+        change.apply(connection, 0, safe_id)
+    return safe_id

@@ -1,0 +1,102 @@
+"""The running safe: what pages, REST API and command line use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from timestamping.authority import EmbeddedAuthority
+from vault.db import models
+from vault.healing import Healer
+from vault.issuing import Issuing
+from vault.ledger.publisher import Publisher, Receipts
+from vault.lifecycle import Lifecycle
+from vault.parts import Parts
+from vault.personas import Personas
+from vault.reading import Reading
+from vault.settings import Settings
+from vault.submissions import Submissions
+from vault.verifying import Verifying
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What a verifier needs besides the file; written out by the demo for auditors.
+
+    Attributes:
+        roots_pem: certificate roots of seals and timestamps.
+        vkeys: the log's verifier keys.
+        policy: the log's policy in c2sp.org/tlog-policy form.
+    """
+
+    roots_pem: bytes
+    vkeys: Sequence[str]
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """State of one part.
+
+    Attributes:
+        ok: whether it works.
+        note: one sentence for operators.
+    """
+
+    ok: bool
+    note: str
+
+
+@dataclass
+class Vault:
+    """The running safe."""
+
+    settings: Settings
+    issuing: Issuing
+    submissions: Submissions
+    reading: Reading
+    lifecycle: Lifecycle
+    verifying: Verifying
+    personas: Personas
+    authority: EmbeddedAuthority | None
+    trust: Trust
+    healer: Healer
+    publisher: Publisher
+    receipts: Receipts
+    parts: Parts
+    _running: ExitStack
+
+    def health(self) -> Mapping[str, Health]:
+        """Tell for each part whether it works."""
+        return {
+            "database": _probe(self._ask_database),
+            "storage": _probe(lambda: self.parts.objects.durability().note),
+            "ledger": _probe(self._ask_ledger),
+        }
+
+    def log_file(self, path: str) -> bytes:
+        """Return a published file of the ledger. Raises storage.errors.ObjectMissing."""
+        return self.parts.log.get(path)
+
+    def close(self) -> None:
+        """Stop background work, finish what was promised, close the backends."""
+        self._running.close()
+
+    def _ask_database(self) -> str:
+        with self.parts.database.reading() as connection:
+            size = connection.scalar(select(models.ledger_head.c.size))
+        return f"{size} entries"
+
+    def _ask_ledger(self) -> str:
+        size = self.receipts.published_size()
+        return f"published up to entry {size - 1}" if size else "nothing published yet"
+
+
+def _probe(ask: Callable[[], str]) -> Health:
+    try:
+        return Health(True, ask())
+    except Exception as error:  # whatever is wrong with a part is what readiness must tell
+        return Health(False, type(error).__name__)
