@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -20,11 +19,10 @@ from signing.cms_read import MAX_CMS
 from signing.errors import PdfRefused, SignatureRefused, SigningError
 from signing.hostile import HOSTILE
 from signing.pdf_reader import refusing_pdf, walk_tree
+from signing.pdf_values import material_streams
 
 _MAX_SIGNATURES = 200
-_MAX_MATERIAL = 1000
 _MAX_DICTIONARY = 1 << 20
-_MAX_MATERIAL_OCTETS = 4 << 20
 _CHUNK = 1 << 20
 _UNREADABLE: tuple[type[Exception], ...] = (pikepdf.PdfError, *HOSTILE)
 _END_OF_FILE = re.compile(rb"%%EOF(\r\n|\r|\n)?\Z")
@@ -181,8 +179,8 @@ def _list(pdf: pikepdf.Pdf, path: Path) -> list[PdfSignature]:
     if not values:
         return []
     material: dict[str, Any] = {
-        "certificates": _streams(root, "/Certs"),
-        "crls": _streams(root, "/CRLs"),
+        "certificates": material_streams(root, "/Certs"),
+        "crls": material_streams(root, "/CRLs"),
         "alone": len(values) == 1,
     }
     offsets = {identity: entry for identity, entry in pdf.get_xref_table().items() if entry.type == 1}
@@ -261,31 +259,6 @@ def _fields(root: Any) -> Iterator[tuple[str, Any]]:
 
 def _text(value: Any) -> str:
     return str(value) if isinstance(value, pikepdf.String) else ""
-
-
-def _streams(root: Any, key: str) -> tuple[bytes, ...]:
-    """Read the streams of one array of the DSS dictionary; what cannot be read proves nothing."""
-    dss = root.get("/DSS")
-    array = dss.get(key) if isinstance(dss, pikepdf.Dictionary) else None
-    if not isinstance(array, pikepdf.Array):
-        return ()
-    found = (_material(item) for item in islice(array, _MAX_MATERIAL))
-    return tuple(item for item in found if item)
-
-
-def _material(item: Any) -> bytes:
-    """Read one certificate or CRL, inflated to a limit; b"" when it is not readable."""
-    try:
-        if int(item["/Length"]) > _MAX_MATERIAL_OCTETS:
-            return b""
-        raw: bytes = item.read_raw_bytes()
-        if "/Filter" not in item:
-            return raw
-        if item["/Filter"] not in (pikepdf.Name.FlateDecode, pikepdf.Array([pikepdf.Name.FlateDecode])):
-            return b""
-        return zlib.decompressobj().decompress(raw, _MAX_MATERIAL_OCTETS)
-    except _UNREADABLE:
-        return b""
 
 
 def _details(root: Any, value: Any) -> dict[str, Any]:

@@ -3,97 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime
 
 from asn1crypto import cms as asn1_cms
-from asn1crypto import parser as asn1_parser
 from asn1crypto import tsp as asn1_tsp
 from cryptography import x509
 
 from signing.base import KeyPurpose, TimestampFinding, TimestampVerifier
 from signing.cms_read import ParsedCms, parse_cms, verify_cms
 from signing.errors import SignatureRefused
-from signing.hostile import HOSTILE, refusing
+from signing.findings import Evidence, ValidatedSignature, ValidTimestamp
+from signing.hostile import refusing
 from signing.own_form import require_authenticated
 from signing.pades import MAX_PADDING
 from signing.pdf_signatures import PdfSignature, check_coverage, digest_covered
+from signing.pdf_values import pdf_date, readable_certificates, split_contents
 from signing.roles import require_signing_role, stated_purposes
 from signing.trust import TrustStore, refused
 
+__all__ = [
+    "Evidence",
+    "ValidTimestamp",
+    "ValidatedSignature",
+    "validate_cms_signature",
+    "validate_document_timestamp",
+    "validate_pdf_signature",
+]
+
 _OWN_KEYS = frozenset({"/Type", "/Filter", "/SubFilter", "/M", "/Reference", "/ByteRange", "/Contents"})
 _SUB_FILTERS = frozenset({"ETSI.CAdES.detached", "adbe.pkcs7.detached"})
-_DATE = re.compile(r"D:(\d{14})(Z|[+-]\d\d'?\d\d'?|Z00'?00'?)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Certificates and CRLs from outside a signature.
-
-    Attributes:
-        certificates: that may complete paths.
-        crls: DER.
-        timestamp_anchors: roots of the timestamp authorities, where they are not among the seals' roots.
-    """
-
-    certificates: tuple[x509.Certificate, ...] = ()
-    crls: tuple[bytes, ...] = ()
-    timestamp_anchors: tuple[x509.Certificate, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ValidTimestamp:
-    """A timestamp token that verifies.
-
-    Attributes:
-        der: the token.
-        gen_time: UTC instant in it.
-        policy: dotted policy identifier.
-        signer: the authority's certificate.
-        certificates: every certificate inside.
-    """
-
-    der: bytes = field(repr=False)
-    gen_time: datetime
-    policy: str
-    signer: x509.Certificate
-    certificates: tuple[x509.Certificate, ...] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ValidatedSignature:
-    """A signature that passed every step.
-
-    Attributes:
-        form: "PAdES" or "CAdES".
-        level: "B-T" with a valid signature timestamp, else "B-B".
-        signer: the signer's certificate.
-        path: from it to the trust anchor.
-        purposes: Probans purposes that the certificate states; empty for other people's.
-        claimed_time: what the signer says, proven by nobody.
-        timestamps: valid signature timestamps, oldest first.
-        best_time: the time at which the path was validated: the oldest timestamp's, else the asked one.
-        covers_whole_file: nothing of the file is outside the signature (PDF); always True for CAdES.
-        changes_after: what was added after the signature; empty when it covers the whole file.
-        certification: DocMDP permission of a PDF certification signature, else None.
-        cms: DER of the CMS.
-    """
-
-    form: str
-    level: str
-    signer: x509.Certificate
-    path: tuple[x509.Certificate, ...] = field(repr=False)
-    purposes: frozenset[KeyPurpose]
-    claimed_time: datetime | None
-    timestamps: tuple[ValidTimestamp, ...]
-    best_time: datetime
-    covers_whole_file: bool
-    changes_after: tuple[str, ...]
-    certification: int | None
-    cms: bytes = field(repr=False)
 
 
 def validate_pdf_signature(
@@ -131,7 +71,7 @@ def validate_pdf_signature(
     check_coverage(signature, strict=False)
     with refusing("the signature value"):
         # 3
-        cms, padding = _split(signature.contents)
+        cms, padding = split_contents(signature.contents)
         parsed = parse_cms(cms, strict=False)
         # 4
         if KeyPurpose.ACT_SEAL in stated_purposes(parsed.signer):
@@ -140,7 +80,7 @@ def validate_pdf_signature(
             if parsed.signing_time is not None or parsed.crls:
                 raise SignatureRefused("FORMAT_FAILURE", "the CMS of an act has neither signing-time nor CRL")
         digest = digest_covered(signature, parsed.digest_algorithm)
-        embedded = _readable(signature.certificates)
+        embedded = readable_certificates(signature.certificates)
     # 5
     result = validate_cms_signature(
         parsed,
@@ -169,7 +109,7 @@ def validate_pdf_signature(
         signer=result.signer,
         path=result.path,
         purposes=result.purposes,
-        claimed_time=_pdf_date(signature.claimed_time),
+        claimed_time=pdf_date(signature.claimed_time),
         timestamps=result.timestamps,
         best_time=result.best_time,
         covers_whole_file=True,
@@ -192,9 +132,9 @@ def validate_document_timestamp(
         raise SignatureRefused("FORMAT_FAILURE", "this is no document timestamp")
     check_coverage(signature, strict=False)
     with refusing("the document timestamp"):
-        token, _ = _split(signature.contents)
+        token, _ = split_contents(signature.contents)
         digest = digest_covered(signature, _imprint_algorithm(token))
-        others = (*_readable(signature.certificates), *evidence.certificates)
+        others = (*readable_certificates(signature.certificates), *evidence.certificates)
     return _verify_token(timestamps, token, digest, others, (*signature.crls, *evidence.crls))
 
 
@@ -278,14 +218,6 @@ def _require_own_pdf(signature: PdfSignature, padding: int) -> None:
     check_coverage(signature, strict=True)
 
 
-def _split(contents: bytes) -> tuple[bytes, int]:
-    """Cut the zero octets after the one ASN.1 element; returns the element and how many they were."""
-    size: int = asn1_parser.peek(contents)
-    if contents[size:].strip(b"\x00"):
-        raise SignatureRefused("FORMAT_FAILURE", "other than zero octets follow the signature")
-    return contents[:size], len(contents) - size
-
-
 def _signature_timestamp(
     timestamps: TimestampVerifier,
     token: bytes,
@@ -326,29 +258,3 @@ def _imprint_algorithm(token: bytes) -> str:
     info = asn1_tsp.TSTInfo.load(bytes(content))
     algorithm: str = info["message_imprint"]["hash_algorithm"]["algorithm"].native
     return algorithm
-
-
-def _readable(encoded: Sequence[bytes]) -> list[x509.Certificate]:
-    found = []
-    for der in encoded:
-        try:
-            found.append(x509.load_der_x509_certificate(der))
-        except HOSTILE:
-            continue  # a certificate that cannot be read proves nothing, and hurts nothing
-    return found
-
-
-def _pdf_date(text: str) -> datetime | None:
-    """Read a PDF date with time and zone (ISO 32000-1 section 7.9.4); None for anything else."""
-    found = _DATE.fullmatch(text)
-    if found is None:
-        return None
-    try:
-        moment = datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-        zone = (found[2] or "Z").replace("'", "")
-        if zone.startswith("Z"):
-            return moment
-        offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:5])) * (-1 if zone[0] == "-" else 1)
-        return moment.replace(tzinfo=timezone(offset)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None

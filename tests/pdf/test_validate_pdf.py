@@ -21,6 +21,7 @@ from signing.cms import CmsSigner
 from signing.dev_pki import DevPki
 from signing.errors import SignatureRefused
 from signing.pdf_signatures import pdf_signatures
+from signing.pdf_values import pdf_date
 from signing.revision import draft_revision, hash_source
 from signing.trust import TrustStore
 from signing.validate import Evidence, validate_document_timestamp, validate_pdf_signature
@@ -395,6 +396,4 @@ def test_what_came_after_an_earlier_signature_is_not_judged() -> None:
     ],
 )
 def test_pdf_dates(text: str, expected: str | None) -> None:
-    from signing.validate import _pdf_date
-
-    assert _pdf_date(text) == (expected and datetime.fromisoformat(expected))
+    assert pdf_date(text) == (expected and datetime.fromisoformat(expected))
