@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from vault.db import models
 from vault.db.engine import Database
 from vault.db.repositories import Documents, Safes
 from vault.db.twins import TwinGuard
-from vault.errors import LedgerError, SettingsRefused
+from vault.errors import LedgerError, SettingsRefused, VaultError
 from vault.first_start import make_people, open_first_entry
 from vault.healing import Healer
 from vault.idempotency import Idempotency
@@ -154,10 +154,12 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
     writer.on_commit = publisher.wake
     _guard_head(parts)
     open_first_entry(parts)
-    writer.start()
-    running.callback(writer.close)
     publisher.start()
     running.callback(publisher.close)
+    # What the writer still commits while it closes is published before the publisher goes.
+    running.callback(_publish_last, publisher)
+    writer.start()
+    running.callback(writer.close)
     receipts = Receipts(parts.database, publisher)
     idempotency = Idempotency(parts.keyring, parts.guard)
     journal = Journal(
@@ -267,6 +269,11 @@ def _guard_head(parts: Parts) -> None:
             "LEDGER_BEHIND",
             f"the database ends at entry {size}, the published ledger at {published}: run `probans recover`",
         )
+
+
+def _publish_last(publisher: Publisher) -> None:
+    with suppress(VaultError):  # said in the log; the next start publishes it
+        publisher.publish()
 
 
 def _key_wrapper(path: Path) -> LocalKeyWrapper:

@@ -91,6 +91,8 @@ class Vault:
         return f"{size} entries"
 
     def _ask_ledger(self) -> str:
+        if self.publisher.failure is not None:
+            raise self.publisher.failure
         size = self.receipts.published_size()
         return f"published up to entry {size - 1}" if size else "nothing published yet"
 

@@ -1,0 +1,104 @@
+"""The command line, as a stranger uses it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from vault.cli.main import app
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo") / "demo"
+    result = runner.invoke(app, ["demo", "--out", str(out), "--no-serve"])
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def run(*words: str | Path) -> tuple[int, str]:
+    result = runner.invoke(app, [str(word) for word in words])
+    return result.exit_code, result.output
+
+
+def trust(demo: Path) -> tuple[str, ...]:
+    return ("--trust", str(demo / "trust/roots.pem"), "--vkeys", str(demo / "trust/ledger.vkeys"))
+
+
+def test_the_demo_leaves_what_the_design_names(demo: Path) -> None:
+    names = {str(file.relative_to(demo)) for file in demo.rglob("*") if "data" not in file.parts}
+    assert names >= {
+        "act.pdf", "act.asice", "attachment.asice", "story.json",
+        "trust/roots.pem", "trust/ledger.vkeys", "trust/ledger.policy",
+    }  # fmt: skip
+    story = json.loads((demo / "story.json").read_text())
+    assert set(story["documents"]) == {"act", "photo", "xml"}
+
+
+def test_a_second_run_gives_the_same_documents(demo: Path) -> None:
+    before = (demo / "story.json").read_text()
+    code, output = run("demo", "--out", demo, "--no-serve")
+    assert (code, (demo / "story.json").read_text()) == (0, before), output
+
+
+def test_verify_says_what_it_knows(demo: Path) -> None:
+    code, output = run("verify", demo / "act.asice", *trust(demo), "--json")
+    verdict = json.loads(output)
+    assert (code, verdict["verdict"], verdict["status"]["value"]) == (0, "PASSED", "valid")
+    assert set(verdict) == {"verdict", "reasons", "signatures", "ledger", "status", "checks"}
+    code, output = run("verify", demo / "act.pdf", *trust(demo), "--json")
+    verdict = json.loads(output)
+    assert (code, verdict["verdict"], verdict["ledger"], verdict["status"]["source"]) == (
+        0,
+        "PASSED",
+        None,
+        "none",
+    )
+    code, output = run("verify", demo / "act.asice", *trust(demo), "--original", demo / "act.pdf")
+    assert code == 0, output
+    code, output = run(
+        "verify", demo / "attachment.asice", *trust(demo), "--original", demo / "act.pdf", "--json"
+    )
+    assert (code, json.loads(output)["verdict"]) == (1, "FAILED")
+
+
+def test_verify_policy_file_and_published_ledger(demo: Path) -> None:
+    words = ("--trust", demo / "trust/roots.pem", "--policy", demo / "trust/ledger.policy")
+    code, output = run("verify", demo / "act.asice", *words, "--ledger", demo / "data/ledger", "--json")
+    assert (code, json.loads(output)["status"]["source"]) == (0, "ledger"), output
+
+
+def test_verify_without_trust_is_indeterminate_and_usage_errors_are_two(demo: Path, tmp_path: Path) -> None:
+    code, output = run("verify", demo / "act.pdf", "--json")
+    assert (code, json.loads(output)["verdict"]) == (3, "INDETERMINATE")
+    assert run("verify", tmp_path / "absent.pdf")[0] == 2
+    assert run("verify", demo / "act.pdf", "--trust", demo / "act.pdf")[0] == 2
+    assert run("issue", demo / "act.pdf", "--data", tmp_path)[0] == 2
+
+
+def test_issue_deposit_and_offline_bundle(demo: Path, tmp_path: Path) -> None:
+    data = demo / "data"
+    code, output = run("deposit", demo / "story.json", "--data", data, "--title", "Récit")
+    assert code == 0, output
+    identifier = output.split()[0]
+    target = tmp_path / "story.asice"
+    code, output = run("bundle", identifier, "--data", data, "--out", target)
+    assert code == 0, output
+    code, output = run("verify", target, *trust(demo), "--json")
+    verdict = json.loads(output)
+    assert (code, verdict["verdict"]) == (0, "PASSED"), output
+    assert len(verdict["signatures"]) == 1
+    code, output = run("issue", demo / "story.json", "--data", data, "--holder", "nobody")
+    assert code == 1
+    assert "UNKNOWN_HOLDER" in output
+
+
+def test_recover_on_a_healthy_safe_changes_nothing(demo: Path) -> None:
+    code, output = run("recover", "--data", demo / "data")
+    assert code == 0, output
+    assert output.startswith("0 inscriptions")
