@@ -150,7 +150,9 @@ def look_up(
     try:
         return _look_up(source, policy, known, status_key, counter, after)
     except LedgerError as error:
-        raise LedgerUnavailable(error.code, f"the ledger given: {error.detail or error.code}") from error
+        by_policy = error.code.startswith(("LOG_", "WITNESS_"))
+        code = error.code if by_policy else "LEDGER_DAMAGED"
+        raise LedgerUnavailable(code, f"the ledger given: {error.detail or error.code}") from error
 
 
 def _look_up(

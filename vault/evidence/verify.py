@@ -114,14 +114,26 @@ def _der(file: BinaryIO, length: int) -> Verdict:
     # 4, 5
     file.seek(0)
     data = file.read(_MAX_DER) if length <= _MAX_DER else b""
-    known = ((asn1_cms.ContentInfo, "a signature or token"), (tsp.TimeStampResp, "a timestamp answer"))
-    for kind, words in known:
+    # Only the first members are read: a whole structure of many megabytes would take asn1crypto minutes.
+    for read, words in (
+        (_is_signature, "a signature or token"),
+        (_is_timestamp_answer, "a timestamp answer"),
+    ):
         try:
-            if kind.load(data, strict=True).native:
+            if read(data):
                 return _refused("NOT_JUDGED", f"{words} in a file of its own is not judged yet")
         except _UNREADABLE:
             continue
     return _refused("NO_SIGNATURE_FOUND", "the file carries no seal, signature or proof")
+
+
+def _is_signature(data: bytes) -> bool:
+    kind = asn1_cms.ContentInfo.load(data, strict=True)["content_type"].native
+    return kind in {"signed_data", "authenticated_data"}
+
+
+def _is_timestamp_answer(data: bytes) -> bool:
+    return tsp.TimeStampResp.load(data, strict=True)["status"]["status"].native is not None
 
 
 def _pdf(file: BinaryIO, path: Path, means: Means, original: tuple[str, int] | None) -> Verdict:
