@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""Writes docs/settings.md from vault/settings.py: `.venv/bin/python tools/settings_doc.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from vault.settings import Settings
+
+TARGET = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
+
+_HEAD = """# Settings
+
+Made from `vault/settings.py` by `tools/settings_doc.py`; do not edit by hand.
+
+Every setting is an environment variable. No other module reads the environment, and `vault/bootstrap.py` alone turns
+settings into backends. The option `--data` of the command line goes before `PROBANS_DATA`.
+
+| variable | default | meaning |
+|---|---|---|
+"""
+
+_TAIL = """
+Refused at start, with the variable to change (`SETTINGS_REFUSED`): in production, the embedded timestamp authority and
+keys inside the data folder. This version refuses production altogether, since it has development keys only.
+"""
+
+
+def document() -> str:
+    """Return the whole page."""
+    rows = (_row(name, field) for name, field in Settings.model_fields.items())
+    return _HEAD + "".join(rows) + _TAIL
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    variable = f"{Settings.model_config['env_prefix']}{name}".upper()
+    default = "empty" if field.default in (None, "") else f"`{field.default}`"
+    meaning = field.description or ""
+    if get_origin(field.annotation) is Literal:
+        meaning += " One of " + ", ".join(f"`{choice}`" for choice in get_args(field.annotation)) + "."
+    return f"| `{variable}` | {default} | {meaning.replace('|', chr(92) + '|')} |\n"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(document(), encoding="utf-8")
+    print(TARGET)
