@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import tempfile
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -128,3 +129,24 @@ def test_with_a_hash_state_only_the_structure_is_read(tmp_path: Path, pdf_bench:
         read.append(stream.octets)
     assert read[0] < 5_000
     assert len(data) < read[1] < len(data) + 5_000
+
+
+def test_a_spool_file_without_a_name(simple_pdf: Path, pdf_bench: Any) -> None:
+    """Intake's spool has no name: the path is that of the open file."""
+    data = simple_pdf.read_bytes()
+    key = pdf_bench.key()
+    with tempfile.TemporaryFile() as spool:
+        spool.write(data)
+        spool.flush()
+        path = Path(f"/proc/self/fd/{spool.fileno()}")
+        source = SealSource(spool, path, len(data), hashlib.sha256(data).digest())
+        sealer = PadesSealer(key)
+        prepared = sealer.prepare(
+            source, pdf_bench.material(key), pdf_bench.authority.expected_size, pdf_bench.now
+        )
+        revision = sealer.complete(prepared, pdf_bench.authority.token(prepared.imprint).der)
+        spool.seek(0, 2)
+        spool.write(revision.appended)
+        spool.flush()
+        [signature] = pdf_bench.validate(path)
+    assert signature.level == "B-T"

@@ -410,6 +410,16 @@ def test_one_bit_flipped_in_every_octet_of_the_cms(
     assert flipped(path, flips(), pdf_bench) == len(contents)
 
 
+@pytest.mark.soak("flips")
+@pytest.mark.timeout(3600)
+def test_every_bit_of_a_sealed_act(roomy: tuple[Path, bytes], pdf_bench: Any, tmp_path: Path) -> None:
+    path = tmp_path / "flip.pdf"
+    path.write_bytes(roomy[0].read_bytes())
+    data = path.read_bytes()
+    spots = ((at, bytes([data[at] ^ (1 << bit)])) for at in range(len(data)) for bit in range(8))
+    assert flipped(path, spots, pdf_bench) == 8 * len(data)
+
+
 @settings(max_examples=200)
 @given(data=st.data())
 def test_splices_are_refused_and_nothing_else(data: st.DataObject, sealed_pdf: Path, pdf_bench: Any) -> None:
