@@ -124,21 +124,23 @@ def read_manifest(name: str, data: bytes, signature_name: str, judgement: Judgem
     return manifest
 
 
-def material_of(seal: SealFinding, path: Path | None = None) -> Material:
-    """List what is inside a seal and its timestamps; for a PDF, `path` leads to its validation material too.
+def material_inside(cms: bytes, pdf: Path | None = None) -> Material:
+    """List what is inside a seal and its timestamps: what a bundle's folders must hold, and nothing else.
+
+    Args:
+        cms: the seal, DER.
+        pdf: the sealed PDF, whose validation material (DSS dictionary) counts too.
 
     Raises:
         SignatureRefused: FORMAT_FAILURE when it cannot be read.
     """
     with refusing("the material of the seal"):
-        parsed = None if seal.own and seal.valid else parse_cms(seal.cms, strict=False)
-        material = _own(parsed) if parsed is not None else seal.own or Material()
-        tokens = parsed.tokens if parsed is not None else _tokens(seal)
-        for token in tokens:
+        parsed = parse_cms(cms, strict=False)
+        material = _own(parsed)
+        for token in parsed.tokens:
             material |= token_material(token)
-        if path is not None:
-            for signature in pdf_signatures(path):
-                material |= Material(frozenset(signature.certificates), frozenset(signature.crls))
+        for signature in pdf_signatures(pdf) if pdf is not None else ():
+            material |= Material(frozenset(signature.certificates), frozenset(signature.crls))
         return material
 
 
@@ -146,10 +148,6 @@ def _own(parsed: ParsedCms) -> Material:
     return Material(
         frozenset(item.public_bytes(Encoding.DER) for item in parsed.certificates), frozenset(parsed.crls)
     )
-
-
-def _tokens(seal: SealFinding) -> tuple[bytes, ...]:
-    return tuple(stamp.der for stamp in seal.valid.timestamps) if seal.valid is not None else ()
 
 
 def token_material(token: bytes) -> Material:

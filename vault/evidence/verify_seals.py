@@ -20,7 +20,7 @@ from vault.evidence.seals import (
     Material,
     SealFinding,
     detached_seal,
-    material_of,
+    material_inside,
     pdf_seals,
     read_manifest,
     token_material,
@@ -102,7 +102,7 @@ def document_seal(
     roles = frozenset({_ROLES[sealing.event]}) if sealing is not None else _EITHER
     signature = bundle.small[layout.SEAL_SIGNATURE]
     seal = detached_seal("document.seal", signature, raw, roles, means, judgement)
-    return seal, judgement.attempt("certificates", material_of, seal)
+    return seal, judgement.attempt("certificates", material_inside, seal.cms)
 
 
 def _pdf_seal(bundle: Bundle, means: Means, judgement: Judgement) -> tuple[SealFinding, Material | None]:
@@ -116,7 +116,7 @@ def _pdf_seal(bundle: Bundle, means: Means, judgement: Judgement) -> tuple[SealF
             return seal, None
         if seal.valid.purposes != {KeyPurpose.ACT_SEAL}:
             judgement.refuse("document.seal", "SIG_CONSTRAINTS_FAILURE", "not a seal for acts")
-        return seal, judgement.attempt("certificates", material_of, seal, path)
+        return seal, judgement.attempt("certificates", material_inside, seal.cms, path)
 
 
 def check_committed(bundle: Bundle, sealing: Line, seal: SealFinding, judgement: Judgement) -> None:
