@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from vault.cli.main import app
+from vault.cli.main import build
 
+app = build()
 runner = CliRunner()
 
 
@@ -102,3 +104,22 @@ def test_recover_on_a_healthy_safe_changes_nothing(demo: Path) -> None:
     code, output = run("recover", "--data", demo / "data")
     assert code == 0, output
     assert output.startswith("0 inscriptions")
+
+
+def test_audit_finds_a_changed_octet_and_says_where(demo: Path, tmp_path: Path) -> None:
+    data = demo / "data"
+    code, output = run("audit", data)
+    assert (code, output.count("everything holds")) == (0, 2), output
+    copy = tmp_path / "ledger"
+    shutil.copytree(data / "ledger", copy)
+    assert run("audit", copy)[0] == 2
+    assert run("audit", copy, "--vkeys", demo / "trust/ledger.vkeys")[0] == 0
+    bundle = max((copy / "tile/entries/000.p").iterdir(), key=lambda file: int(file.name))
+    content = bytearray(bundle.read_bytes())
+    content[-3] ^= 1
+    bundle.chmod(0o600)
+    bundle.write_bytes(content)
+    code, output = run("audit", copy, "--vkeys", demo / "trust/ledger.vkeys", "--json")
+    report = json.loads(output)["published"]
+    assert (code, report["ok"]) == (1, False)
+    assert report["problems"][0]["where"]

@@ -1,22 +1,38 @@
-"""Entry point of `probans`: one command a module."""
+"""Entry point of `probans`: one command a module, and only the asked one is imported."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
+from importlib import import_module
+
 import typer
 
-from vault.cli.bundle import bundle
-from vault.cli.demo import demo
-from vault.cli.deposit import deposit, issue
-from vault.cli.recover import recover
-from vault.cli.serve import serve
-from vault.cli.verify import verify
+COMMANDS = ("demo", "serve", "verify", "audit", "issue", "deposit", "bundle", "recover")
+_MODULES = {"issue": "deposit"}
 
-app = typer.Typer(
-    name="probans",
-    help="Coffre-fort numérique à valeur probante. / Digital safe and evidential document service.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for command in (demo, serve, verify, issue, deposit, bundle, recover):
-    app.command()(command)
+
+def build(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """Return the command line with these commands; auditors' commands load neither database nor store."""
+    app = typer.Typer(
+        name="probans",
+        help="Coffre-fort numérique à valeur probante. / Digital safe and evidential document service.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_several)
+    for name in names:
+        module = import_module(f"vault.cli.{_MODULES.get(name, name)}")
+        app.command(name)(getattr(module, name))
+    return app
+
+
+def run() -> None:
+    """Run the command line."""
+    asked = [name for name in COMMANDS if name in sys.argv[1:2]]
+    build(asked or COMMANDS)()
+
+
+def _several() -> None:
+    """Coffre-fort numérique à valeur probante. / Digital safe and evidential document service."""
