@@ -17,6 +17,7 @@ from signing.revocation import RevocationSource, fetch_http_crls
 from signing.trust import TrustStore
 from storage.errors import KeyRefused
 from storage.filesystem import FilesystemLogStore, FilesystemObjectStore, FilesystemRecordStore
+from storage.filesystem_disk import make_durable_folder
 from storage.keys import LocalKeyWrapper
 from timestamping.authority import EmbeddedAuthority
 from timestamping.base import TimestampAuthority
@@ -75,8 +76,9 @@ def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
         )
     clock = clock or SystemClock()
     data, keys = settings.data, settings.keys_folder
-    for folder in (data, keys, settings.spool_folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (data, keys, keys / "ledger", keys / "pki", settings.spool_folder):
+        # A folder's own name must survive power loss too, or all that is in it goes with it.
+        make_durable_folder(folder)
     database = Database.open(settings.database_address, data / "run")
     resources = ExitStack()
     resources.callback(database.close)
