@@ -1,1 +1,1 @@
-"""REST version 1."""
+"""REST interface, version 1."""

@@ -1,0 +1,54 @@
+"""Puts the HTTP application together around a running safe."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+
+from api import errors, openapi, operations
+from api.metrics import Metrics
+from api.middleware import MAX_IN_FLIGHT, Guard
+from api.streams import UploadDesk
+from api.v1 import reads, verifications, writes
+from api.web import pages
+from vault.service import Vault
+
+
+def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int = MAX_IN_FLIGHT) -> FastAPI:
+    """Return the application.
+
+    Args:
+        vault: the running safe; the caller closes it.
+        metrics: counters; the process's own when None.
+        max_in_flight: requests answered at once by this process; beyond, 503 BUSY.
+    """
+    counters = metrics or Metrics()
+    app = FastAPI(
+        title="Probans",
+        version=version("probans"),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.vault = vault
+    app.state.metrics = counters
+    app.state.uploads = UploadDesk()
+    for router in (operations.router, writes.router, reads.router, verifications.router):
+        app.include_router(router)
+    pages.install(app)
+    errors.install(app)
+    app.add_middleware(
+        Guard,
+        metrics=counters,
+        loopback_only=not vault.settings.is_production,
+        max_in_flight=max_in_flight,
+    )
+
+    def described() -> dict[str, Any]:
+        return openapi.describe(app)
+
+    app.openapi = described  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,61 @@
+"""Files on their way out: whole or in part, streamed, never shown as a page of this service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from fastapi import Request, Response
+from starlette.responses import StreamingResponse
+
+from api.errors import problem_of, problem_response
+from api.ranges import Unsatisfiable, is_not_modified, range_applies, wanted_span
+from api.security import DOWNLOAD_CSP
+from vault.names import content_disposition
+from vault.reading import Download
+
+
+def download_response(request: Request, download: Download) -> Response:
+    """Answer GET or HEAD for a file (RFC 9110: conditions, then range).
+
+    The first octets are read before the status is sent, so that a damaged or missing object is an error and not
+    a broken 200.
+
+    Raises:
+        VaultError: the store's own errors.
+    """
+    headers = {
+        "Content-Type": download.media_type,
+        "Content-Disposition": content_disposition(download.name),
+        "Content-Security-Policy": DOWNLOAD_CSP,
+        "ETag": download.etag,
+        "Accept-Ranges": "bytes",
+    }
+    if is_not_modified(_all(request, "If-None-Match"), download.etag):
+        return Response(status_code=304, headers=headers)
+    span = None
+    if request.method == "GET" and range_applies(request.headers.get("If-Range"), download.etag):
+        try:
+            span = wanted_span(_all(request, "Range"), download.size)
+        except Unsatisfiable as error:
+            answer = problem_response(request, problem_of(error))
+            answer.headers["Content-Range"] = f"bytes */{download.size}"
+            return answer
+    length = span.length if span else download.size
+    headers["Content-Length"] = str(length)
+    if span:
+        headers["Content-Range"] = span.content_range(download.size)
+    if request.method == "HEAD":
+        return Response(headers=headers)
+    chunks = download.read(span.start if span else 0, length if span else None)
+    return StreamingResponse(_begun(chunks), status_code=206 if span else 200, headers=headers)
+
+
+def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    first = next(chunks, b"")
+    return chain((first,), chunks) if first else chunks
+
+
+def _all(request: Request, name: str) -> str | None:
+    values = request.headers.getlist(name)
+    return ", ".join(values) if values else None

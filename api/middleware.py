@@ -1,0 +1,122 @@
+"""The outermost layer: one pass around every request, in plain ASGI so that bodies keep streaming.
+
+It names the request, refuses foreign host names and more work than the process can hold, adds the security
+headers, answers what nobody else caught, counts, and writes one line of log without address or person.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import orjson
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import Problem, log_unexpected, new_reference, problem_of, problem_response
+from api.metrics import Metrics
+from api.security import host_of, is_loopback, with_defaults
+from api.streams import UploadCut
+from vault.errors import Refused, Unavailable
+
+MAX_IN_FLIGHT = 512
+CLIENT_GONE = 499
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_log = logging.getLogger("probans.access")
+
+
+class Guard:
+    """See the module."""
+
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, loopback_only: bool, max_in_flight: int = MAX_IN_FLIGHT
+    ) -> None:
+        """Wrap an application.
+
+        Args:
+            app: what answers.
+            metrics: counters of the process.
+            loopback_only: refuse host names that are not this machine's own, so that no foreign page can reach the
+                service through a name it controls (DNS rebinding).
+            max_in_flight: requests answered at once; beyond, BUSY.
+        """
+        self._app = app
+        self._metrics = metrics
+        self._loopback_only = loopback_only
+        self._max_in_flight = max_in_flight
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass the server's start and stop through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        await _Exchange(self._app, scope, receive, send, self._metrics).run(self._refusal(scope))
+
+    def _refusal(self, scope: Scope) -> Exception | None:
+        if self._loopback_only:
+            hosts = [value for name, value in scope["headers"] if name == b"host"]
+            if len(hosts) != 1 or not is_loopback(host_of(hosts[0].decode("latin-1"))):
+                return Refused("HOST_REFUSED")
+        if self._metrics.in_flight >= self._max_in_flight:
+            return Unavailable("BUSY")
+        return None
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, metrics: Metrics) -> None:
+        self._app, self._scope, self._receive, self._send = app, scope, receive, send
+        self._metrics = metrics
+        self._status = 0
+        self._finished = False
+        self._request_id = new_reference()
+
+    async def run(self, refusal: Exception | None) -> None:
+        self._scope.setdefault("state", {})["request_id"] = self._request_id
+        self._metrics.begin()
+        started = time.perf_counter()
+        try:
+            if refusal is not None:
+                await self._answer(problem_of(refusal))
+            else:
+                await self._app(self._scope, self._receive, self._forward)
+        except UploadCut:
+            self._status = self._status or CLIENT_GONE
+        except Exception as error:
+            log_unexpected(error, self._request_id)
+            if not self._status:
+                await self._answer(problem_of(error))
+            # Else the answer is left unfinished: the server cuts the connection, and nobody takes it for whole.
+        finally:
+            self._note(time.perf_counter() - started)
+
+    async def _answer(self, problem: Problem) -> None:
+        response = problem_response(Request(self._scope), problem)
+        await response(self._scope, self._receive, self._forward)
+
+    async def _forward(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = with_defaults(message.get("headers", []))
+            headers.append((b"x-request-id", self._request_id.encode()))
+            message = {**message, "headers": headers}
+        elif message["type"] == "http.response.body":
+            self._finished = not message.get("more_body", False)
+        await self._send(message)
+
+    def _note(self, seconds: float) -> None:
+        method = self._scope["method"] if self._scope["method"] in _METHODS else "OTHER"
+        # The template, never the address: addresses may name documents, safes or people.
+        route = getattr(self._scope.get("route"), "path", None) or "-"
+        status = self._status or CLIENT_GONE
+        self._metrics.end(method, route, status, seconds)
+        line = {
+            "request": self._request_id,
+            "method": method,
+            "route": route,
+            "status": status,
+            "ms": round(seconds * 1000, 1),
+            "whole": self._finished,
+        }
+        _log.info("%s", orjson.dumps(line).decode())

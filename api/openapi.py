@@ -1,0 +1,82 @@
+"""The OpenAPI 3.1 description: what FastAPI derives, and the schemas of bodies that are read as streams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from api.v1.schemas import (
+    ActDescription,
+    AttachmentDescription,
+    HashRequest,
+    ProblemBody,
+    RevocationRequest,
+)
+
+_MODELS: tuple[type[BaseModel], ...] = (
+    ActDescription,
+    AttachmentDescription,
+    HashRequest,
+    ProblemBody,
+    RevocationRequest,
+)
+_TAGS = (
+    ("acts", "What administrations issue."),
+    ("attachments", "What holders submit."),
+    ("documents", "Reading; every read leaves an entry in the access journal."),
+    ("safes", "What a safe holds."),
+    ("verification", "For everybody, without login; nothing sent here is kept."),
+    ("ledger", "Public files of the ledger, and timestamps."),
+    ("operations", "Health and counters."),
+)
+_DESCRIPTION = (
+    "Digital safe and evidential document service. Errors are `application/problem+json` with a stable `code`; "
+    "their words follow Accept-Language (French by default). Writes take an `Idempotency-Key`: repeat a request with "
+    "the same key after any doubt, and there will be one document. Personal data never stands in an address."
+)
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Return the description; made once."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title="Probans",
+            version=app.version,
+            openapi_version="3.1.0",
+            description=_DESCRIPTION,
+            routes=app.routes,
+            tags=[{"name": name, "description": words} for name, words in _TAGS],
+        )
+        components = schema.setdefault("components", {})
+        components["securitySchemes"] = {
+            "persona": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "Token of a development persona, printed at start (loopback only).",
+            }
+        }
+        schemas = components.setdefault("schemas", {})
+        for model in _MODELS:
+            described = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(described.pop("$defs", {}))
+            schemas[model.__name__] = described
+        # Made by FastAPI for its own error answers, which this service never gives.
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        for path in schema["paths"].values():
+            for operation in path.values():
+                _drop_default_error(operation)
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def _drop_default_error(operation: dict[str, Any]) -> None:
+    answers = operation.get("responses", {})
+    default = answers.get("422", {}).get("content", {}).get("application/json")
+    if default is not None:
+        answers["422"]["content"].pop("application/json")
+        if not answers["422"]["content"]:
+            answers.pop("422")

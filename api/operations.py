@@ -1,0 +1,128 @@
+"""Addresses for machines: health, counters, the published ledger, the embedded timestamp authority."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import APIRouter, Request, Response
+
+from api.deps import Safe
+from api.metrics import Metrics
+from api.uploads import media_type, read_small_body
+from api.v1.describe import problems
+from api.v1.views import json_response
+from storage.errors import NameRefused, ObjectMissing
+from vault.errors import NotFound, Refused
+
+router = APIRouter()
+_QUERY_TYPE, _REPLY_TYPE = "application/timestamp-query", "application/timestamp-reply"
+_MAX_QUERY = 64 * 1024
+# c2sp.org/tlog-tiles: the only files of the log store that are published.
+_INDEX = r"(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/[1-9][0-9]{0,2})?"
+_LEDGER_FILE = re.compile(rf"checkpoint|tile/(?:entries|[0-5]?[0-9])/{_INDEX}")
+_FOREVER = "public, max-age=31536000, immutable"
+_OCTETS = {"schema": {"type": "string", "format": "binary"}}
+
+
+@router.get(
+    "/healthz",
+    operation_id="health",
+    summary="Is this process alive?",
+    tags=["operations"],
+    responses=problems(),
+)
+async def healthz() -> Response:
+    """Tell that the process answers; says nothing of its parts."""
+    return json_response({"status": "ok"})
+
+
+@router.get(
+    "/readyz",
+    operation_id="readiness",
+    summary="Does every needed part work?",
+    tags=["operations"],
+    responses={503: {"description": "A needed part is down; the same object says which."}, **problems()},
+)
+def readyz(vault: Safe) -> Response:
+    """Ask every part; 503 when one is down."""
+    parts = vault.health()
+    ready = all(part.ok for part in parts.values())
+    body = {
+        "ready": ready,
+        "parts": {name: {"ok": part.ok, "note": part.note} for name, part in parts.items()},
+    }
+    return json_response(body, 200 if ready else 503)
+
+
+@router.get(
+    "/metrics",
+    operation_id="metrics",
+    summary="Counters in the Prometheus text format",
+    tags=["operations"],
+    responses={200: {"description": "Counters.", "content": {"text/plain": {}}}, **problems()},
+    response_class=Response,
+)
+def metrics(request: Request) -> Response:
+    """Return the counters of all processes of this service."""
+    counters: Metrics = request.app.state.metrics
+    return Response(counters.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+@router.get(
+    "/ledger/{path:path}",
+    operation_id="ledgerFile",
+    summary="A published file of the ledger (C2SP tlog-tiles)",
+    description="`checkpoint`, `tile/<L>/<N>[.p/<W>]` or `tile/entries/<N>[.p/<W>]`. Public; it names nobody.",
+    tags=["ledger"],
+    responses={
+        200: {"description": "The file.", "content": {"text/plain": {}, "application/octet-stream": _OCTETS}},
+        **problems("NOT_FOUND", "STORAGE_UNAVAILABLE"),
+    },
+    response_class=Response,
+)
+def ledger_file(path: str, vault: Safe) -> Response:
+    """Return a published file of the ledger. Raises NotFound."""
+    if not _LEDGER_FILE.fullmatch(path):
+        raise NotFound("NOT_FOUND")
+    try:
+        content = vault.log_file(path)
+    except (ObjectMissing, NameRefused):
+        raise NotFound("NOT_FOUND") from None
+    is_checkpoint = path == "checkpoint"
+    headers = {
+        "Content-Type": "text/plain; charset=utf-8" if is_checkpoint else "application/octet-stream",
+        "Cache-Control": "no-cache" if is_checkpoint else _FOREVER,
+    }
+    return Response(content, headers=headers)
+
+
+@router.post(
+    "/tsa",
+    operation_id="timestamp",
+    summary="The embedded timestamp authority (RFC 3161 over HTTP)",
+    tags=["ledger"],
+    responses={
+        200: {"description": "TimeStampResp, granted or rejected.", "content": {_REPLY_TYPE: _OCTETS}},
+        **problems("NOT_FOUND", "UNSUPPORTED_MEDIA_TYPE", "TOO_LARGE", "REQUEST_TIMEOUT", "FIELD_INVALID"),
+    },
+    openapi_extra={"requestBody": {"required": True, "content": {_QUERY_TYPE: _OCTETS}}},
+    response_class=Response,
+)
+def timestamp(request: Request, vault: Safe) -> Response:
+    """Answer a timestamp request; an outside authority has its own address.
+
+    Raises:
+        NotFound: the service uses an outside authority.
+        Refused: UNSUPPORTED_MEDIA_TYPE, TOO_LARGE.
+    """
+    if vault.authority is None:
+        raise NotFound("NOT_FOUND")
+    if media_type(request.headers.get("Content-Type")) != _QUERY_TYPE:
+        raise Refused("UNSUPPORTED_MEDIA_TYPE")
+    try:
+        query = read_small_body(request, _MAX_QUERY)
+    except Refused as error:
+        if error.code == "JSON_TOO_LARGE":
+            raise Refused("TOO_LARGE", limit=_MAX_QUERY) from None
+        raise
+    return Response(vault.authority.respond(query), headers={"Content-Type": _REPLY_TYPE})

@@ -1,0 +1,60 @@
+"""Headers that keep answers where they belong, and the check of the name the caller used."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+_PAGE_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+# The vendored OpenAPI page fetches the description and draws its arrows from data: images in its style sheet.
+DOCS_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+# A document somebody else made must never act as a page of this service.
+DOWNLOAD_CSP = "sandbox; default-src 'none'; frame-ancestors 'none'"
+
+DEFAULT_HEADERS = {
+    "Content-Security-Policy": _PAGE_CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+}
+
+
+def with_defaults(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer with the defaults added where the answer has not its own."""
+    given = list(headers)
+    names = {name.lower() for name, _ in given}
+    added = [
+        (name.lower().encode(), value.encode())
+        for name, value in DEFAULT_HEADERS.items()
+        if name.lower().encode() not in names
+    ]
+    return given + added
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address, without port, is this machine by a name nobody else can claim."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def host_of(header: str) -> str:
+    """Return the host of a Host header, without its port ("" when malformed)."""
+    if header.startswith("["):
+        host, bracket, rest = header.partition("]")
+        return host + bracket if bracket and (not rest or rest[1:].isdigit()) else ""
+    host, _, port = header.partition(":")
+    return host if not port or port.isdigit() else ""

@@ -1,0 +1,87 @@
+"""The bridge between the server's asynchronous body and the safe's synchronous pipeline.
+
+The pipeline runs in a worker thread and pulls: each time it wants octets, the thread asks the event loop for
+the next message of the body and sleeps until it is there. Nothing is read ahead here, so the only buffer is
+the server's own (64 KiB, above which it stops reading from the socket) and memory does not depend on the size
+of the file. A client that goes away raises inside the iterator, hence inside the pipeline, which then drops
+its unnamed spool file: a cut upload leaves nothing. A client that stays but sends nothing is cut as well,
+since it holds a thread.
+
+Uploads have threads of their own, so that slow senders never keep readers waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.types import Message, Receive
+
+from vault.errors import Refused, Unavailable
+
+T = TypeVar("T")
+
+STALL_SECONDS = 60.0
+UPLOAD_THREADS = 64
+UPLOAD_QUEUE = 64
+
+
+class UploadCut(Exception):
+    """The client went away before the end of its body; there is nobody to answer."""
+
+
+class UploadDesk:
+    """Threads for uploads, and a bound on how many uploads wait for one."""
+
+    def __init__(self, threads: int = UPLOAD_THREADS, queue: int = UPLOAD_QUEUE) -> None:
+        """Keep the limits.
+
+        Args:
+            threads: uploads worked on at once in this process.
+            queue: uploads that may wait for a thread.
+        """
+        self._limiter = anyio.CapacityLimiter(threads)
+        self._queue = queue
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run synchronous work that pulls a body, in a thread.
+
+        Raises:
+            Unavailable: BUSY when too many uploads wait already.
+        """
+        if self._limiter.statistics().tasks_waiting >= self._queue:
+            raise Unavailable("BUSY")
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+def body_chunks(request: Request, stall: float = STALL_SECONDS) -> Iterator[bytes]:
+    """Yield the body's octets; to be consumed in a thread started by the event loop.
+
+    Args:
+        request: its body must not have been read.
+        stall: seconds without any octet after which the client is cut.
+
+    Raises:
+        UploadCut: the client went away.
+        Refused: REQUEST_TIMEOUT when nothing came for `stall` seconds.
+    """
+    more = True
+    while more:
+        message = anyio.from_thread.run(_next, request.receive, stall)
+        if message["type"] != "http.request":
+            raise UploadCut
+        more = message.get("more_body", False)
+        if chunk := message.get("body", b""):
+            yield chunk
+
+
+async def _next(receive: Receive, stall: float) -> Message:
+    try:
+        with anyio.fail_after(stall):
+            return await receive()
+    except TimeoutError:
+        raise Refused("REQUEST_TIMEOUT") from None

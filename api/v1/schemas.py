@@ -1,0 +1,183 @@
+"""The JSON objects of the interface; what comes in is checked strictly, unknown members are refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Identifier = Annotated[str, Field(examples=["doc_3f6k9t0w2m4r8s1v5x7y9z0a1b"])]
+Instant = Annotated[str, Field(examples=["2026-01-15T09:00:00.000Z"], description="RFC 3339, UTC.")]
+Sha256 = Annotated[
+    str,
+    Field(
+        pattern="^[0-9a-fA-F]{64}$",
+        examples=["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
+    ),
+]
+
+
+class _Asked(BaseModel):
+    """What a caller sends."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class AttachmentDescription(_Asked):
+    """What is said of a file that a holder submits."""
+
+    holder: str | None = Field(None, description="Holder whose safe receives it; by default the caller.")
+    title: str | None = Field(
+        None, description="Title for people; by default the file's name.", examples=["Photo"]
+    )
+    file_name: str | None = Field(
+        None, description="Name of the file; by default the one the form gives.", examples=["photo.jpg"]
+    )
+    document_type: str = Field("", description="Type code.", examples=["photo-identite"])
+    case: str = Field(
+        "", description="Opaque reference of the request it belongs to.", examples=["DEM-2026-0001"]
+    )
+    language: str = Field("", description="BCP 47 tag of the content.", examples=["fr"])
+
+
+class ActDescription(AttachmentDescription):
+    """What is said of a file that an administration issues."""
+
+    administration: str | None = Field(
+        None, description="Issuing administration; by default the caller's own.", examples=["mairie-specimen"]
+    )
+    holder: str = Field(description="Holder whose safe receives it.", examples=["camille"])
+    supersedes: Identifier | None = Field(None, description="Act that this one replaces.")
+
+
+class RevocationRequest(_Asked):
+    """Why an act is revoked."""
+
+    reason: Literal["error", "fraud", "court-order", "other"]
+
+
+class HashRequest(_Asked):
+    """A digest to look up; in the body, so that it stands in no log of addresses."""
+
+    sha256: Sha256
+
+
+class Links(BaseModel):
+    """Where the parts of a document are."""
+
+    self: str
+    original: str
+    evidence: str
+    receipt: str
+
+
+class Receipt(BaseModel):
+    """Answer to a write; a repeated request gets the first answer again."""
+
+    id: Identifier
+    entry: int = Field(description="Number of the ledger entry of this event.", examples=[42])
+    reception: Literal["received"] = "received"
+    sealing: Literal["sealed", "waiting"]
+    status: Literal["valid", "revoked"]
+    links: Links
+
+
+class Administration(BaseModel):
+    """An issuer."""
+
+    id: str = Field(examples=["mairie-specimen"])
+    name: str | None
+
+
+class Finding(BaseModel):
+    """Something whoever opens the file should know."""
+
+    code: str
+    title: str
+    action: str
+
+
+class DocumentDescription(BaseModel):
+    """A document, as far as the caller may see it."""
+
+    id: Identifier
+    kind: Literal["act", "attachment"]
+    safe: str | None
+    administration: Administration | None
+    document_type: str
+    media_type: str
+    size: int
+    sha256: str | None = Field(
+        description="Of the original; null while sealing waits or for evidence-only callers."
+    )
+    reception: str
+    sealing: str
+    scan: str
+    status: str
+    published: bool = Field(description="Whether the original may be downloaded now.")
+    created_at: Instant
+    retain_until: Instant
+    supersedes: str | None
+    superseded_by: str | None
+    entry: int
+    sealing_entry: int | None
+    ledger_size: int | None = Field(description="Entries under the newest published checkpoint.")
+    title: str | None
+    file_name: str | None
+    holder: str | None
+    case: str | None
+    language: str | None
+    findings: list[Finding]
+    links: Links
+
+
+class DocumentPage(BaseModel):
+    """Part of a list, newest first."""
+
+    items: list[DocumentDescription]
+    next: str | None = Field(description="Cursor of the next page; null at the end.")
+
+
+class LookupAnswer(BaseModel):
+    """What is known of a digest. "unknown" does not mean forged."""
+
+    value: Literal["valid", "superseded", "revoked", "unknown"]
+    issued_at: str | None
+    issuer: str | None
+
+
+class TrustAnswer(BaseModel):
+    """What a verifier needs besides the file."""
+
+    origin: str = Field(description="Name of the ledger.")
+    roots_pem: str = Field(description="Certificate roots of seals and timestamps.")
+    vkeys: list[str] = Field(description="The ledger's verifier keys (C2SP signed-note).")
+    policy: str = Field(description="The ledger's policy (C2SP tlog-policy).")
+
+
+class VerdictAnswer(BaseModel):
+    """The object that `probans verify --json` prints."""
+
+    verdict: Literal["PASSED", "FAILED", "INDETERMINATE"]
+    reasons: list[dict[str, str]]
+    signatures: list[dict[str, Any]]
+    ledger: dict[str, Any] | None
+    status: dict[str, Any] | None
+    checks: list[dict[str, str]]
+
+
+class ProblemBody(BaseModel):
+    """Error (RFC 9457) with a stable code."""
+
+    type: str = Field(examples=["/erreurs#TOO_LARGE"])
+    title: str
+    status: int
+    code: str = Field(examples=["TOO_LARGE"])
+    action: str = Field(description="What to do.")
+    title_fr: str
+    action_fr: str
+    title_en: str
+    action_en: str
+    detail: str | None = None
+    params: dict[str, Any] | None = None
+    request_id: str | None = None

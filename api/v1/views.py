@@ -1,0 +1,107 @@
+"""Documents as the interface shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from api.v1.schemas import Administration, DocumentDescription, Finding, Links, Receipt
+from vault.clock import rfc3339
+from vault.domain.documents import Document, ObjectRole, Outcome
+from vault.messages import message
+from vault.reading import View
+
+
+def links(document_id: str) -> Links:
+    """Return the addresses of a document's parts."""
+    here = f"/v1/documents/{document_id}"
+    return Links(
+        self=here, original=f"{here}/original", evidence=f"{here}/evidence", receipt=f"{here}/receipt"
+    )
+
+
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Write an object as JSON."""
+    return Response(orjson.dumps(body), status, dict(headers or {}), media_type="application/json")
+
+
+def accepted(outcome: Outcome) -> Response:
+    """Answer a write that took a document in: 201 sealed, 202 while its seal waits."""
+    sealing = "sealed" if outcome.status_code == 201 else "waiting"
+    return _receipt(outcome, Receipt(
+        id=outcome.document_id, entry=outcome.seq, sealing=sealing, status="valid", links=links(outcome.document_id)
+    ))  # fmt: skip
+
+
+def revoked(outcome: Outcome) -> Response:
+    """Answer a revocation."""
+    return _receipt(outcome, Receipt(
+        id=outcome.document_id, entry=outcome.seq, sealing="sealed", status="revoked",
+        links=links(outcome.document_id),
+    ))  # fmt: skip
+
+
+def _receipt(outcome: Outcome, body: Receipt) -> Response:
+    headers = {"Location": body.links.self}
+    if outcome.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return json_response(body.model_dump(), outcome.status_code, headers)
+
+
+def described(view: View, lang: str) -> dict[str, Any]:
+    """Return a document's description; personal members are null for callers who see evidence only."""
+    document, private = view.document, view.document.private
+    return DocumentDescription(
+        id=document.id,
+        kind=document.kind.value,
+        safe=document.safe_id if private else None,
+        administration=Administration(id=document.issuer_id, name=view.administration_name)
+        if document.issuer_id
+        else None,
+        document_type=document.document_type,
+        media_type=document.media_type,
+        size=document.size,
+        sha256=_digest(document),
+        reception=document.reception.value,
+        sealing=document.sealing.value,
+        scan=document.scan.value,
+        status=document.status.value,
+        published=view.published,
+        created_at=rfc3339(document.created_at),
+        retain_until=rfc3339(document.retain_until),
+        supersedes=document.supersedes,
+        superseded_by=document.superseded_by,
+        entry=document.first_seq,
+        sealing_entry=document.issued_seq,
+        ledger_size=view.published_size,
+        title=private.title if private else None,
+        file_name=private.file_name if private else None,
+        holder=private.holder if private else None,
+        case=private.case if private else None,
+        language=private.language if private else None,
+        findings=findings(document, lang),
+        links=links(document.id),
+    ).model_dump()
+
+
+def findings(document: Document, lang: str) -> list[Finding]:
+    """Return what the inspection reported, in words."""
+    if document.private is None:
+        return []
+    told = []
+    for finding in document.private.findings:
+        params = finding.get("params")
+        code = str(finding.get("code"))
+        words = message(
+            code, lang, **{str(k): v for k, v in params.items()} if isinstance(params, dict) else {}
+        )
+        told.append(Finding(code=code, title=words.title, action=words.action))
+    return told
+
+
+def _digest(document: Document) -> str | None:
+    part = document.parts.get(ObjectRole.ORIGINAL)
+    return part.sha256 if part is not None and document.private is not None else None

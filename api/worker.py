@@ -1,0 +1,128 @@
+"""One process that serves: it opens the safe, answers, and closes the safe when told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from types import FrameType
+
+import uvicorn
+
+from api.app import create_app
+from api.metrics import Metrics
+from api.protocol import Protocol
+from vault.bootstrap import open_vault
+from vault.service import Vault
+from vault.settings import Settings
+
+KEEP_ALIVE_SECONDS = 15
+STOP_SECONDS = 20
+BACKLOG = 1024
+
+# Labels and tokens of the development personas.
+Tokens = Sequence[tuple[str, str]]
+
+
+def run_worker(
+    settings: Settings,
+    listener: socket.socket,
+    on_ready: Callable[[Tokens], None],
+    block: MutableSequence[int] | None = None,
+    slot: int = 0,
+    signals: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
+) -> None:
+    """Open the safe and answer until told to stop; what was begun is finished first.
+
+    Args:
+        settings: of the safe.
+        listener: bound and listening.
+        on_ready: told the personas' tokens when requests are answered.
+        block: shared memory for the counters of all processes, or None.
+        slot: this process's slot in it.
+        signals: that stop it.
+
+    Raises:
+        VaultError: what `open_vault` refuses.
+    """
+    configure_logging()
+    with opening(settings):
+        vault = open_vault(settings)
+    try:
+        app = create_app(vault, Metrics(block, slot))
+        config = uvicorn.Config(
+            app,
+            http=Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+        _Server(config, lambda: on_ready(tokens_of(vault)), signals).run(sockets=[listener])
+    finally:
+        vault.close()
+
+
+@contextlib.contextmanager
+def opening(settings: Settings) -> Iterator[None]:
+    """Let processes open a data folder one after the other: the first one makes keys, tables and entry 0."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (settings.data / "opening.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def tokens_of(vault: Vault) -> Tokens:
+    """Return the personas' labels and tokens, for the console of a development machine."""
+    return [(persona.label, persona.token) for persona in vault.personas.all()]
+
+
+def configure_logging() -> None:
+    """One line an event on standard error; the access log holds neither addresses nor people."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    root = logging.getLogger("probans")
+    if not root.handlers:
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        root.propagate = False
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server that tells when it answers, and returns on a signal instead of raising it again."""
+
+    def __init__(
+        self, config: uvicorn.Config, on_ready: Callable[[], None], signals: Sequence[signal.Signals]
+    ) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+        self._signals = signals
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._on_ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            # A second signal does not wait for connections any more; the safe is still closed in order.
+            self.force_exit = self.should_exit
+            self.should_exit = True
+
+        before = {number: signal.signal(number, stop) for number in self._signals}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
