@@ -231,9 +231,10 @@ class Safe:
         name: str = "déclaration été.xml",
         key: SealKey | None = None,
         recorded: str | None = None,
+        media_type: str = "application/xml",
     ) -> Doc:
-        revision = self.cades(name, "application/xml", content, key)
-        doc = Doc(name, "application/xml", content, revision)
+        revision = self.cades(name, media_type, content, key)
+        doc = Doc(name, media_type, content, revision)
         self.record(
             doc, Event.DEPOSITED, {**self.description(doc), "parts": self.parts(doc)}, recorded=recorded
         )

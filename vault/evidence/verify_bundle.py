@@ -44,7 +44,13 @@ from vault.evidence.verify_ledger import (
     read_lines,
     status_finding,
 )
-from vault.evidence.verify_seals import check_committed, check_material, document_seal, evidence_seal
+from vault.evidence.verify_seals import (
+    check_committed,
+    check_material,
+    document_seal,
+    evidence_seal,
+    other_signatures,
+)
 from vault.ledger.events import Event
 
 
@@ -110,6 +116,7 @@ def verify_bundle(file: BinaryIO, means: Means, original: tuple[str, int] | None
     status = status_finding(lines, index, newest, means, judgement)
     ledger = ledger_finding(lines, index, newest, _ledger_outcome(judgement, mark))
     findings = [seal.finding, *([evidence.finding] if evidence is not None else [])]
+    findings += other_signatures(bundle, index, means, judgement)
     return _verdict(judgement, tuple(findings), ledger, status)
 
 

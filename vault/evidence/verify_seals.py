@@ -30,6 +30,7 @@ from vault.ledger.events import Event
 
 _ROLES = {Event.ISSUED: KeyPurpose.ACT_SEAL, Event.DEPOSITED: KeyPurpose.RECEPTION_SEAL}
 _EITHER = frozenset(_ROLES.values())
+_MAX_INNER = 64 << 20  # octets of a PDF in which signatures of others are looked for
 _MANY = 20  # reasons of one kind are cut there
 
 
@@ -117,6 +118,21 @@ def _pdf_seal(bundle: Bundle, means: Means, judgement: Judgement) -> tuple[SealF
         if seal.valid.purposes != {KeyPurpose.ACT_SEAL}:
             judgement.refuse("document.seal", "SIG_CONSTRAINTS_FAILURE", "not a seal for acts")
         return seal, judgement.attempt("certificates", material_inside, seal.cms, path)
+
+
+def other_signatures(
+    bundle: Bundle, index: Index, means: Means, judgement: Judgement
+) -> list[SignatureFinding]:
+    """Report the signatures that others made in a PDF whose seal lies beside it; the verdict is not theirs."""
+    if not bundle.carries_seal_beside or index.media_type != "application/pdf" or index.size > _MAX_INNER:
+        return []
+    apart = Judgement()
+    with bundle.document_path() as path:
+        seals = pdf_seals(path, means, apart, "inner")
+    for number, seal in enumerate(seals):
+        outcome = seal.finding.verdict.value
+        judgement.note(f"inner.signature[{number}]", Outcome.UNCHECKED, f"{outcome}, {seal.finding.signer}")
+    return [seal.finding for seal in seals]
 
 
 def check_committed(bundle: Bundle, sealing: Line, seal: SealFinding, judgement: Judgement) -> None:
