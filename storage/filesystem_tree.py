@@ -75,10 +75,18 @@ class ObjectTree:
         with self.opened(address) as fd:
             with unavailable("locking an object"):
                 fcntl.flock(fd, fcntl.LOCK_EX)
-                gone = os.fstat(fd).st_nlink == 0
-            if gone:
+                there = self._names(fd, address)
+            if not there:
                 raise ObjectMissing("the object was deleted just now")
             yield fd
+
+    def _names(self, fd: int, address: str) -> bool:
+        """Tell whether the address still names this very file: it may be gone, or gone and stored again."""
+        try:
+            named = os.stat(self.path(address))  # noqa: PTH116 - beside fstat
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(named, os.fstat(fd))
 
     def keep(self, fd: int, address: str, until: datetime | None) -> Stored:
         """Write a retention that is not shorter to a locked object, and flush the object.

@@ -15,14 +15,15 @@ from sqlalchemy import insert, select
 
 from signing.asic import Reference
 from signing.base import ValidationMaterial
-from signing.cms_read import parse_cms
 from signing.pdf_signatures import pdf_signatures
+from signing.pdf_values import split_contents
 from vault.db import models
 from vault.db.engine import Database
 from vault.db.repositories import EVIDENCE_PREFIX, Documents, StatusEntry, digest_role, opening_role
 from vault.domain.documents import Document, ObjectRole, Part
 from vault.errors import Unavailable
 from vault.evidence import build as assembly
+from vault.evidence.seals import material_inside
 from vault.intake import receive
 from vault.keyring import DocumentKey
 from vault.ledger.opening import ALL, RevealedOpening
@@ -197,11 +198,12 @@ class Bundles:
     ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
         """Return the DER certificates and CRLs inside the document's seal."""
         if signature:
-            cms = parse_cms(signature, strict=True)
-            return tuple(certificate.public_bytes(Encoding.DER) for certificate in cms.certificates), cms.crls
-        with receive(self._shelf.read(key, original), folder=self._spool, limit=original.size) as spooled:
-            seal = pdf_signatures(spooled.path)[-1]
-        return seal.certificates, seal.crls
+            material = material_inside(signature)
+        else:
+            with receive(self._shelf.read(key, original), folder=self._spool, limit=original.size) as spooled:
+                seal = split_contents(pdf_signatures(spooled.path)[-1].contents)[0]
+                material = material_inside(seal, spooled.path)
+        return tuple(sorted(material.certificates)), tuple(sorted(material.crls))
 
     def _seal(
         self,
