@@ -57,7 +57,7 @@ class SealSource:
     size: int
     sha256: bytes
     hash_state: object | None = None
-    pdf: "pikepdf.Pdf | None" = None
+    pdf: pikepdf.Pdf | None = None
     name: str = ""
     media_type: str = "application/octet-stream"
 
