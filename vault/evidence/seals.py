@@ -16,8 +16,9 @@ from signing.asic import Manifest, parse_manifest
 from signing.base import KeyPurpose
 from signing.cms_read import ParsedCms, parse_cms
 from signing.errors import SignatureRefused
-from signing.hostile import refusing
+from signing.hostile import HOSTILE, refusing
 from signing.pdf_signatures import PdfSignature, pdf_signatures
+from signing.pdf_values import split_contents
 from signing.roles import stated_purposes
 from signing.validate import (
     Evidence,
@@ -30,6 +31,8 @@ from signing.validate import (
 from vault.clock import rfc3339
 from vault.evidence.means import Means
 from vault.evidence.report import Judgement, Outcome, SignatureFinding, TimestampFinding
+
+_UNREADABLE: tuple[type[Exception], ...] = (SignatureRefused, *HOSTILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +184,11 @@ def _pdf_seal(
         now=means.now,
     )
     if valid is None:
-        cms = signature.contents
+        cms = _cms_of(signature.contents)
         finding = SignatureFinding(
             judgement.outcome_since(mark),
             "",
-            _signer_of(lambda: parse_cms(cms.rstrip(b"\x00"), strict=False).signer),
+            _signer_of(lambda: parse_cms(cms, strict=False).signer),
             None,
             covers_whole_file=signature.covers_whole_file,
             part=part,
@@ -193,6 +196,14 @@ def _pdf_seal(
         return SealFinding(finding, cms=cms)
     judgement.passed(name, _summary(valid))
     return SealFinding(_finding(valid, part), valid, valid.cms)
+
+
+def _cms_of(contents: bytes) -> bytes:
+    """Return the CMS without the zero octets after it: they are not what the ledger recorded."""
+    try:
+        return split_contents(contents)[0]
+    except _UNREADABLE:
+        return contents
 
 
 def _document_timestamp(
