@@ -153,11 +153,11 @@ def _form_upload(
         declared_type=_declared(part.content_type),
         length=None,
         digest=parse_digest_headers(part.headers.get("repr-digest"), part.headers.get("content-digest")),
-        chunks=_file_of(form),
+        chunks=file_of(form),
     )
 
 
-def _file_of(form: Multipart) -> Iterator[bytes]:
+def file_of(form: Multipart) -> Iterator[bytes]:
     """Yield the file, then make sure that the form ends as it should before the file counts as received."""
     yield from form.data()
     form.finish()

@@ -1,0 +1,80 @@
+"""What each check of a verdict means to a person."""
+
+from __future__ import annotations
+
+
+def _both(french: str, english: str) -> tuple[str, str]:
+    return french, english
+
+
+# Check names of `vault.evidence`, in the order in which a person wants to hear of them.
+CHECK_GROUPS: tuple[tuple[str, tuple[str, str]], ...] = (
+    (
+        r"document\.(seal|signature.*)|signature.*|.*\.signatures|original",
+        _both(
+            "Le cachet électronique est intact et couvre le document",
+            "The electronic seal is intact and covers the document",
+        ),
+    ),
+    (
+        r"certificates|revocation",
+        _both(
+            "Les certificats joints sont ceux des cachets, avec leurs listes de révocation",
+            "The certificates inside are those of the seals, with their revocation lists",
+        ),
+    ),
+    (
+        r"entry\[\d+\](\.(opening|document|file_name|signature|token|seal_certificate|manifest|size|media_type))?",
+        _both(
+            "L’inscription au registre parle bien de ce document et de ce cachet",
+            "The ledger entry is about this document and this seal",
+        ),
+    ),
+    (
+        r"entry\[\d+\]\.(receipt|checkpoint|tag|index)|ledger",
+        _both(
+            "L’inscription est dans le registre, que ses clés ont signé",
+            "The entry is in the ledger, which its keys have signed",
+        ),
+    ),
+    (
+        r"events|entry\[\d+\]\.time",
+        _both(
+            "Les dates et la suite des événements concordent",
+            "The dates and the sequence of events agree",
+        ),
+    ),
+    (
+        r"bundle\.(manifest|seal)",
+        _both(
+            "Le cachet de preuve couvre toutes les pièces du dossier",
+            "The evidence seal covers every piece of the bundle",
+        ),
+    ),
+    (
+        r"container|members?\b.*|evidence\.json|LISEZMOI\.txt|README\.txt",
+        _both(
+            "Le dossier est complet et n’a qu’une seule lecture possible",
+            "The bundle is complete and can be read in one way only",
+        ),
+    ),
+    (
+        r"anchor",
+        _both(
+            "Une date donnée par un tiers extérieur confirme le registre",
+            "A date given by an outsider confirms the ledger",
+        ),
+    ),
+    (
+        r"status",
+        _both(
+            "Le statut a été remis à jour auprès du registre publié",
+            "The status was brought up to date with the published ledger",
+        ),
+    ),
+)
+OTHER_CHECKS = _both("Autres vérifications", "Other checks")
+FILE_CHECK = _both(
+    "Le fichier porte une preuve que l’on peut examiner",
+    "The file carries a proof that can be examined",
+)

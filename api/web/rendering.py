@@ -1,0 +1,165 @@
+"""Templates, language, cookies and form tokens of the pages."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse, Response
+
+from api.deps import get_vault
+from api.errors import Problem
+from api.web.words import LANGUAGES, WORDS
+from vault.domain.actors import ANONYMOUS, Actor
+from vault.errors import Refused
+from vault.messages import message, readable_size
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+LANGUAGE_COOKIE = "probans_lang"
+PERSONA_COOKIE = "probans_persona"
+FORM_COOKIE = "probans_form"
+FORM_FIELD = "form_token"
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+_MONTHS = {
+    "fr": (
+        *("janvier", "février", "mars", "avril", "mai", "juin"),
+        *("juillet", "août", "septembre", "octobre", "novembre", "décembre"),
+    ),
+    "en": (
+        *("January", "February", "March", "April", "May", "June"),
+        *("July", "August", "September", "October", "November", "December"),
+    ),
+}
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def _asset_versions() -> dict[str, str]:
+    files = [file for file in STATIC.iterdir() if file.is_file()]
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in files}
+
+
+_VERSIONS = _asset_versions()
+
+
+def asset(name: str) -> str:
+    """Return the address of an own static file; it changes with the content, so that browsers may keep it."""
+    return f"/static/{name}?v={_VERSIONS[name]}"
+
+
+def language(request: Request) -> str:
+    """Return the language chosen by the reader, French when none was."""
+    chosen = request.query_params.get("lang") or request.cookies.get(LANGUAGE_COOKIE)
+    return chosen if chosen in LANGUAGES else "fr"
+
+
+def words(lang: str) -> Callable[..., str]:
+    """Return the function that looks words up in one language."""
+    column = LANGUAGES.index(lang)
+
+    def say(key: str, **params: object) -> str:
+        text = WORDS[key][column]
+        return text.format_map(params) if params else text
+
+    return say
+
+
+def human_time(moment: datetime, lang: str) -> str:
+    """Write an instant for people: `22 novembre 2026 à 05:43:13 UTC`."""
+    moment = moment.astimezone(UTC)
+    month = _MONTHS[lang][moment.month - 1]
+    day = "1er" if lang == "fr" and moment.day == 1 else str(moment.day)
+    joint = "à" if lang == "fr" else "at"
+    return f"{day}\u00a0{month} {moment.year} {joint} {moment:%H:%M:%S}\u00a0UTC"
+
+
+def human_times(text: str, lang: str) -> str:
+    """Replace RFC 3339 instants in a text by times for people."""
+
+    def replace(match: re.Match[str]) -> str:
+        try:
+            return human_time(datetime.fromisoformat(match[0]), lang)
+        except ValueError:
+            return match[0]
+
+    return _INSTANT.sub(replace, text)
+
+
+_environment = Environment(
+    loader=FileSystemLoader(HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def reader(request: Request) -> Actor:
+    """Return whom the pages are shown to: the persona of the cookie, or nobody in particular."""
+    token = request.cookies.get(PERSONA_COOKIE, "")
+    actor = get_vault(request).personas.authenticate(token) if token else None
+    return actor or ANONYMOUS
+
+
+def form_token(request: Request) -> str:
+    """Return the token that this browser's forms carry, a new one at its first page."""
+    token = request.cookies.get(FORM_COOKIE, "")
+    return token if _TOKEN.fullmatch(token) else secrets.token_urlsafe(32)
+
+
+def check_form(request: Request, given: str) -> None:
+    """Demand that a form comes from one of our pages in this browser. Raises Refused(FORM_EXPIRED)."""
+    held = request.cookies.get(FORM_COOKIE, "")
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    if not _TOKEN.fullmatch(held) or not hmac.compare_digest(held.encode(), given.encode(errors="replace")):
+        raise Refused("FORM_EXPIRED")
+    if site not in {"same-origin", "none"}:
+        raise Refused("FORM_EXPIRED")
+
+
+def page(request: Request, template: str, status: int = 200, **context: Any) -> Response:
+    """Render a template with what every page needs."""
+    lang = language(request)
+    token = form_token(request)
+    say = words(lang)
+    html = _environment.get_template(template).render(
+        t=say,
+        lang=lang,
+        other_lang="en" if lang == "fr" else "fr",
+        asset=asset,
+        form_field=FORM_FIELD,
+        form_token=token,
+        reader=reader(request),
+        when=lambda moment: human_time(moment, lang),
+        times=lambda text: human_times(text, lang),
+        size=lambda octets: readable_size(octets, english=lang == "en"),
+        limit=readable_size(get_vault(request).settings.max_upload_bytes, english=lang == "en"),
+        **context,
+    )
+    response = HTMLResponse(html, status, {"Content-Language": lang})
+    set_cookie(response, FORM_COOKIE, token)
+    if request.query_params.get("lang") in LANGUAGES:
+        set_cookie(response, LANGUAGE_COOKIE, lang)
+    return response
+
+
+def set_cookie(response: Response, name: str, value: str) -> None:
+    """Set a cookie for this session and site only."""
+    response.set_cookie(name, value, httponly=True, samesite="strict", path="/")
+
+
+def problem_page(request: Request, problem: Problem) -> Response:
+    """Show an error as a page, with the words of its code."""
+    said = message(problem.code, language(request), **problem.params)
+    answer = page(request, "problem.html", problem.status, said=said, request_id=request.state.request_id)
+    for name, value in problem.headers.items():
+        answer.headers[name] = value
+    return answer

@@ -1,0 +1,96 @@
+"""A verdict arranged for people: a word, a sentence, who and when, checks in plain words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from api.web.check_words import CHECK_GROUPS, FILE_CHECK, OTHER_CHECKS
+from api.web.words import LANGUAGES
+from vault.evidence.findings import Check, Outcome, Verdict
+from vault.evidence.wording import explain, sentence, status_words
+
+# From bad to good: a group is as good as its worst check.
+_WORST_FIRST = (
+    Outcome.FAILED,
+    Outcome.INDETERMINATE,
+    Outcome.PENDING,
+    Outcome.UNCHECKED,
+    Outcome.PASSED,
+)
+# Reasons that say "nothing to examine", which is not "forged".
+_NO_PROOF = frozenset({"NO_SIGNATURE_FOUND", "NOT_JUDGED"})
+
+
+@dataclass(frozen=True, slots=True)
+class CheckGroup:
+    """Checks that answer one question.
+
+    Attributes:
+        words: what is true when it passed.
+        outcome: the worst of its checks.
+        checks: them.
+    """
+
+    words: str
+    outcome: str
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictPage:
+    """What the page shows.
+
+    Attributes:
+        verdict: the verdict itself.
+        sentence: it in one sentence.
+        status: status in words, or "".
+        no_proof: True when the file carries nothing to examine.
+        reasons: (code, explanation) pairs, without repetition.
+        groups: checks in plain words.
+    """
+
+    verdict: Verdict
+    sentence: str
+    status: str
+    no_proof: bool
+    reasons: tuple[tuple[str, str], ...]
+    groups: tuple[CheckGroup, ...]
+
+
+def arrange(verdict: Verdict, lang: str) -> VerdictPage:
+    """Arrange a verdict for a page in `fr` or `en`."""
+    codes = dict.fromkeys(reason.code for reason in verdict.reasons)
+    return VerdictPage(
+        verdict=verdict,
+        sentence=sentence(verdict, lang),
+        status=status_words(verdict.status.value, lang) if verdict.status else "",
+        no_proof=bool(codes) and set(codes) <= _NO_PROOF,
+        reasons=tuple((code, explain(code, lang)) for code in codes),
+        groups=group(verdict.checks, lang),
+    )
+
+
+def group(checks: Sequence[Check], lang: str) -> tuple[CheckGroup, ...]:
+    """Gather checks under what they mean; an unknown name falls under the last heading, never out of sight."""
+    column = LANGUAGES.index(lang)
+    found: dict[str, list[Check]] = {}
+    for check in checks:
+        found.setdefault(_words(check.name)[column], []).append(check)
+    order = [words[column] for words in (FILE_CHECK, *(words for _, words in CHECK_GROUPS), OTHER_CHECKS)]
+    return tuple(
+        CheckGroup(words, _worst(found[words]).value, tuple(found[words]))
+        for words in order
+        if words in found
+    )
+
+
+def _words(name: str) -> tuple[str, str]:
+    if name == "file":
+        return FILE_CHECK
+    return next((words for pattern, words in CHECK_GROUPS if re.fullmatch(pattern, name)), OTHER_CHECKS)
+
+
+def _worst(checks: Sequence[Check]) -> Outcome:
+    return min((check.outcome for check in checks), key=_WORST_FIRST.index)
