@@ -7,10 +7,12 @@ def _both(french: str, english: str) -> tuple[str, str]:
     return french, english
 
 
-# Check names of `vault.evidence`, in the order in which a person wants to hear of them.
-CHECK_GROUPS: tuple[tuple[str, tuple[str, str]], ...] = (
+# In the order in which a person wants to hear of them: names of the checks of `vault.evidence` that belong to a
+# statement, the one among them without which the statement would say too much, and the statement.
+CHECK_GROUPS: tuple[tuple[str, str, tuple[str, str]], ...] = (
     (
-        r"document\.(seal|signature.*)|signature.*|.*\.signatures|original",
+        r"document\.(seal|manifest|signature.*)|signature.*|.*\.signatures|original",
+        r".*",
         _both(
             "Le cachet électronique est intact et couvre le document",
             "The electronic seal is intact and covers the document",
@@ -18,6 +20,7 @@ CHECK_GROUPS: tuple[tuple[str, tuple[str, str]], ...] = (
     ),
     (
         r"certificates|revocation",
+        r"certificates",
         _both(
             "Les certificats joints sont ceux des cachets, avec leurs listes de révocation",
             "The certificates inside are those of the seals, with their revocation lists",
@@ -25,6 +28,7 @@ CHECK_GROUPS: tuple[tuple[str, tuple[str, str]], ...] = (
     ),
     (
         r"entry\[\d+\](\.(opening|document|file_name|signature|token|seal_certificate|manifest|size|media_type))?",
+        r"entry\[\d+\]\.document",
         _both(
             "L’inscription au registre parle bien de ce document et de ce cachet",
             "The ledger entry is about this document and this seal",
@@ -32,6 +36,7 @@ CHECK_GROUPS: tuple[tuple[str, tuple[str, str]], ...] = (
     ),
     (
         r"entry\[\d+\]\.(receipt|checkpoint|tag|index)|ledger",
+        r"entry\[\d+\]\.checkpoint",
         _both(
             "L’inscription est dans le registre, que ses clés ont signé",
             "The entry is in the ledger, which its keys have signed",
@@ -39,6 +44,7 @@ CHECK_GROUPS: tuple[tuple[str, tuple[str, str]], ...] = (
     ),
     (
         r"events|entry\[\d+\]\.time",
+        r"events",
         _both(
             "Les dates et la suite des événements concordent",
             "The dates and the sequence of events agree",
@@ -46,6 +52,7 @@ CHECK_GROUPS: tuple[tuple[str, tuple[str, str]], ...] = (
     ),
     (
         r"bundle\.(manifest|seal)",
+        r"bundle\.seal",
         _both(
             "Le cachet de preuve couvre toutes les pièces du dossier",
             "The evidence seal covers every piece of the bundle",
@@ -53,6 +60,7 @@ CHECK_GROUPS: tuple[tuple[str, tuple[str, str]], ...] = (
     ),
     (
         r"container|members?\b.*|evidence\.json|LISEZMOI\.txt|README\.txt",
+        r"evidence\.json",
         _both(
             "Le dossier est complet et n’a qu’une seule lecture possible",
             "The bundle is complete and can be read in one way only",
@@ -60,12 +68,14 @@ CHECK_GROUPS: tuple[tuple[str, tuple[str, str]], ...] = (
     ),
     (
         r"anchor",
+        r"anchor",
         _both(
             "Une date donnée par un tiers extérieur confirme le registre",
             "A date given by an outsider confirms the ledger",
         ),
     ),
     (
+        r"status",
         r"status",
         _both(
             "Le statut a été remis à jour auprès du registre publié",

@@ -21,6 +21,7 @@ _WORST_FIRST = (
 )
 # Reasons that say "nothing to examine", which is not "forged".
 _NO_PROOF = frozenset({"NO_SIGNATURE_FOUND", "NOT_JUDGED"})
+_FILE, _OTHER = (".*", FILE_CHECK), (".*", OTHER_CHECKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class CheckGroup:
 
     Attributes:
         words: what is true when it passed.
-        outcome: the worst of its checks.
+        outcome: the worst of its checks; UNCHECKED when the decisive one was not reached.
         checks: them.
     """
 
@@ -46,6 +47,7 @@ class VerdictPage:
         verdict: the verdict itself.
         sentence: it in one sentence.
         status: status in words, or "".
+        in_force: False when the file says that the document is no longer in force.
         no_proof: True when the file carries nothing to examine.
         reasons: (code, explanation) pairs, without repetition.
         groups: checks in plain words.
@@ -54,6 +56,7 @@ class VerdictPage:
     verdict: Verdict
     sentence: str
     status: str
+    in_force: bool
     no_proof: bool
     reasons: tuple[tuple[str, str], ...]
     groups: tuple[CheckGroup, ...]
@@ -66,6 +69,7 @@ def arrange(verdict: Verdict, lang: str) -> VerdictPage:
         verdict=verdict,
         sentence=sentence(verdict, lang),
         status=status_words(verdict.status.value, lang) if verdict.status else "",
+        in_force=verdict.status is None or verdict.status.value in {"valid", "received", "unknown"},
         no_proof=bool(codes) and set(codes) <= _NO_PROOF,
         reasons=tuple((code, explain(code, lang)) for code in codes),
         groups=group(verdict.checks, lang),
@@ -75,22 +79,26 @@ def arrange(verdict: Verdict, lang: str) -> VerdictPage:
 def group(checks: Sequence[Check], lang: str) -> tuple[CheckGroup, ...]:
     """Gather checks under what they mean; an unknown name falls under the last heading, never out of sight."""
     column = LANGUAGES.index(lang)
-    found: dict[str, list[Check]] = {}
+    found: dict[tuple[str, tuple[str, str]], list[Check]] = {}
     for check in checks:
-        found.setdefault(_words(check.name)[column], []).append(check)
-    order = [words[column] for words in (FILE_CHECK, *(words for _, words in CHECK_GROUPS), OTHER_CHECKS)]
+        found.setdefault(_statement(check.name), []).append(check)
     return tuple(
-        CheckGroup(words, _worst(found[words]).value, tuple(found[words]))
-        for words in order
-        if words in found
+        CheckGroup(
+            statement[1][column], _outcome(found[statement], statement[0]).value, tuple(found[statement])
+        )
+        for statement in (_FILE, *(each[1:] for each in CHECK_GROUPS), _OTHER)
+        if statement in found
     )
 
 
-def _words(name: str) -> tuple[str, str]:
+def _statement(name: str) -> tuple[str, tuple[str, str]]:
     if name == "file":
-        return FILE_CHECK
-    return next((words for pattern, words in CHECK_GROUPS if re.fullmatch(pattern, name)), OTHER_CHECKS)
+        return _FILE
+    return next((each[1:] for each in CHECK_GROUPS if re.fullmatch(each[0], name)), _OTHER)
 
 
-def _worst(checks: Sequence[Check]) -> Outcome:
-    return min((check.outcome for check in checks), key=_WORST_FIRST.index)
+def _outcome(checks: Sequence[Check], key: str) -> Outcome:
+    """Return the worst outcome; checks that passed do not carry a statement whose key check was never reached."""
+    worst = min((check.outcome for check in checks), key=_WORST_FIRST.index)
+    reached = any(re.fullmatch(key, check.name) for check in checks)
+    return worst if reached or worst is not Outcome.PASSED else Outcome.UNCHECKED

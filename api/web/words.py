@@ -106,6 +106,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "This does not mean that the file is forged: it simply carries no proof to examine. If you have "
         "its evidence bundle (.asice), verify that instead.",
     ),
+    "not_in_force": _both(
+        "Authentique ne veut pas dire en vigueur : d’après ce fichier, ce document est {status}.",
+        "Authentic does not mean in force: according to this file, this document is {status}.",
+    ),
     "known_title": _both("Ce que ce service en sait aujourd’hui", "What this service knows of it today"),
     "known_act": _both(
         "Ce fichier est, octet pour octet, un acte délivré par {issuer}. Statut : {status}.",
@@ -136,7 +140,9 @@ WORDS: dict[str, tuple[str, str]] = {
         "according to this bundle (ledger size {size})",
     ),
     "checks_title": _both("Ce qui a été vérifié", "What was checked"),
-    "checks_details": _both("Détail technique ({count} vérifications)", "Technical details ({count} checks)"),
+    "checks_details": _both(
+        "Détail technique (vérifications : {count})", "Technical details (checks: {count})"
+    ),
     "check": _both("Vérification", "Check"),
     "outcome": _both("Résultat", "Outcome"),
     "expected": _both("Attendu", "Expected"),
@@ -169,9 +175,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "Chaque refus de l’interface porte un de ces codes, qui ne changent pas.",
         "Every refusal of the interface carries one of these codes, which do not change.",
     ),
-    "errors_code": _both("Code", "Code"),
-    "errors_status": _both("HTTP", "HTTP"),
-    "errors_words": _both("Ce que cela veut dire, et que faire", "What it means, and what to do"),
     "home": _both("Retour à l’accueil", "Back to the home page"),
     "reference": _both("Référence de l’incident :", "Reference of the incident:"),
     "footer": _both(
