@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vault.domain.actors import Actor, Role
+from vault.errors import NotFound
 from vault.keyfiles import read_or_make
 
 ADMINISTRATIONS = {
@@ -49,8 +50,11 @@ class Personas:
         return self._personas
 
     def named(self, actor_id: str) -> Persona:
-        """Return the persona with this identifier. Raises KeyError."""
-        return next(persona for persona in self._personas if persona.actor.id == actor_id)
+        """Return the persona with this identifier. Raises NotFound(UNKNOWN_HOLDER)."""
+        for persona in self._personas:
+            if persona.actor.id == actor_id:
+                return persona
+        raise NotFound("UNKNOWN_HOLDER")
 
     def authenticate(self, token: str) -> Actor | None:
         """Return who holds this token, or None; compares every token in constant time."""

@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="SQLAlchemy address; empty: SQLite in the data folder.")
     spool: Path | None = Field(None, description="Volume of the unnamed spool files; empty: data folder.")
     keys: Path | None = Field(None, description="Folder of keys; empty: `keys` in the data folder.")
+    templates: Path | None = Field(
+        None, description="Folder of the administration's own act templates, searched before the built-in ones."
+    )
     seal_algorithm: Literal["p256", "rsa-pss"] = Field("p256", description="Key type of development seals.")
     tsa_url: str = Field("", description="Outside RFC 3161 authority; empty: the embedded one.")
     tsa_trust: Path | None = Field(None, description="PEM anchors of the outside authority.")

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vault.cli.main import build
+from vault.typesetting import BUILT_IN, specimen_data
 
 app = build()
 runner = CliRunner()
@@ -98,6 +99,27 @@ def test_issue_deposit_and_offline_bundle(demo: Path, tmp_path: Path) -> None:
     code, output = run("issue", demo / "story.json", "--data", data, "--holder", "nobody")
     assert code == 1
     assert "UNKNOWN_HOLDER" in output
+
+
+def test_an_administration_issues_from_its_own_template(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "templates"
+    shutil.copytree(BUILT_IN / "attestation", folder / "attestation-de-residence")
+    fields = tmp_path / "residence.json"
+    fields.write_text(json.dumps(specimen_data("attestation")))
+    words = ("issue", fields, "--data", demo / "data", "--template", "attestation-de-residence")
+    code, output = run(*words)
+    assert (code, "UNKNOWN_TEMPLATE" in output) == (1, True)
+    monkeypatch.setenv("PROBANS_TEMPLATES", str(folder))
+    code, output = run(*words)
+    assert code == 0, output
+    assert "sealed" in output
+
+
+def test_unknown_people_are_told_in_words(demo: Path) -> None:
+    code, output = run("deposit", demo / "story.json", "--data", demo / "data", "--holder", "nobody")
+    assert (code, "UNKNOWN_HOLDER" in output) == (1, True)
 
 
 def test_recover_on_a_healthy_safe_changes_nothing(demo: Path) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import orjson
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
@@ -14,6 +17,8 @@ from vault.bootstrap import open_vault
 from vault.cli.common import console, existing, plain_errors, settings_for
 from vault.domain.documents import NewDocument, Outcome
 from vault.domain.transfer import Transfer
+from vault.errors import Refused
+from vault.typesetting import render
 
 _CHUNK = 1 << 20
 _LARGE = 16 << 20
@@ -40,18 +45,23 @@ def issue(
     document_type: Annotated[str, typer.Option("--type", help="Type code.")] = "",
     case: Case = "",
     supersedes: Annotated[str, typer.Option(help="Act that this one replaces.")] = "",
+    template: Annotated[
+        str, typer.Option(help="The file is JSON data: typeset it with this template first.")
+    ] = "",
     key: Key = "",
 ) -> None:
-    """Issue a file as an act of an administration."""
-    new = NewDocument(
-        holder, title or file.name, file.name, document_type, case, supersedes=supersedes or None
-    )
+    """Issue a file, or data typeset with a template, as an act of an administration."""
+    name = f"{file.stem}.pdf" if template else file.name
+    new = NewDocument(holder, title or name, name, document_type, case, supersedes=supersedes or None)
     with plain_errors():
-        vault = open_vault(settings_for(existing(data)))
+        settings = settings_for(existing(data))
+        act = _typeset(template, file, settings.templates) if template else None
+        vault = open_vault(settings)
         try:
             actor = vault.personas.named(agent).actor
-            transfer = Transfer(key or secrets.token_hex(16), file.stat().st_size)
-            with file_chunks(file) as chunks:
+            size = file.stat().st_size if act is None else len(act)
+            transfer = Transfer(key or secrets.token_hex(16), size)
+            with nullcontext(iter((act,))) if act is not None else file_chunks(file) as chunks:
                 _print(vault.issuing.issue(actor, administration, new, chunks, transfer))
         finally:
             vault.close()
@@ -105,6 +115,14 @@ class file_chunks:  # noqa: N801 - reads as a verb at its uses
                 yield chunk
                 if self._progress is not None and task is not None:
                     self._progress.advance(task, len(chunk))
+
+
+def _typeset(template: str, file: Path, folder: Path | None) -> bytes:
+    try:
+        data = orjson.loads(file.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise Refused("JSON_INVALID", str(error)) from error
+    return render(template, data, at=datetime.now(UTC), folder=folder)
 
 
 def _print(outcome: Outcome) -> None:
