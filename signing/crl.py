@@ -56,6 +56,10 @@ class Crl:
         """Whether thisUpdate ≤ moment < nextUpdate; `retroactive` forgives a later thisUpdate."""
         return (retroactive or self.this_update <= moment) and moment < self.next_update
 
+    def could_name(self, certificate: x509.Certificate) -> bool:
+        """Whether the list is not older than a certificate; silence of an older one says nothing of it."""
+        return self.this_update >= certificate.not_valid_before_utc
+
     def revocation_date(self, serial: int) -> datetime | None:
         """When the list says that a certificate of its issuer was revoked; None when it does not."""
         entry = self.parsed.get_revoked_certificate_by_serial_number(serial)

@@ -26,6 +26,7 @@ from signing.profiles import CRL_LIFE, DEVELOPMENT_OID, Issuer, Revoked, is_deve
 __all__ = ["CRL_LIFE", "DEVELOPMENT_OID", "DevPki", "is_development"]
 
 _PROBANS = "Probans SPÉCIMEN"
+_NEWEST = "newest"
 _RENEWAL = timedelta(days=30)  # a key is made anew when its certificate has less than this left
 _SERVICE_KEYS = {
     KeyPurpose.RECEPTION_SEAL: "cachet de réception (développement)",
@@ -136,7 +137,7 @@ class DevPki:
         return _read(self._folder / "root.crl"), _read(self._folder / "authority.crl")
 
     def refresh_crls(self, now: datetime) -> bool:
-        """Renew each CRL that has less than half its life left or misses a revocation.
+        """Renew each CRL that has less than half its life left, misses a revocation or is older than a key.
 
         Returns:
             Whether a CRL was renewed.
@@ -187,13 +188,23 @@ class DevPki:
             listed = {entry.serial_number: entry.revocation_date_utc for entry in current}
             ends = current.next_update_utc
             due = (
-                ends is None or not timedelta(0) <= now - current.last_update_utc or ends - now < CRL_LIFE / 2
+                ends is None
+                or not timedelta(0) <= now - current.last_update_utc
+                or ends - now < CRL_LIFE / 2
+                or (issuer is self._authority and current.last_update_utc < self._newest())
             )
             if not due and listed == {serial: entry.at for serial, entry in revoked.items()}:
                 return False
             number = current.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number + 1
         _write(path, profiles.revocation_list(issuer, revoked, number, now))
         return True
+
+    def _newest(self) -> datetime:
+        """When the youngest certificate of the authority begins."""
+        path = self._folder / _NEWEST
+        if not path.exists():
+            return datetime.min.replace(tzinfo=UTC)
+        return datetime.fromisoformat(path.read_text("ascii")).astimezone(UTC)
 
     def _service(self, purpose: KeyPurpose) -> SealKey:
         subject = profiles.subject(_SERVICE_KEYS[purpose], _PROBANS, "probans")
@@ -216,6 +227,9 @@ class DevPki:
                 return key
         private = profiles.new_key(algorithm)
         certificate = profiles.leaf_certificate(self._authority, private, subject, purpose, self._now)
+        # Before the key can be used: a list older than a certificate proves nothing of it, so a new one is due.
+        newest = max(self._newest(), certificate.not_valid_before_utc)
+        _write(self._folder / _NEWEST, newest.isoformat().encode())
         chain = [self._authority.certificate]
         _write(
             path,
@@ -237,7 +251,7 @@ def _create(folder: Path, now: datetime) -> None:
     authority = Issuer(profiles.ca_certificate(root, key, name, now), key)
     for leftover in folder.glob("*.p12"):
         leftover.unlink()
-    for stale in ("root.crl", "authority.crl", "revoked.json"):
+    for stale in ("root.crl", "authority.crl", "revoked.json", _NEWEST):
         (folder / stale).unlink(missing_ok=True)
     _write(folder / "passphrase", passphrase)
     _write(folder / "roots.pem", root.certificate.public_bytes(Encoding.PEM))

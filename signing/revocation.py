@@ -23,6 +23,7 @@ _MAX_CRL = 16 * 1024 * 1024
 _CHUNK = 64 * 1024
 
 Chain = Sequence[x509.Certificate]
+_Key = tuple[tuple[x509.Certificate, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,9 @@ class RevocationSource:
         self._anchors = tuple(anchors)
         self._held: tuple[Crl, ...] = ()
         self._asked: datetime | None = None
-        self._answers: dict[tuple[tuple[x509.Certificate, ...], ...], _Answer] = {}
+        self._answers: dict[_Key, _Answer] = {}
+        self._met: dict[_Key, int] = {}
+        self._fetches = 0
         self._fetching = threading.Lock()
 
     def material(self, chains: Sequence[Chain], now: datetime) -> ValidationMaterial:
@@ -68,13 +71,14 @@ class RevocationSource:
 
         Returns:
             Every certificate but roots, once, in the order given; and for each the CRL of its issuer that
-            began last, with thisUpdate ≤ now < nextUpdate.
+            began last, with thisUpdate ≤ now < nextUpdate, not older than the certificate.
 
         Raises:
             RevocationStale: a certificate has no such CRL, even after a fetch.
             KeyUnusable: a fresh CRL says that a certificate is revoked, or an issuer is missing.
         """
         key = tuple(tuple(chain) for chain in chains)
+        met = self._met.setdefault(key, self._fetches)
         if self._due(now):
             self._refresh(now, wait=False)
         # Kept beside the lists it was made of: a refresh meanwhile starts with no answers.
@@ -84,7 +88,7 @@ class RevocationSource:
             try:
                 answer = self._gather(key, now)
             except RevocationStale:
-                self._refresh(now, wait=True)
+                self._refresh(now, wait=True, met=met)
                 answer = self._gather(key, now)
             answers[key] = answer
         return answer.material
@@ -108,14 +112,18 @@ class RevocationSource:
             return True
         return any(now - crl.this_update >= (crl.next_update - crl.this_update) / 2 for crl in self._held)
 
-    def _refresh(self, now: datetime, *, wait: bool) -> bool:
+    def _refresh(self, now: datetime, *, wait: bool, met: int | None = None) -> bool:
+        """Fetch; `met` is how many fetches had begun when the chain that needs it was first met."""
         if not self._fetching.acquire(blocking=wait):
             return False
         try:
-            # A thread that waited here finds the work done; a dead authority is not asked at every seal.
-            if self._asked is not None and timedelta(0) <= now - self._asked < _RETRY_AFTER:
+            # A thread that waited here finds the work done; a dead authority is not asked at every seal. But
+            # a fetch older than the chain does not count, however recent: the key may have been made since.
+            recent = self._asked is not None and timedelta(0) <= now - self._asked < _RETRY_AFTER
+            if recent and met != self._fetches:
                 return False
             self._asked = now
+            self._fetches += 1
             fetched = read_crls(self._fetch(now))
         except Exception:
             # The fetcher is the operator's own code or a network client: whatever it raises means no CRL now.
@@ -142,7 +150,8 @@ class RevocationSource:
             issuer = find_issuer(certificate, issuers)
             if issuer is None:
                 raise KeyUnusable("the issuer of a sealing or timestamp certificate is not known")
-            crl = next((crl for crl in usable if crl.issued_by(issuer)), None)
+            listed = (crl for crl in usable if crl.could_name(certificate))
+            crl = next((crl for crl in listed if crl.issued_by(issuer)), None)
             if crl is None:
                 raise RevocationStale("no current revocation list covers a sealing or timestamp certificate")
             revoked = crl.revocation_date(certificate.serial_number)

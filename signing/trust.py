@@ -96,7 +96,7 @@ class TrustStore:
         3. RFC 5280 section 6 (pyhanko-certvalidator): validity, path length, key usage, name constraints,
            policies, critical extensions, revocation.
         4. No certificate below the anchor is revoked at or before `at` by any CRL that its issuer signed.
-        5. Each has such a CRL with thisUpdate ≤ at < nextUpdate.
+        5. Each has such a CRL with thisUpdate ≤ at < nextUpdate, not older than the certificate itself.
         6. Signature algorithms and key sizes of the path and its CRLs are acceptable.
 
         Args:
@@ -196,7 +196,8 @@ class TrustStore:
         end = min([subject.not_valid_after_utc, *revocations])
         if not self._require:
             return subject.not_valid_before_utc, end
-        fresh = [crl for crl in own if crl.covers(at, retroactive=self._retroactive)]
+        known = [crl for crl in own if crl.could_name(subject)]
+        fresh = [crl for crl in known if crl.covers(at, retroactive=self._retroactive)]
         if not fresh:
             raise refused("TRY_LATER", f"no CRL covers certificate {subject.serial_number:x} at this time")
         best = max(fresh, key=lambda crl: crl.next_update)

@@ -306,9 +306,8 @@ class Safe:
     def _another(self, purpose: KeyPurpose) -> SealKey:
         private = profiles.new_key("p256")
         name = profiles.subject("autre coffre", "Autre service", "other")
-        certificate = profiles.leaf_certificate(
-            self.pki._authority, private, name, purpose, datetime.now(UTC)
-        )
+        # Not younger than the authority's CRL, which could not name it then.
+        certificate = profiles.leaf_certificate(self.pki._authority, private, name, purpose, self.pki._now)
         return SealKey.from_private_key(private, certificate, [self.pki.authority], purpose)
 
     @staticmethod

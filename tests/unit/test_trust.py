@@ -190,6 +190,24 @@ class TestRevocationSource:
         with pytest.raises(KeyUnusable):
             RevocationSource(pki.crls, stranger.roots()).material(chains, NOW)
 
+    def test_a_key_younger_than_the_lists_makes_new_ones_due_at_once(
+        self, tmp_path: Path, pki: DevPki, fetch: Fetch, chains: list[list[x509.Certificate]]
+    ) -> None:
+        source = RevocationSource(fetch, pki.roots())
+        first = source.material(chains, NOW)
+        later = NOW + timedelta(seconds=2)
+        key = DevPki.open(tmp_path / "pki", later).act_seal("ecole", "École")
+        chain = [key.certificate, *key.chain]
+        store = TrustStore(pki.roots())
+        with pytest.raises(SignatureRefused) as caught:
+            store.validate(key.certificate, key.chain, first.crls, later)
+        assert caught.value.code == "TRY_LATER"
+        second = source.material([chain], later)
+        assert fetch.calls == 2
+        assert store.validate(key.certificate, key.chain, second.crls, later)
+        assert all(source.material([each], later) for each in (chain, *chains))
+        assert fetch.calls == 2
+
     def test_a_revoked_key_seals_no_more(
         self, pki: DevPki, fetch: Fetch, chains: list[list[x509.Certificate]]
     ) -> None:
