@@ -42,6 +42,7 @@ from vault.keyring import Keyring
 from vault.ledger.keys import LedgerKeys
 from vault.ledger.policy import policy_text
 from vault.ledger.publisher import Publisher, Receipts
+from vault.ledger.stored import read_head
 from vault.ledger.writer import LedgerWriter, WriterConfig
 from vault.lifecycle import Lifecycle
 from vault.objects import Shelf
@@ -55,10 +56,12 @@ from vault.service import Trust, Vault
 from vault.services import KeySealers
 from vault.settings import Settings
 from vault.submissions import Submissions
+from vault.tidying import newest_group, sweep_dead_records
 from vault.verifying import Verifying
 
 _STAGING_AGE = timedelta(days=1)
 _RECORD_STAGING_AGE = timedelta(minutes=1)
+_LAST_PUBLICATION_S = 5.0
 EMBEDDED_TSA_POLICY = f"{PROBANS_ARC}.100"
 
 
@@ -156,10 +159,11 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
     writer.on_commit = publisher.wake
     _guard_head(parts)
     open_first_entry(parts)
+    sweep_dead_records(parts.database, parts.records)
     publisher.start()
     running.callback(publisher.close)
     # What the writer still commits while it closes is published before the publisher goes.
-    running.callback(_publish_last, publisher)
+    running.callback(_publish_last, parts, publisher)
     writer.start()
     running.callback(writer.close)
     receipts = Receipts(parts.database, publisher)
@@ -264,6 +268,9 @@ def _crl_fetcher(parts: Parts, authority: TimestampAuthority) -> Callable[[datet
 def _guard_head(parts: Parts) -> None:
     """Refuse to write when the published ledger knows more than the database: an old copy was restored."""
     published = parts.recovery().published_size()
+    # A group is begun only when the one before is committed: so a record from beyond the head says that
+    # committed entries are gone. Asked before the head, since other processes may be writing.
+    recorded = newest_group(parts.records)
     with parts.database.reading() as connection:
         size = connection.scalar(select(models.ledger_head.c.size)) or 0
     if published > size:
@@ -271,11 +278,20 @@ def _guard_head(parts: Parts) -> None:
             "LEDGER_BEHIND",
             f"the database ends at entry {size}, the published ledger at {published}: run `probans recover`",
         )
+    if recorded > size:
+        raise LedgerError(
+            "LEDGER_BEHIND",
+            f"the database ends at entry {size}, recovery records at {recorded}: run `probans recover`",
+        )
 
 
-def _publish_last(publisher: Publisher) -> None:
+def _publish_last(parts: Parts, publisher: Publisher) -> None:
     with suppress(VaultError):  # said in the log; the next start publishes it
         publisher.publish()
+        with parts.database.reading() as connection:
+            size = read_head(connection).size
+        # Another thread may have been at it, with the head as it was before the last commit.
+        publisher.wait(size, _LAST_PUBLICATION_S)
 
 
 def _key_wrapper(path: Path) -> LocalKeyWrapper:

@@ -21,7 +21,7 @@ from vault.db import models
 from vault.db.engine import Database
 from vault.db.repositories import EVIDENCE_PREFIX, Documents, StatusEntry, digest_role, opening_role
 from vault.domain.documents import Document, ObjectRole, Part
-from vault.errors import Unavailable
+from vault.errors import NotFound, Unavailable
 from vault.evidence import build as assembly
 from vault.evidence.seals import material_inside
 from vault.intake import receive
@@ -123,10 +123,13 @@ class Bundles:
 
         Raises:
             Unavailable: RECEIPT_PENDING while no published checkpoint covers its entries.
+            NotFound: DOCUMENT_DESTROYED meanwhile.
             storage.errors.StorageError: a part is missing or damaged.
         """
         with self._database.reading() as connection:
             chain = self._documents.entries(connection, document.id, "status")
+        if any(entry.opening is None for entry in chain):
+            raise NotFound("DOCUMENT_DESTROYED")
         variant = f"{EVIDENCE_PREFIX}{chain[-1].counter}-{'h' if for_holder else 't'}"
         reveal = ALL if for_holder else frozenset({"document"})
         kept = self._kept(key, variant)
@@ -257,12 +260,13 @@ class Bundles:
         table = models.objects
         with self._database.writing() as connection:
             taken = select(table.c.role).where(table.c.document_id == document.id, table.c.role == variant)
-            if connection.execute(taken).first() is None:
+            gone = self._documents.key(connection, document.id) is None
+            if not gone and connection.execute(taken).first() is None:
                 connection.execute(insert(table), row)
 
 
 def _opening(key: DocumentKey, entry: StatusEntry, reveal: frozenset[str]) -> bytes:
-    assert entry.opening is not None  # noqa: S101 - only destroyed documents lack it, and they have no key
+    assert entry.opening is not None  # noqa: S101 - `build` has looked: only destroyed documents lack it
     whole = RevealedOpening.parse(key.open(opening_role(entry.chain, entry.counter), entry.opening)).opened()
     return whole.to_json(reveal)
 

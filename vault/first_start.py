@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from cryptography.hazmat.primitives.hashes import SHA256
-from sqlalchemy import insert
 
-from vault import personas
+from vault import faults, personas
 from vault.changes import Change
 from vault.clock import rfc3339
-from vault.db import models
 from vault.db.repositories import Safes
 from vault.ids import new_id
 from vault.ledger.genesis import check_keys, open_ledger
@@ -36,9 +34,11 @@ def make_people(parts: Parts, safes: Safes) -> personas.Personas:
         with parts.database.writing() as connection:
             for key, name in missing.items():
                 if safes.administration(connection, key) is None:
-                    connection.execute(
-                        insert(models.administrations), {"id": key, "name": name, "created_at": now}
-                    )
+                    row = {"id": key, "name": name, "created_at": now}
+                    change = Change(key, b"", b"", inserts=(("administrations", row),))
+                    # Documents name their administration, so recovery needs it before them.
+                    parts.records.write(f"administration-{key}", [change.encode()])
+                    change.apply(connection, 0, "")
     known: dict[str, str] = {}
     for holder, safe_id in safe_of.items():
         known[holder] = safe_id or open_safe(parts, safes, holder, personas.HOLDERS[holder], now)
@@ -54,5 +54,6 @@ def open_safe(parts: Parts, safes: Safes, holder: str, name: str, now: str) -> s
         row = safes.new_row(safe_id, holder, name, now)
         change = Change(safe_id, b"", b"", inserts=(("safes", row),))
         parts.records.write(safe_id, [change.encode()])
+        faults.point("safes.recorded")
         change.apply(connection, 0, safe_id)
     return safe_id

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select, update
 
+from storage.errors import StorageError, StorageUnavailable
 from vault import entries, faults
 from vault.access import Action, demand, may
 from vault.changes import SEQ, Change
@@ -18,7 +20,7 @@ from vault.domain.actors import Actor
 from vault.domain.documents import Document, Kind, ObjectRole, Outcome, Private
 from vault.domain.states import Sealing, Status, move_status
 from vault.domain.transfer import Transfer
-from vault.errors import Conflict, NotFound, Refused
+from vault.errors import Conflict, LedgerError, NotFound, Refused, Unavailable, VaultError
 from vault.idempotency import Idempotency
 from vault.ids import looks_like_id
 from vault.journal import Journal
@@ -28,6 +30,7 @@ from vault.ledger.writer import LedgerTransaction, LedgerWriter
 from vault.outbox import announce
 from vault.records import RecordBook
 
+_log = logging.getLogger("probans.lifecycle")
 REVOCATION_REASONS = frozenset({"error", "fraud", "court-order", "other"})
 
 
@@ -114,16 +117,20 @@ class Lifecycle:
         The stored octets stay until their retention ends, unreadable; the ledger still verifies. The entry's
         opening is derived from K_status, so that whoever restores an older copy recognises the destruction.
 
+        Repeat it when it raises something else than Conflict or NotFound: what is left is then done.
+
         Returns:
             The number of the ledger entry.
 
         Raises:
             NotFound: unknown, or not for this caller.
             Conflict: STATE_CONFLICT when already destroyed; RETENTION_ACTIVE before the end of retention.
+            Unavailable: LEDGER_UNAVAILABLE, STORAGE_UNAVAILABLE.
+            VaultError: RECORD_DAMAGED, a recovery file that may hold its key cannot be rewritten.
         """
         document = self._entitled(actor, Action.DESTROY, document_id)
         if document.status is Status.DESTROYED:
-            raise Conflict("STATE_CONFLICT", current=document.status.value, wanted=Status.DESTROYED.value)
+            return self._finish(document)
         if document.retain_until > self._clock.now():
             raise Conflict("RETENTION_ACTIVE", until=rfc3339(document.retain_until))
 
@@ -138,8 +145,21 @@ class Lifecycle:
         self._forget(document_id)
         return outcome.seq
 
+    def _finish(self, document: Document) -> int:
+        """Finish a destruction that was cut short. Raises Conflict when nothing is left of it to do."""
+        with self._database.reading() as connection:
+            unfinished = self._documents.record_names(connection, document.id)
+            last = self._documents.entries(connection, document.id, entries.STATUS_CHAIN)[-1]
+        if not unfinished:
+            raise Conflict("STATE_CONFLICT", current=document.status.value, wanted=Status.DESTROYED.value)
+        self._forget(document.id)
+        return last.seq
+
     def forget_destroyed(self) -> int:
-        """Finish destructions that a crash cut short of removing records; return how many."""
+        """Finish destructions that a crash cut short of removing records; return how many.
+
+        What cannot be finished now is logged and keeps nothing else from starting.
+        """
         table, entries_table = models.documents, models.document_entries
         query = (
             select(table.c.id)
@@ -149,18 +169,38 @@ class Lifecycle:
         )
         with self._database.reading() as connection:
             unfinished = list(connection.scalars(query))
+        finished = 0
         for document_id in unfinished:
-            self._forget(document_id)
-        return len(unfinished)
+            try:
+                self._forget(document_id)
+                finished += 1
+            except VaultError as error:
+                _log.error(
+                    "destruction cannot be finished", extra={"document": document_id, "code": error.code}
+                )
+        self._database.scrub()
+        return finished
 
     def _forget(self, document_id: str) -> None:
         """Remove the document's recovery records, but the one that says it was destroyed."""
         table = models.document_entries
+        about = table.c.document_id == document_id
+        damaged: list[str] = []
         # The write lock keeps two rewriters of one file apart.
         with self._database.writing() as connection:
             for name in self._documents.record_names(connection, document_id):
-                self._records.rewrite(name, lambda record: _keeps(record, document_id))
-            connection.execute(update(table).where(table.c.document_id == document_id).values(record=""))
+                try:
+                    self._records.rewrite(name, lambda record: _keeps(record, document_id))
+                except StorageUnavailable as error:
+                    raise Unavailable("STORAGE_UNAVAILABLE", str(error)) from error
+                except (StorageError, LedgerError):
+                    damaged.append(name)
+                    continue
+                connection.execute(update(table).where(about, table.c.record == name).values(record=""))
+        if not self._database.scrub():
+            _log.warning("the database's log still holds a destroyed key; the next start empties it")
+        if damaged:
+            raise VaultError("RECORD_DAMAGED", f"recovery files that cannot be rewritten: {len(damaged)}")
 
     def _entitled(self, actor: Actor, action: Action, document_id: str) -> Document:
         document = None
@@ -192,11 +232,18 @@ class Lifecycle:
         return Outcome(change.document_id, status_code, appended.seq)
 
 
+def first_digest(document: Document) -> str:
+    """Return the hex digest of the octets first received: every older copy of the safe knows it.
+
+    The digest of a seal that came later would be unknown to a copy made while the document waited for it.
+    """
+    return (document.parts.get(ObjectRole.RECEIVED) or document.parts[ObjectRole.ORIGINAL]).sha256
+
+
 def destruction_change(key: DocumentKey, private: Private, document: Document) -> Change:
     """Build the change that erases a document; it carries no secret of it."""
     event = entries.Event("document.destroyed", entries.STATUS_CHAIN, document.next_status, {}, {}, {})
-    held = document.parts.get(ObjectRole.ORIGINAL) or document.parts[ObjectRole.RECEIVED]
-    opening = destruction_opening(bytes.fromhex(private.status_key), document.id, held.sha256)
+    opening = destruction_opening(bytes.fromhex(private.status_key), document.id, first_digest(document))
     built = entries.build_change(key, private, event, opening=opening)
     # The sealed opening could not be opened any more: leave it out.
     inserts = tuple((table, {**row, "opening": None}) for table, row in built.inserts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -142,7 +143,7 @@ class Reading:
             media_type=document.media_type,
             size=part.size,
             etag=f'"{part.address[:32]}"',
-            read=lambda offset, length: _guarded(self._shelf.read(key, part, offset, length)),
+            read=lambda offset, length: _guarded(lambda: self._shelf.read(key, part, offset, length)),
         )
 
     def bundle(self, actor: Actor, document_id: str, purpose: str) -> Download:
@@ -154,13 +155,14 @@ class Reading:
         """
         document, key = self._entitled(actor, Action.EVIDENCE, document_id, purpose)
         self._published(document)
-        made = self._bundles.build(document, key, for_holder=actor.safe_id == document.safe_id)
+        with _plain_storage_errors():
+            made = self._bundles.build(document, key, for_holder=_is_holder(actor, document))
         return Download(
             name=made.name,
             media_type="application/vnd.etsi.asic-e+zip",
             size=made.size,
             etag=f'"{made.tag}"',
-            read=lambda offset, length: _window(_guarded(made.chunks()), offset, length),
+            read=lambda offset, length: _window(_guarded(made.chunks), offset, length),
         )
 
     def receipt(self, actor: Actor, document_id: str, purpose: str, wait: float) -> bytes | None:
@@ -262,10 +264,27 @@ class Reading:
         return View(shown, self._is_published(document), name, self._receipts.published_size())
 
 
-def _guarded(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Turn the store's errors into the safe's, before or between octets."""
-    try:
+def _is_holder(actor: Actor, document: Document) -> bool:
+    """An agent may have a safe too, but does not act as its holder."""
+    return actor.role is Role.HOLDER and actor.safe_id == document.safe_id
+
+
+def _guarded(begin: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
+    """Turn the store's errors into the safe's: at once for a missing object, else between octets."""
+    with _plain_storage_errors():
+        chunks = begin()
+    return _relayed(chunks)
+
+
+def _relayed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    with _plain_storage_errors():
         yield from chunks
+
+
+@contextmanager
+def _plain_storage_errors() -> Iterator[None]:
+    try:
+        yield
     except (ObjectMissing, ObjectDamaged) as error:
         raise VaultError("ORIGINAL_DAMAGED", str(error)) from error
     except StorageError as error:

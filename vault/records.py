@@ -54,23 +54,34 @@ class RecordBook:
             raise ObjectDamaged(f"recovery file {name}: cut short") from error
         return records
 
-    def rewrite(self, name: str, keep: Callable[[bytes], bool]) -> None:
+    def rewrite(self, name: str, keep: Callable[[bytes], bool]) -> bool:
         """Replace a file by one holding only the records to keep, under a new key; delete it when none is.
 
-        The caller keeps other rewriters out.
+        The caller keeps rewriters with another wish out.
+
+        Returns:
+            Whether the file changed.
+
+        Raises:
+            storage.errors.StorageError: it cannot be read whole, or not be written.
         """
         try:
             records = self.read(name)
         except ObjectMissing:
-            return
+            return False
         kept = [record for record in records if keep(record)]
         if len(kept) == len(records):
-            return
+            return False
         faults.point("records.before-rewrite")
         if kept:
             self.write(name, kept)
         else:
             self._store.delete(name)
+        return True
+
+    def delete(self, name: str) -> None:
+        """Delete a file durably; absent is success. Raises storage.errors.StorageUnavailable."""
+        self._store.delete(name)
 
     def names(self) -> Iterator[str]:
         """Yield file names in the order in which their groups were committed by one process."""

@@ -3,30 +3,30 @@
 Steps:
     1. The published checkpoint must carry this log's signatures, and its entries must hash up to it.
     2. What the database has must be the beginning of what was published.
-    3. Safes are rebuilt from their records.
+    3. Administrations and safes are rebuilt from their records.
     4. Every published entry the database lacks is written again, with the rows its record holds.
     5. Destructions are replayed by tag for documents of an older copy whose records say nothing of them.
-    6. Records of entries that were committed but never published are appended anew, in order, if all their
-       objects are in the store: nobody can have been given a receipt of the lost entry numbers.
+    6. Records of entries that were committed but never published are appended anew, in order and in one
+       group, if all their objects are in the store: nobody can have been given a receipt of the lost entry
+       numbers. Files of groups that began before the published size and stand in no entry were never
+       committed: nobody was answered, and they are left for the sweep at start.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from storage.base import LogStore, ObjectStore
-from storage.errors import ObjectMissing, StorageError
+from storage.errors import ObjectMissing
 from vault.changes import Change
 from vault.clock import Clock
 from vault.db import models
 from vault.db.engine import Database
 from vault.db.repositories import Documents
-from vault.domain.documents import ObjectRole
 from vault.errors import LedgerError
 from vault.keyring import Keyring
 from vault.ledger.chain import ChainVerifier
@@ -38,9 +38,23 @@ from vault.ledger.stored import StoredTiles, find_head
 from vault.ledger.tags import tag
 from vault.ledger.tiles import CHECKPOINT_PATH, ENTRIES, Tile, decode_bundle
 from vault.ledger.tree import TILE_WIDTH
-from vault.ledger.writer import LedgerTransaction, LedgerWriter
-from vault.lifecycle import destruction_change
+from vault.ledger.writer import LedgerTransaction, LedgerWriter, WriterConfig
+from vault.lifecycle import destruction_change, first_digest
 from vault.records import RecordBook
+from vault.recovery_records import (
+    Claim,
+    Held,
+    HeldRecords,
+    claims,
+    creates_document,
+    group_start,
+    is_destruction_record,
+    is_taken,
+    lacks_parent,
+    read_records,
+)
+
+_APPEND_LIMIT_S = 3600.0
 
 
 @dataclass
@@ -60,14 +74,6 @@ class RecoveryReport:
     appended: int = 0
     destroyed: int = 0
     findings: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A change with the recovery file it lies in."""
-
-    record: str
-    change: Change
 
 
 class Recovery:
@@ -111,36 +117,28 @@ class Recovery:
                 FORMAT_FAILURE and the like when the published ledger is damaged.
         """
         report = RecoveryReport()
-        held, safes = self._read_records(report)
+        held = read_records(self._records)
+        report.findings += held.findings
         with self._database.writing() as connection:
-            for change in safes:
-                row = change.inserts[0][1]
-                known = select(exists().where(models.safes.c.id == row["id"]))
-                if not connection.scalar(known):
-                    change.apply(connection, 0, "")
+            # 3
+            self._restore_registry(connection, held)
             new = self._restore_entries(connection, held, report)
             self._replay_destructions(connection, new, held, report)
         self._append_unpublished(held, clock, report)
         return report
 
-    def _read_records(self, report: RecoveryReport) -> tuple[dict[bytes, _Held], list[Change]]:
-        held: dict[bytes, _Held] = {}
-        safes: list[Change] = []
-        for name in self._records.names():
-            try:
-                changes = [Change.decode(data) for data in self._records.read(name)]
-            except (StorageError, LedgerError) as error:
-                report.findings.append(f"recovery file {name} cannot be read: {error.code}")
-                continue
-            for change in changes:
-                if change.tag:
-                    held.setdefault(change.commitment, _Held(name, change))
-                else:
-                    safes.append(change)
-        return held, safes
+    def _restore_registry(self, connection: Connection, held: HeldRecords) -> None:
+        """Write safes and administrations; of two safes of one holder, the one that documents name.
+
+        A crash between record and commit leaves a safe's record without safe, and the next start opens another.
+        """
+        in_use = held.safes_in_use()
+        for change in sorted(held.registry, key=lambda change: change.document_id not in in_use):
+            if not any(is_taken(connection, claim) for claim in claims(change)):
+                change.apply(connection, 0, "")
 
     def _restore_entries(
-        self, connection: Connection, held: dict[bytes, _Held], report: RecoveryReport
+        self, connection: Connection, held: HeldRecords, report: RecoveryReport
     ) -> dict[bytes, tuple[int, bytes]]:
         """Write the entries that the database lacks; return (number, commitment) by tag."""
         new: dict[bytes, tuple[int, bytes]] = {}
@@ -164,9 +162,8 @@ class Recovery:
                 generation = int(entry.body.get("generation", generation))
                 continue
             new[entry.tag] = (seq, entry.commitment)
-            if (found := held.get(entry.commitment)) is not None:
-                self._apply(connection, found, seq)
-                report.changes += 1
+            if (found := held.by_commitment.get(entry.commitment)) is not None:
+                self._apply(connection, found, seq, report)
         if published:
             note = verify_checkpoint(self._log.get(CHECKPOINT_PATH), self._policy)
             if chain.root() != note.root:
@@ -194,18 +191,22 @@ class Recovery:
             width = min(TILE_WIDTH, size - index * TILE_WIDTH)
             yield from decode_bundle(self._log.get(Tile(ENTRIES, index, width).path), width)
 
-    def _apply(self, connection: Connection, found: _Held, seq: int) -> None:
-        if not _creates_document(found.change):
-            known = select(exists().where(models.documents.c.id == found.change.document_id))
-            if not connection.scalar(known):
-                return  # destroyed since: its first record is gone, and so is what this one would change
-        found.change.apply(connection, seq, found.record)
+    def _apply(self, connection: Connection, found: Held, seq: int, report: RecoveryReport) -> None:
+        if not creates_document(found.change) and lacks_parent(connection, found.change):
+            return  # destroyed since: its first record is gone, and so is what this one would change
+        try:
+            with connection.begin_nested():
+                found.change.apply(connection, seq, found.record)
+        except IntegrityError:
+            report.findings.append(f"{found.change.document_id}: the rows of entry {seq} cannot be written")
+            return
+        report.changes += 1
 
     def _replay_destructions(
         self,
         connection: Connection,
         new: dict[bytes, tuple[int, bytes]],
-        held: dict[bytes, _Held],
+        held: HeldRecords,
         report: RecoveryReport,
     ) -> None:
         # 5
@@ -218,54 +219,80 @@ class Recovery:
             if document is None or key is None or document.private is None:
                 continue
             status_key = bytes.fromhex(document.private.status_key)
-            seq, commitment = new.get(tag(status_key, document.next_status), (None, b""))
-            if seq is None:
-                continue
-            part = document.parts.get(ObjectRole.ORIGINAL) or document.parts[ObjectRole.RECEIVED]
-            if is_destruction(status_key, document.id, part.sha256, commitment):
-                destruction_change(key, document.private, document).apply(connection, seq, "")
-                report.destroyed += 1
-            elif commitment not in held:
-                report.findings.append(
-                    f"{document_id}: entry {seq} changes its status, and no record says how"
-                )
+            digest = first_digest(document)
+            counter = document.next_status
+            unexplained: list[int] = []
+            # Other entries, with records that are gone too, may stand before the destruction.
+            while (entry := new.get(tag(status_key, counter))) is not None:
+                seq, commitment = entry
+                if is_destruction(status_key, document.id, digest, commitment):
+                    change = destruction_change(key, document.private, replace(document, next_status=counter))
+                    change.apply(connection, seq, "")
+                    report.destroyed += 1
+                    unexplained = []
+                    break
+                if commitment not in held.by_commitment:
+                    unexplained.append(seq)
+                counter += 1
+            report.findings += [
+                f"{document_id}: entry {seq} changes its status, and no record says how"
+                for seq in unexplained
+            ]
 
-    def _append_unpublished(self, held: dict[bytes, _Held], clock: Clock, report: RecoveryReport) -> None:
+    def _append_unpublished(self, held: HeldRecords, clock: Clock, report: RecoveryReport) -> None:
         # 6
         with self._database.reading() as connection:
-            if find_head(connection) is None:
-                return
-        writer = LedgerWriter(self._database, self._records.write, clock)
+            head = find_head(connection)
+        if head is None:
+            return
+        lost = [each for each in held.by_commitment.values() if (group_start(each.record) or 0) >= head.size]
+        if not lost:
+            return
+        writer = LedgerWriter(
+            self._database, self._records.write, clock, WriterConfig(time_limit_s=_APPEND_LIMIT_S)
+        )
         writer.start()
         try:
-            for found in held.values():
-                with self._database.reading() as connection:
-                    lost = self._is_lost(connection, found.change)
-                if lost:
-                    try:
-                        writer.run(partial(_append, found))
-                        report.appended += 1
-                    except IntegrityError:
-                        continue  # an attempt that was repeated with success
+            kept, appended, findings = writer.run(lambda tx: self._append_all(tx, lost))
         finally:
             writer.close()
+        report.appended += appended
+        report.findings += findings
+        # What was appended lies in a new file now: a second copy would outlive a destruction.
+        for name in {each.record for each in lost}:
+            self._records.rewrite(name, lambda data: Change.decode(data).commitment in kept)
 
-    def _is_lost(self, connection: Connection, change: Change) -> bool:
-        """Tell whether a record's rows are missing although they could stand."""
-        table = models.document_entries
-        for name, row in change.inserts:
-            if name == "document_entries":
-                criteria = (
-                    table.c.document_id == row["document_id"],
-                    table.c.chain == row["chain"],
-                    table.c.counter == row["counter"],
+    def _append_all(self, tx: LedgerTransaction, lost: list[Held]) -> tuple[set[bytes], int, list[str]]:
+        """Append what is missing; return the commitments still to be kept, a count, and findings."""
+        kept: set[bytes] = set()
+        findings: list[str] = []
+        taken: set[Claim] = set()
+        winners: list[Change] = []
+        # Of attempts that contradict each other, the last was the one that was committed.
+        for each in reversed(lost):
+            own = set(claims(each.change))
+            if own & taken or any(is_taken(tx.connection, claim) for claim in own):
+                continue
+            missing = [address for address in _addresses(each.change) if not self._has_object(address)]
+            if missing:
+                kept.add(each.change.commitment)
+                findings.append(
+                    f"{each.change.document_id}: object {missing[0]} is missing; put it back and recover again"
                 )
-                if connection.scalar(select(exists().where(*criteria))):
-                    return False
-            if name == "objects" and not self._has_object(row["address"]):
-                return False
-        known = select(exists().where(models.documents.c.id == change.document_id))
-        return _creates_document(change) or bool(connection.scalar(known))
+                continue
+            taken |= own
+            winners.append(each.change)
+        appended = 0
+        for change in reversed(winners):
+            if not lacks_parent(tx.connection, change):
+                entry = tx.append(change.tag, change.commitment, change.encode())
+                change.apply(tx.connection, entry.seq, entry.record)
+                appended += 1
+            elif is_destruction_record(change) and not _stands(tx.connection, change.commitment):
+                # Its document is gone, but whoever holds a bundle must be able to find that in the ledger.
+                tx.append(change.tag, change.commitment, change.encode())
+                appended += 1
+        return kept, appended, findings
 
     def _has_object(self, address: str) -> bool:
         try:
@@ -275,10 +302,13 @@ class Recovery:
         return True
 
 
-def _creates_document(change: Change) -> bool:
-    return any(name == "documents" for name, _ in change.inserts)
+def _addresses(change: Change) -> Iterator[str]:
+    return (row["address"] for table, row in change.inserts if table == "objects")
 
 
-def _append(found: _Held, tx: LedgerTransaction) -> None:
-    appended = tx.append(found.change.tag, found.change.commitment, found.change.encode())
-    found.change.apply(tx.connection, appended.seq, appended.record)
+def _stands(connection: Connection, commitment: bytes) -> bool:
+    """Tell whether an entry with this commitment is in the ledger."""
+    found = connection.exec_driver_sql(
+        "SELECT EXISTS (SELECT 1 FROM ledger_entries WHERE instr(body, ?) > 0)", (commitment.hex().encode(),)
+    )
+    return bool(found.scalar())

@@ -23,6 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from vault.errors import SettingsRefused, Unavailable
 
 BUSY_TIMEOUT_MS = 10_000
+_SCRUB_WAIT_MS = 2_000
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _PRAGMAS = (
     "synchronous=FULL",
@@ -135,6 +136,23 @@ class Database:
         """Return the schema's version, None before the first."""
         with self.reading() as connection:
             return MigrationContext.configure(connection).get_current_revision()
+
+    def scrub(self) -> bool:
+        """Empty the write-ahead log, which still holds what was deleted; False while readers keep it.
+
+        Deleted values are overwritten in the database file itself (secure_delete), but the log keeps older
+        copies of its pages until they happen to be overwritten.
+        """
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout={_SCRUB_WAIT_MS}")
+            (busy, _, _) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+            cursor.close()
+        finally:
+            connection.close()
+        return not busy
 
     def close(self) -> None:
         """Close every connection."""

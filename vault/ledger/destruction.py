@@ -21,7 +21,8 @@ def destruction_opening(status_key: bytes, document_id: str, sha256: str) -> Ope
     Args:
         status_key: K_status, 32 octets.
         document_id: the document.
-        sha256: hex digest of its original, or of what was received when it was never sealed.
+        sha256: hex digest of the first entry about it: of the octets as they were received when its seal came
+            later, else of its original.
     """
     document, parties, context = (
         hmac.digest(status_key, (_LABEL + part).encode(), "sha256") for part in PARTS

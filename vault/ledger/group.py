@@ -45,8 +45,9 @@ class Group:
         self.time = time
         self.start = self.size = size
         self.last_leaf = last_leaf
-        # Sorted by name, recovery files are in the order of their groups.
-        self.name = f"{size:016d}-{secrets.token_hex(6)}"
+        # Sorted by name, recovery files are in the order of their groups, and of attempts at the same group.
+        digits = "".join(character for character in time if character.isdigit())
+        self.name = f"{size:016d}-{digits}-{secrets.token_hex(6)}"
         self.rows: list[tuple[int, bytes, bytes]] = []
         self.records: list[bytes] = []
 
