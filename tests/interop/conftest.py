@@ -31,15 +31,15 @@ class DssJudge(Protocol):
     """Asks EU DSS about files; one JVM for all of them.
 
     `tokens` are bare RFC 3161 TimeStampTokens; `detached` is the content of every signature and token of the
-    call; `crls` (DER) serve what carries no revocation data of its own. One verdict a file, files first, in
-    order; their members are described in tools/judges/dss.
+    call, or the list of what each token is over; `crls` (DER) serve the tokens, which carry no revocation data
+    of their own. One verdict a file, files first, in order; their members are described in tools/judges/dss.
     """
 
     def __call__(
         self,
         files: Sequence[Path],
         trust: Path,
-        detached: Path | None = None,
+        detached: Path | Sequence[Path] | None = None,
         tokens: Sequence[Path] = (),
         crls: Sequence[Path] = (),
     ) -> list[dict[str, Any]]: ...
@@ -162,15 +162,18 @@ def dss() -> DssJudge:
     def ask(
         files: Sequence[Path],
         trust: Path,
-        detached: Path | None = None,
+        detached: Path | Sequence[Path] | None = None,
         tokens: Sequence[Path] = (),
         crls: Sequence[Path] = (),
     ) -> list[dict[str, Any]]:
         arguments: list[str | Path] = ["--trust", trust]
-        arguments += [part for crl in crls for part in ("--crl", crl)]
-        arguments += ["--detached", detached] if detached else []
+        arguments += ["--detached", detached] if isinstance(detached, Path) else []
         arguments += files
-        arguments += [part for token in tokens for part in ("--timestamp", token)]
+        # What the judge is told holds for what comes after it.
+        arguments += [part for crl in crls for part in ("--crl", crl)]
+        contents = [None] * len(tokens) if detached is None or isinstance(detached, Path) else detached
+        for token, content in zip(tokens, contents, strict=True):
+            arguments += [*(["--detached", content] if content else []), "--timestamp", token]
         verdicts = _judge("dss.jar", arguments)
         assert len(verdicts) == len(files) + len(tokens)
         return verdicts
