@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +12,8 @@ from sqlalchemy import select
 from signing.trust import TrustStore
 from storage.errors import StorageError
 from tests.e2e.harness.samples import ADMINISTRATION, AGENT, HOLDER, PURPOSE, Sample
-from vault.bootstrap import open_vault
 from vault.changes import Change
 from vault.db import models
-from vault.db.engine import Database
-from vault.db.repositories import Documents
 from vault.domain.documents import ObjectRole, Outcome
 from vault.domain.states import Sealing
 from vault.domain.transfer import Transfer
@@ -111,6 +107,19 @@ def check_records(vault: Vault) -> int:
     return len(rows)
 
 
+def check_forgotten(vault: Vault) -> int:
+    """Check that of each destroyed document no record is left but that of its destruction; return how many."""
+    table = models.documents
+    with vault.parts.database.reading() as connection:
+        destroyed = set(connection.scalars(select(table.c.id).where(table.c.wrapped_key.is_(None))))
+    for name in vault.parts.records.names():
+        for change in read_changes(vault, name):
+            events = [row.get("event") for _, row in change.inserts]
+            if change.document_id in destroyed and "document.destroyed" not in events:
+                raise Broken(f"a record of a destroyed document is left: {events}")
+    return len(destroyed)
+
+
 def read_changes(vault: Vault, name: str) -> list[Change]:
     """Return the changes in a recovery file. Raises Broken when it cannot be read."""
     try:
@@ -159,14 +168,6 @@ def check_retry(vault: Vault, given: Given) -> None:
     )
 
 
-def check_no_doubles(database: Database, documents: Iterable[str], samples: int) -> None:
-    """Check that no request made two documents."""
-    with database.reading() as connection:
-        found = list(connection.scalars(select(models.documents.c.id)))
-    demand(set(documents) <= set(found), "every answered document is there")
-    demand(len(found) <= samples, f"{len(found)} documents for {samples} requests")
-
-
 def send(vault: Vault, sample: Sample) -> Outcome:
     """Send a sample, in this process."""
     content = sample.content()
@@ -176,6 +177,3 @@ def send(vault: Vault, sample: Sample) -> Outcome:
         return vault.issuing.issue(agent, ADMINISTRATION, sample.description(), iter((content,)), transfer)
     holder = vault.personas.named(HOLDER).actor
     return vault.submissions.deposit(holder, sample.description(), iter((content,)), transfer)
-
-
-__all__ = ["Documents", "Given", "open_vault"]
