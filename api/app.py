@@ -32,6 +32,14 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # The framework's own records hold addresses, values and exception texts, and follow the environment.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
     )
     app.state.vault = vault
     app.state.metrics = counters

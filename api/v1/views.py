@@ -91,15 +91,16 @@ def findings(document: Document, lang: str) -> list[Finding]:
     """Return what the inspection reported, in words."""
     if document.private is None:
         return []
-    told = []
+    told: dict[tuple[str, str], Finding] = {}
     for finding in document.private.findings:
         params = finding.get("params")
         code = str(finding.get("code"))
         words = message(
             code, lang, **{str(k): v for k, v in params.items()} if isinstance(params, dict) else {}
         )
-        told.append(Finding(code=code, title=words.title, action=words.action))
-    return told
+        # A name and a Content-Type that lie alike are told once.
+        told[code, words.title] = Finding(code=code, title=words.title, action=words.action)
+    return list(told.values())
 
 
 def _digest(document: Document) -> str | None:
