@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,7 @@ from sqlalchemy import insert, select
 
 from signing.asic import Reference
 from signing.base import ValidationMaterial
+from signing.errors import SigningError
 from signing.pdf_signatures import pdf_signatures
 from signing.pdf_values import split_contents
 from vault.db import models
@@ -32,6 +34,7 @@ from vault.objects import Shelf, plain_bytes
 from vault.sealing import SealingDesk, SealingWaits
 
 _RECEIPT_WAIT = 5.0
+_log = logging.getLogger("probans.evidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +219,7 @@ class Bundles:
         parts: assembly.BundleParts,
         receipts: tuple[bytes, ...],
     ) -> _Seal | None:
-        """Have the bundle sealed and keep the seal; None while no timestamp is to be had."""
+        """Have the bundle sealed and keep the seal; None while no timestamp or no evidence key is to be had."""
         assert self._desk is not None  # noqa: S101 - the caller has just looked
         embedded: list[tuple[tuple[bytes, ...], tuple[bytes, ...]]] = []
 
@@ -229,6 +232,9 @@ class Bundles:
         try:
             sealed = self._desk.seal_evidence(references)
         except SealingWaits:
+            return None
+        except SigningError as error:
+            _log.error("evidence seal cannot be made", extra={"code": error.code})
             return None
         certificates, crls = embedded[-1]
         seal = _Seal(receipts, certificates, crls, sealed.revision.manifest, sealed.revision.signature)

@@ -8,9 +8,8 @@ import threading
 from vault.db.engine import Database
 from vault.db.repositories import Documents
 from vault.db.twins import TwinGuard
-from vault.errors import VaultError
+from vault.errors import Unavailable
 from vault.pipeline import Pipeline
-from vault.sealing import SealingWaits
 
 _BATCH = 50
 _LOCK = b"healer"
@@ -59,14 +58,14 @@ class Healer:
                     continue
                 try:
                     sealed += self._pipeline.seal_waiting(document_id)
-                except SealingWaits:
-                    break
-                except VaultError as error:
-                    # One file that cannot be sealed must not hold up those behind it.
+                except Unavailable:
+                    break  # no timestamp, or a part of the service is down: the same for those behind it
+                except Exception as error:
+                    # One file that cannot be sealed must not hold up those behind it. Not the exception's text:
+                    # it may quote the file.
                     self._refused.add(document_id)
-                    _log.error(
-                        "document cannot be sealed", extra={"document": document_id, "code": error.code}
-                    )
+                    code = getattr(error, "code", type(error).__name__)
+                    _log.error("document cannot be sealed", extra={"document": document_id, "code": code})
         return sealed
 
     def _loop(self) -> None:

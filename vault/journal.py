@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -16,10 +17,11 @@ from vault.db.repositories import Documents
 from vault.domain.actors import Actor
 from vault.domain.documents import Document
 from vault.domain.states import Status
-from vault.errors import NotFound
+from vault.errors import NotFound, Unavailable
 from vault.keyring import Keyring
 from vault.ledger.writer import LedgerTransaction, LedgerWriter
 
+_log = logging.getLogger("probans.journal")
 READ = "document.read"
 READ_REFUSED = "document.read-refused"
 
@@ -45,9 +47,9 @@ class Journal:
             NotFound: the document was destroyed meanwhile.
         """
         event = READ if granted else READ_REFUSED
-        window = self._keyring.index(
-            "window", actor.role.value, actor.id, document.id, purpose, action, event
-        )
+        # Of refused tries one entry a window, whatever they say: or a stranger could fill the journal with purposes.
+        told = purpose if granted else ""
+        window = self._keyring.index("window", actor.role.value, actor.id, document.id, told, action, event)
         with self._database.reading() as connection:
             if (seq := self._open_window(connection, window)) is not None:
                 return seq
@@ -55,10 +57,22 @@ class Journal:
             lambda tx: self._append(tx, actor, document.id, purpose, action, event, window)
         )
 
+    def note_refusal(self, actor: Actor, document: Document, purpose: str, action: str) -> None:
+        """Leave an entry of a refused try, as far as that is possible now.
+
+        Nothing leaves on a refusal, and the answer must not depend on whether the writer is up: that would tell
+        a stranger that the document exists.
+        """
+        try:
+            self.note(actor, document, purpose, action, granted=False)
+        except (NotFound, Unavailable) as error:
+            _log.error("refused read not journalled", extra={"document": document.id, "code": error.code})
+
     def _open_window(self, connection: Connection, window: bytes) -> int | None:
         table = models.access_windows
         row = connection.execute(select(table).where(table.c.window_ix == window)).mappings().first()
-        if row is None or self._clock.now() - parse_rfc3339(row["opened_at"]) > self._window:
+        # A window opened in the future was opened before the clock was set back: it must not stay open so long.
+        if row is None or abs(self._clock.now() - parse_rfc3339(row["opened_at"])) > self._window:
             return None
         return int(row["seq"])
 

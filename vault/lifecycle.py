@@ -16,7 +16,7 @@ from vault.clock import Clock, rfc3339
 from vault.db import models
 from vault.db.engine import Database
 from vault.db.repositories import Documents
-from vault.domain.actors import Actor
+from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document, Kind, ObjectRole, Outcome, Private
 from vault.domain.states import Sealing, Status, move_status
 from vault.domain.transfer import Transfer
@@ -72,8 +72,8 @@ class Lifecycle:
         if reason not in REVOCATION_REASONS:
             raise Refused("FIELD_INVALID", "one of " + ", ".join(sorted(REVOCATION_REASONS)), field="reason")
         scope = self._idempotency.scope(actor, "revocation", transfer.idempotency_key)
-        request = self._idempotency.request({"document": document_id, "reason": reason}, b"")
         document = self._entitled(actor, Action.REVOKE, document_id)
+        request = self._idempotency.request({"document": document_id, "reason": reason}, b"")
         if document.kind is not Kind.ACT:
             raise NotFound("NOT_FOUND")
 
@@ -210,8 +210,8 @@ class Lifecycle:
         if document is None:
             raise NotFound("NOT_FOUND")
         if not may(actor, action, document):
-            if actor.id and document.private is not None:
-                self._journal.note(actor, document, "", action.value, granted=False)
+            if actor.role is not Role.ANONYMOUS and document.private is not None:
+                self._journal.note_refusal(actor, document, "", action.value)
             demand(actor, action, safe_id=document.safe_id, issuer_id=document.issuer_id)
         return document
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from storage.base import ObjectStore, Staged
 from storage.encryption import decrypt, decrypt_range, encrypt
-from storage.errors import StorageUnavailable
+from storage.errors import StorageError
 from vault import faults
 from vault.db.repositories import digest_role
 from vault.domain.documents import ObjectRole, Part
@@ -72,7 +72,8 @@ class Shelf:
             faults.point("store.before-commit")
             stored = self._store.commit(staged)
             faults.point("store.after-commit")
-        except StorageUnavailable as error:
+        except StorageError as error:
+            # Whatever the store says of octets nobody was promised: they may be sent again.
             self._store.discard(staged)
             raise Unavailable("STORAGE_UNAVAILABLE", str(error)) from error
         except BaseException:

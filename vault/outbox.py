@@ -60,7 +60,11 @@ class OutboxCourier:
         self._thread.join()
 
     def deliver_waiting(self) -> int:
-        """Deliver one batch; return how many messages went out."""
+        """Deliver one batch, unless another process is at it; return how many messages went out."""
+        with self._database.leading("outbox") as leader:
+            return self._deliver_batch() if leader else 0
+
+    def _deliver_batch(self) -> int:
         table = models.outbox
         with self._database.reading() as connection:
             query = select(table.c.id, table.c.topic, table.c.payload).where(table.c.delivered_at.is_(None))
@@ -68,6 +72,8 @@ class OutboxCourier:
         delivered: list[int] = []
         failed: list[int] = []
         for message, topic, payload in waiting:
+            if self._stop.is_set():
+                break
             try:
                 self._notifier.deliver(topic, orjson.loads(payload)["document"])
                 delivered.append(message)

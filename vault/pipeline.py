@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from signing.base import KeyPurpose, SealSource
-from signing.errors import ContainerRefused, PdfRefused
+from signing.errors import ContainerRefused, PdfRefused, SigningError
 from vault import entries, faults
 from vault.changes import SEQ, Change
 from vault.clock import Clock, parse_rfc3339, rfc3339
@@ -23,7 +23,7 @@ from vault.db.repositories import PRIVATE_ROLE, Documents, private_bytes
 from vault.domain.documents import Kind, ObjectRole, Outcome, Part, Private
 from vault.domain.states import Reception, Scan, Sealing, Status
 from vault.drafts import Draft, Intent, description, intent_of, reception_event, sealing_event
-from vault.errors import Refused
+from vault.errors import Refused, VaultError
 from vault.idempotency import Idempotency
 from vault.ids import new_id
 from vault.inspection import Inspection, InspectionLimits, inspect
@@ -34,7 +34,7 @@ from vault.names import clean_file_name
 from vault.objects import Plain, Shelf, file_chunks, plain_bytes
 from vault.outbox import announce
 from vault.sealing import Sealed, SealingDesk, SealingWaits
-from vault.superseding import supersede
+from vault.superseding import check_replaceable, supersede, supersede_promised
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,8 @@ class Pipeline:
                 with self._database.reading() as connection:
                     if earlier := self._idempotency.earlier(connection, scope, request):
                         return earlier
+                    # Asked again in step 7; asked here so that a refusal stores nothing.
+                    check_replaceable(self._documents, connection, intent)
                 # 2 inspect
                 with inspect(
                     spooled,
@@ -193,7 +195,6 @@ class Pipeline:
         sealers, issuer = self._desk.sealers, draft.intent.issuer_id
         pades = _takes_pades(draft.intent.kind, inspection)
         purpose = KeyPurpose.ACT_SEAL if issuer else KeyPurpose.RECEPTION_SEAL
-        sealer = sealers.pades(issuer) if pades and issuer else sealers.cades(purpose, issuer)
         source = SealSource(
             stream=spooled.stream,
             path=spooled.path,
@@ -205,11 +206,19 @@ class Pipeline:
             media_type=inspection.media_type,
         )
         try:
-            sealed = self._desk.seal(sealer, sealers.chain(purpose, issuer), source)
+            sealer = sealers.pades(issuer) if pades and issuer else sealers.cades(purpose, issuer)
+            try:
+                sealed = self._desk.seal(sealer, sealers.chain(purpose, issuer), source)
+            except SealingWaits:
+                # What could never be sealed is refused now, not promised and then left waiting.
+                self._desk.rehearse(sealer, source)
+                raise
         except PdfRefused as error:
             raise Refused(error.code, str(error)) from error
         except ContainerRefused as error:
             raise Refused("NAME_INVALID", str(error), problem=str(error)) from error
+        except SigningError as error:
+            raise VaultError(error.code, type(error).__name__) from error
         faults.point("pipeline.sealed")
         return sealed
 
@@ -244,6 +253,8 @@ class Pipeline:
             # A twin in another process may have committed between our look-up and now.
             if earlier := self._idempotency.earlier(tx.connection, scope, request):
                 return earlier
+            if sealed is None:
+                check_replaceable(self._documents, tx.connection, draft.intent)
             appended = tx.append(change.tag, change.commitment, change.encode())
             change.apply(tx.connection, appended.seq, appended.record)
             if sealed is not None:
@@ -317,7 +328,7 @@ class Pipeline:
         )
         appended = tx.append(change.tag, change.commitment, change.encode())
         change.apply(tx.connection, appended.seq, appended.record)
-        supersede(self._documents, tx, draft, sealed)
+        supersede_promised(self._documents, tx, draft, sealed)
         announce(tx.connection, "document.published", document.id, appended.time)
 
 

@@ -237,7 +237,7 @@ class Reading:
             raise NotFound("NOT_FOUND")
         if not may(actor, action, document):
             if actor.role is not Role.ANONYMOUS and key is not None:
-                self._journal.note(actor, document, said_purpose(purpose), action.value, granted=False)
+                self._journal.note_refusal(actor, document, said_purpose(purpose), action.value)
             raise NotFound("NOT_FOUND")
         purpose = checked_purpose(actor, purpose)
         if key is None:

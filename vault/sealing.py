@@ -14,7 +14,7 @@ from signing.base import KeyPurpose, Prepared, Revision, Sealer, SealSource, Val
 from signing.cades import CadesSealer
 from signing.errors import ReserveExceeded, RevocationStale
 from timestamping.base import TimestampAuthority, Token
-from timestamping.errors import AuthorityUnavailable, TokenRefused
+from timestamping.errors import TimestampingError
 from vault.clock import Clock
 from vault.errors import Unavailable
 
@@ -96,6 +96,14 @@ class SealingDesk:
             sealer.complete,
         )
 
+    def rehearse(self, sealer: Sealer, source: SealSource) -> None:
+        """Prepare a seal that gets no timestamp, to see now whether the file can take one later.
+
+        Raises:
+            signing.errors.SigningError: this file or key cannot be sealed at all.
+        """
+        sealer.prepare(source, ValidationMaterial((), ()), self._authority.expected_size, self._clock.now())
+
     def seal_evidence(self, references: Callable[[ValidationMaterial], Sequence[Reference]]) -> Sealed:
         """Seal a list of members with the evidence seal.
 
@@ -104,6 +112,7 @@ class SealingDesk:
 
         Raises:
             SealingWaits: see `seal`.
+            signing.errors.SigningError: the evidence key cannot be used.
         """
         sealer = self.sealers.evidence()
         return self._finish(
@@ -131,6 +140,6 @@ class SealingDesk:
                     return Sealed(complete(prepared, token.der), token)
                 except ReserveExceeded as error:
                     reserve = error.needed
-        except (AuthorityUnavailable, TokenRefused, RevocationStale) as error:
+        except (TimestampingError, RevocationStale) as error:
             raise SealingWaits(error.code, str(error)) from error
         raise SealingWaits("TSA_UNAVAILABLE", "the authority's tokens keep changing size")

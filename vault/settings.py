@@ -30,7 +30,8 @@ class Settings(BaseSettings):
     spool: Path | None = Field(None, description="Volume of the unnamed spool files; empty: data folder.")
     keys: Path | None = Field(None, description="Folder of keys; empty: `keys` in the data folder.")
     templates: Path | None = Field(
-        None, description="Folder of the administration's own act templates, searched before the built-in ones."
+        None,
+        description="Folder of the administration's own act templates, searched before the built-in ones.",
     )
     seal_algorithm: Literal["p256", "rsa-pss"] = Field("p256", description="Key type of development seals.")
     tsa_url: str = Field("", description="Outside RFC 3161 authority; empty: the embedded one.")
