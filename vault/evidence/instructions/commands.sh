@@ -7,6 +7,8 @@ hmac() { openssl dgst -sha256 -mac HMAC -macopt "hexkey:$1" -r | cut -c 1-64; }
 size() { wc -c < "$1" | tr -d ' '; }
 DOC=$(ls document/*)
 W=$(mktemp -d)
+set -E
+trap 'echo "ÉCHEC / FAILED: $BASH_COMMAND" | tee -a "$W/failed" >&2' ERR
 for C in certificates/*.crt; do openssl x509 -inform DER -in "$C"; done > "$W/chain.pem"
 for C in revocation/*.crl; do openssl crl -inform DER -in "$C"; done > "$W/crls.pem"
 cat "$ROOTS" "$W/crls.pem" > "$W/anchors.pem"
@@ -132,11 +134,19 @@ done
 M=META-INF/ASiCManifest002.xml
 S=META-INF/signature002.p7s
 if [ -f "$S" ]; then
-  find . -type f ! -path ./mimetype ! -path "./$M" ! -path "./$S" | while read -r F; do
+  find . -type f ! -path ./mimetype ! -path "./$M" ! -path "./$S" > "$W/files"
+  test "$(grep -c . "$W/files")" -eq "$(grep -c '<asic:DataObjectReference ' "$M")"
+  while read -r F; do
     grep -q ">$(openssl dgst -sha256 -binary "$F" | openssl base64 -A)<" "$M"
-  done
+  done < "$W/files"
   timestamp "$S"
   sealed "$S" "$M"
   echo "$DATED"
 fi
+#: result
+trap - ERR
+RESULT='TOUT EST EN ORDRE / ALL IS WELL'
+if [ -e "$W/failed" ]; then RESULT='ÉCHEC / FAILED'; fi
 rm -r "$W"
+echo "$RESULT"
+test "$RESULT" != 'ÉCHEC / FAILED'
