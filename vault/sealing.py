@@ -19,6 +19,7 @@ from vault.clock import Clock
 from vault.errors import Unavailable
 
 _ATTEMPTS = 4
+_REHEARSED_RESERVE = 8192
 
 
 class Sealers(Protocol):
@@ -102,7 +103,8 @@ class SealingDesk:
         Raises:
             signing.errors.SigningError: this file or key cannot be sealed at all.
         """
-        sealer.prepare(source, ValidationMaterial((), ()), self._authority.expected_size, self._clock.now())
+        # Not the authority's own size: one that never answered yet cannot say it.
+        sealer.prepare(source, ValidationMaterial((), ()), _REHEARSED_RESERVE, self._clock.now())
 
     def seal_evidence(self, references: Callable[[ValidationMaterial], Sequence[Reference]]) -> Sealed:
         """Seal a list of members with the evidence seal.
