@@ -68,11 +68,14 @@ def written(name: str, seed: int, begun: datetime, notes: Notes) -> str:
         text=True,
         check=False,
     ).stdout.strip()
+    how = (
+        f"`python -m tests.soak {name} --seed {seed}` at commit {commit or 'unknown'}, {begun:%Y-%m-%d %H:%M} UTC, "
+        f"{(ended - begun).total_seconds():.0f} s, Python {platform.python_version()}, {os.cpu_count()} cores."
+    )
     lines = [
         f"# Soak: {name}",
         "",
-        f"`python -m tests.soak {name} --seed {seed}` at commit {commit or 'unknown'}, {begun:%Y-%m-%d %H:%M} UTC, "
-        f"{(ended - begun).total_seconds():.0f} s, Python {platform.python_version()}, {os.cpu_count()} cores.",
+        how,
         "",
         "| test | outcome | seconds |",
         "|---|---|---|",
