@@ -52,6 +52,7 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "unzip": partial(_answers, "unzip", "-v", at_least=6),
     # Being installed is not enough: some containers forbid tracing.
     "strace": partial(_answers, "strace", "-o", os.devnull, "true"),
+    "unshare": partial(_answers, "unshare", "-rn", "true"),
     "dss": partial(_judge, "dss.jar"),
     "verapdf": partial(_judge, "verapdf.jar"),
 }

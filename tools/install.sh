@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests want beside Python: tools/install.sh [NAME...], no NAME or `all` meaning every one.
-#   qpdf pdfsig openssl unzip strace   programs, from the distribution's packages
+#   qpdf pdfsig openssl unzip strace unshare   programs, from the distribution's packages
 #   dss verapdf                        independent judges, built with Maven into .cache/judges/
 # Made for a brand-new Debian 12, as root or with sudo. Installs only what is missing; may be run again at any time,
 # also twice at once.
@@ -8,7 +8,7 @@ set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 judges=$root/.cache/judges
-everything='qpdf pdfsig openssl unzip strace dss verapdf'
+everything='qpdf pdfsig openssl unzip strace unshare dss verapdf'
 names=${*:-all}
 [ "$names" != all ] || names=$everything
 mkdir -p "$judges"
@@ -42,6 +42,7 @@ for name in $names; do
     case $name in
         qpdf | openssl | unzip | strace) want "$name" "$name" ;;
         pdfsig) want pdfsig poppler-utils ;;
+        unshare) want unshare util-linux ;;
         dss | verapdf) want javac default-jdk-headless && want mvn maven ;;
         *)
             echo "tools/install.sh: unknown name $name; known: $everything" >&2
