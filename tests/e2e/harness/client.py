@@ -6,7 +6,7 @@ import base64
 import http.client
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,22 @@ class Client:
             raise Cut(type(error).__name__) from error
         self._used = time.monotonic()
         return Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, read)
+
+    def stream(self, path: str, take: Callable[[bytes], object]) -> int:
+        """Read an answer a mebibyte at a time; return its length. Raises Cut."""
+        fields = {"Authorization": f"Bearer {self._token}", "Probans-Purpose": PURPOSE}
+        length = 0
+        try:
+            self._connection.close()
+            self._connection.request("GET", path, headers=fields)
+            answer = self._connection.getresponse()
+            assert answer.status == 200, answer.read()
+            while chunk := answer.read(1 << 20):
+                take(chunk)
+                length += len(chunk)
+        except (OSError, http.client.HTTPException) as error:
+            raise Cut(type(error).__name__) from error
+        return length
 
     def send(
         self, sample: Sample, content: Iterable[bytes] | None = None, length: int | None = None

@@ -98,6 +98,15 @@ class Server:
             found += [child for child, parent in parents.items() if parent == process]
         return found
 
+    def memory(self, field: str) -> int:
+        """Return the sum over all processes of `VmHWM` (peak) or `Pss` (now, shared pages once), in octets."""
+        file = "smaps_rollup" if field == "Pss" else "status"
+        total = 0
+        for process in self.processes():
+            text = Path(f"/proc/{process}/{file}").read_text()
+            total += int(text.partition(f"{field}:")[2].split()[0]) * 1024
+        return total
+
     def _read(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines, self.log.open("ab") as log:
