@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
@@ -33,11 +32,11 @@ from vault.db.twins import TwinGuard
 from vault.errors import LedgerError, SettingsRefused, VaultError
 from vault.first_start import make_people, open_first_entry
 from vault.healing import Healer
+from vault.held_keys import demand_files, has_begun, secret, usable_keys
 from vault.idempotency import Idempotency
 from vault.inspection import InspectionLimits
 from vault.issuing import Issuing
 from vault.journal import Journal
-from vault.keyfiles import read_or_make
 from vault.keyring import Keyring
 from vault.ledger.keys import LedgerKeys
 from vault.ledger.policy import policy_text
@@ -82,31 +81,37 @@ def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
     for folder in (data, keys, keys / "ledger", keys / "pki", settings.spool_folder):
         # A folder's own name must survive power loss too, or all that is in it goes with it.
         make_durable_folder(folder)
-    database = Database.open(settings.database_address, data / "run")
-    resources = ExitStack()
-    resources.callback(database.close)
-    database.migrate()
-    objects = FilesystemObjectStore(data / "objects")
-    resources.callback(objects.close)
-    log = FilesystemLogStore(data / "ledger")
-    records = FilesystemRecordStore(data / "records")
-    # A crash may have left encrypted leftovers; of records none may outlive a destruction for long.
-    for swept, age in ((objects, _STAGING_AGE), (log, _STAGING_AGE), (records, _RECORD_STAGING_AGE)):
-        swept.sweep_staging(age)
-    wrapper = _key_wrapper(keys / "key-encryption.key")
-    return Parts(
-        settings=settings,
-        clock=clock,
-        database=database,
-        objects=objects,
-        log=log,
-        records=RecordBook(records, wrapper),
-        keyring=Keyring(wrapper, _secret(keys / "index.key")),
-        ledger_keys=LedgerKeys.open(keys / "ledger", settings.origin),
-        guard=TwinGuard(data / "run"),
-        pki=DevPki.open(keys / "pki", clock.now()),
-        resources=resources,
-    )
+    with ExitStack() as resources:
+        database = Database.open(settings.database_address, data / "run")
+        resources.callback(database.close)
+        database.migrate()
+        objects = FilesystemObjectStore(data / "objects")
+        resources.callback(objects.close)
+        log = FilesystemLogStore(data / "ledger")
+        records = FilesystemRecordStore(data / "records")
+        # A crash may have left encrypted leftovers; of records none may outlive a destruction for long.
+        for swept, age in ((objects, _STAGING_AGE), (log, _STAGING_AGE), (records, _RECORD_STAGING_AGE)):
+            swept.sweep_staging(age)
+        create = not has_begun(database, log)
+        kek, index = keys / "key-encryption.key", keys / "index.key"
+        if not create:
+            demand_files(kek, index, keys / "pki/root.p12")
+        with usable_keys():
+            wrapper = _key_wrapper(kek)
+            pki = DevPki.open(keys / "pki", clock.now())
+        return Parts(
+            settings=settings,
+            clock=clock,
+            database=database,
+            objects=objects,
+            log=log,
+            records=RecordBook(records, wrapper),
+            keyring=Keyring(wrapper, secret(index)),
+            ledger_keys=LedgerKeys.open(keys / "ledger", settings.origin, create=create),
+            guard=TwinGuard(data / "run"),
+            pki=pki,
+            resources=resources.pop_all(),
+        )
 
 
 def open_vault(settings: Settings, clock: Clock | None = None, *, background: bool = True) -> Vault:
@@ -252,7 +257,10 @@ def _authority(parts: Parts, tsa_roots: Sequence[x509.Certificate]) -> Timestamp
 def _tsa_roots(settings: Settings, roots: Sequence[x509.Certificate]) -> Sequence[x509.Certificate]:
     if settings.tsa_trust is None:
         return roots
-    return x509.load_pem_x509_certificates(settings.tsa_trust.read_bytes())
+    try:
+        return x509.load_pem_x509_certificates(settings.tsa_trust.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SettingsRefused("SETTINGS_REFUSED", f"PROBANS_TSA_TRUST cannot be read: {error}") from error
 
 
 def _crl_fetcher(parts: Parts, authority: TimestampAuthority) -> Callable[[datetime], Sequence[bytes]]:
@@ -301,10 +309,3 @@ def _key_wrapper(path: Path) -> LocalKeyWrapper:
         except KeyRefused:
             pass  # another process was first
     return LocalKeyWrapper.load(path)
-
-
-def _secret(path: Path) -> bytes:
-    secret = read_or_make(path, lambda: secrets.token_bytes(32))
-    if len(secret) != 32:
-        raise SettingsRefused("SETTINGS_REFUSED", f"{path.name} does not hold 32 octets")
-    return secret

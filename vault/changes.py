@@ -87,7 +87,7 @@ class Change:
                 ),
                 deletes=tuple((table, _unpack(criteria)) for table, criteria in raw["deletes"]),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LedgerError("RECORD_INVALID", f"recovery record: {error}") from error
 
 

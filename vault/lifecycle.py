@@ -126,7 +126,7 @@ class Lifecycle:
             NotFound: unknown, or not for this caller.
             Conflict: STATE_CONFLICT when already destroyed; RETENTION_ACTIVE before the end of retention.
             Unavailable: LEDGER_UNAVAILABLE, STORAGE_UNAVAILABLE.
-            VaultError: RECORD_DAMAGED, a recovery file that may hold its key cannot be rewritten.
+            LedgerError: RECORD_DAMAGED, a recovery file that may hold its key cannot be rewritten.
         """
         document = self._entitled(actor, Action.DESTROY, document_id)
         if document.status is Status.DESTROYED:
@@ -200,7 +200,7 @@ class Lifecycle:
         if not self._database.scrub():
             _log.warning("the database's log still holds a destroyed key; the next start empties it")
         if damaged:
-            raise VaultError("RECORD_DAMAGED", f"recovery files that cannot be rewritten: {len(damaged)}")
+            raise LedgerError("RECORD_DAMAGED", f"recovery files that cannot be rewritten: {len(damaged)}")
 
     def _entitled(self, actor: Actor, action: Action, document_id: str) -> Document:
         document = None

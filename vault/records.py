@@ -1,7 +1,8 @@
 """Recovery records: encrypted files, one per commit group, from which the database is rebuilt.
 
 File: b"PBR1" ‖ u16 BE length ‖ wrapped file key ‖ (u32 BE length ‖ version ‖ nonce ‖ AES-256-GCM(record))*.
-The file key is random; its wrapping and every record are bound to the file's name and position.
+The file key is random; its wrapping is bound to the file's name, every record to name, position and number of
+records: so neither is one moved, nor is a file cut short between two of them unnoticed. There is at least one.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ class RecordBook:
         self._wrapper = wrapper
 
     def write(self, name: str, records: Sequence[bytes]) -> None:
-        """Write a group's records durably. Raises storage.errors.StorageUnavailable."""
+        """Write a group's records, at least one, durably. Raises storage.errors.StorageUnavailable."""
         key = secrets.token_bytes(32)
         wrapped = self._wrapper.wrap(key, _file_data(name))
         pieces = [_MAGIC, struct.pack(">H", len(wrapped)), wrapped]
         for position, record in enumerate(records):
-            sealed = seal_value(record, key, _record_data(name, position))
+            sealed = seal_value(record, key, _record_data(name, position, len(records)))
             pieces += (struct.pack(">I", len(sealed)), sealed)
         self._store.write(name, b"".join(pieces))
 
@@ -44,15 +45,19 @@ class RecordBook:
             (length,) = struct.unpack_from(">H", data, 4)
             key = self._wrapper.unwrap(data[6 : 6 + length], _file_data(name))
             offset = 6 + length
-            records: list[bytes] = []
+            sealed: list[bytes] = []
             while offset < len(data):
                 (size,) = struct.unpack_from(">I", data, offset)
-                sealed = data[offset + 4 : offset + 4 + size]
-                records.append(open_value(sealed, key, _record_data(name, len(records))))
+                sealed.append(data[offset + 4 : offset + 4 + size])
                 offset += 4 + size
         except struct.error as error:
             raise ObjectDamaged(f"recovery file {name}: cut short") from error
-        return records
+        if offset != len(data) or not sealed:
+            raise ObjectDamaged(f"recovery file {name}: cut short")
+        return [
+            open_value(each, key, _record_data(name, position, len(sealed)))
+            for position, each in enumerate(sealed)
+        ]
 
     def rewrite(self, name: str, keep: Callable[[bytes], bool]) -> bool:
         """Replace a file by one holding only the records to keep, under a new key; delete it when none is.
@@ -92,5 +97,5 @@ def _file_data(name: str) -> bytes:
     return object_associated_data(name, "recovery-file")
 
 
-def _record_data(name: str, position: int) -> bytes:
-    return object_associated_data(name, f"recovery-{position}")
+def _record_data(name: str, position: int, count: int) -> bytes:
+    return object_associated_data(name, f"recovery-{position}-of-{count}")

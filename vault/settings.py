@@ -16,7 +16,7 @@ GIB = 1024**3
 class Settings(BaseSettings):
     """Everything an operator can choose; each field is an environment variable `PROBANS_<FIELD>`."""
 
-    model_config = SettingsConfigDict(env_prefix="PROBANS_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PROBANS_", extra="forbid", frozen=True, allow_inf_nan=False)
 
     data: Path = Field(Path("demo/data"), description="Folder of the safe: database, objects, ledger, keys.")
     environment: Literal["development", "production"] = Field(
@@ -44,7 +44,10 @@ class Settings(BaseSettings):
     max_json_bytes: int = Field(65_536, gt=0, description="Largest JSON body, in octets.")
     max_pages: int = Field(20_000, gt=0, description="Largest number of pages of an act.")
     retention_days: int = Field(
-        3650, ge=0, description="Days before which nothing is deleted from the store."
+        3650,
+        ge=0,
+        le=146_097,  # 400 years: later dates fit neither file systems nor timestamps
+        description="Days before which nothing is deleted from the store.",
     )
     unscanned_allowed: bool = Field(
         True, description="Whether files no antivirus has looked at may be given out (the finding is shown)."
@@ -84,7 +87,7 @@ class Settings(BaseSettings):
                 "SETTINGS_REFUSED",
                 "In production the embedded timestamp authority is refused: set PROBANS_TSA_URL.",
             )
-        if self.is_production and self.keys is None:
+        if self.is_production and self.keys_folder.resolve().is_relative_to(self.data.resolve()):
             raise SettingsRefused(
                 "SETTINGS_REFUSED", "In production keys lie outside the data folder: set PROBANS_KEYS."
             )
