@@ -146,6 +146,7 @@ def install(app: FastAPI) -> None:
     """Have every expected exception answered; unexpected ones are answered by `api.middleware`."""
 
     async def answer(request: Request, error: Exception) -> Response:
+        """Answer one."""
         problem = problem_of(error)
         if problem.status >= 500 and not isinstance(error, VaultError):
             log_unexpected(error, getattr(request.state, "request_id", "-"))

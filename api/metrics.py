@@ -17,6 +17,8 @@ import orjson
 SLOT_OCTETS = 256 * 1024
 _BUCKETS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
 _HEAD = 8
+_IN_FLIGHT, _PROCESSES = "probans_requests_in_flight", "probans_processes"
+_GAUGES = frozenset({_IN_FLIGHT, _PROCESSES})
 
 Series = dict[str, float]
 
@@ -36,6 +38,10 @@ class Metrics:
         self._lock = threading.Lock()
         self._block = memoryview(cast("Any", block)).cast("B") if block is not None else None
         self._slot = slot
+        # A process that takes the place of another goes on from its counters: they never go back.
+        before = self._read(slot)
+        self._series.update({name: value for name, value in before.items() if name not in _GAUGES})
+        self._share()
 
     @property
     def in_flight(self) -> int:
@@ -121,8 +127,8 @@ class Metrics:
 _FAMILIES = (
     ("probans_requests_total", "counter", "Requests answered, by method, route and status."),
     ("probans_request_seconds", "histogram", "Seconds from the first octet in to the last one out."),
-    ("probans_requests_in_flight", "gauge", "Requests being answered now."),
-    ("probans_processes", "gauge", "Processes that serve."),
+    (_IN_FLIGHT, "gauge", "Requests being answered now."),
+    (_PROCESSES, "gauge", "Processes that serve."),
 )
 
 

@@ -45,7 +45,8 @@ class UploadDesk:
             queue: uploads that may wait for a thread.
         """
         self._limiter = anyio.CapacityLimiter(threads)
-        self._queue = queue
+        self._room = threads + queue
+        self._inside = 0
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run synchronous work that pulls a body, in a thread.
@@ -53,9 +54,13 @@ class UploadDesk:
         Raises:
             Unavailable: BUSY when too many uploads wait already.
         """
-        if self._limiter.statistics().tasks_waiting >= self._queue:
+        if self._inside >= self._room:
             raise Unavailable("BUSY")
-        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        self._inside += 1
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        finally:
+            self._inside -= 1
 
 
 def body_chunks(request: Request, stall: float = STALL_SECONDS) -> Iterator[bytes]:

@@ -35,6 +35,7 @@ async def verify_file(request: Request, vault: Safe, desk: Desk, _actor: AnyCall
     """Verify an uploaded file in a thread of the upload desk."""
 
     def work() -> Response:
+        """Run in the thread."""
         upload = open_upload(request, vault.settings, described=False)
         verdict = vault.verifying.upload(upload.octets(), expected_length=upload.length)
         return Response(verdict.as_json(), media_type="application/json")

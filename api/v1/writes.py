@@ -16,6 +16,7 @@ from api.v1.views import accepted, revoked
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
 from vault.errors import Refused
+from vault.names import clean_file_name
 
 router = APIRouter()
 _TAKEN_IN: dict[int | str, dict[str, Any]] = {
@@ -51,6 +52,7 @@ async def issue_act(request: Request, vault: Safe, desk: Desk, actor: Caller, ke
     """Issue an act; the body streams through the pipeline in a thread of the upload desk."""
 
     def work() -> Response:
+        """Run in the thread."""
         upload = open_upload(request, vault.settings, described=True)
         said = checked(ActDescription, upload.document)
         administration = said.administration or actor.administration_id or ""
@@ -77,6 +79,7 @@ async def submit_attachment(request: Request, vault: Safe, desk: Desk, actor: Ca
     """Submit an attachment; the body streams through the pipeline in a thread of the upload desk."""
 
     def work() -> Response:
+        """Run in the thread."""
         upload = open_upload(request, vault.settings, described=True)
         said = checked(AttachmentDescription, upload.document)
         new = _new_document(said, said.holder or actor.id, upload)
@@ -120,7 +123,8 @@ def _new_document(
         raise Refused("FIELD_INVALID", "the file has no name", field="file_name")
     return NewDocument(
         holder=holder,
-        title=file_name if said.title is None else said.title,
+        # A name that stands as title is refused as the name it is.
+        title=clean_file_name(file_name) if said.title is None else said.title,
         file_name=file_name,
         document_type=said.document_type,
         case=said.case,

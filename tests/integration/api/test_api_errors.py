@@ -121,8 +121,8 @@ def test_words_follow_the_language(client):
 @pytest.mark.parametrize(
     ("header", "language"),
     [
-        (None, "fr"), ("", "fr"), ("en", "en"), ("en;q=0", "fr"), ("en;q=nan", "fr"), ("en;q=x", "fr"), ("en;q=9", "fr"),
-        ("fr;q=0.1,en;q=0.2", "en"), ("*", "fr"), (",,;;", "fr"), ("EN-us", "en"),
+        (None, "fr"), ("", "fr"), ("en", "en"), ("en;q=0", "fr"), ("en;q=nan", "fr"), ("en;q=x", "fr"),
+        ("en;q=9", "fr"), ("fr;q=0.1,en;q=0.2", "en"), ("*", "fr"), (",,;;", "fr"), ("EN-us", "en"),
     ],
 )  # fmt: skip
 def test_language_choice(header, language):
