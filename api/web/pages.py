@@ -57,6 +57,7 @@ class _Static(StaticFiles):
     """Own files; addresses with a version may be kept for good."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return the file with how long it may be kept."""
         response = await super().get_response(path, scope)
         versioned = scope.get("query_string", b"").startswith(b"v=")
         response.headers["Cache-Control"] = _KEEP if versioned else "public, max-age=300"
@@ -74,6 +75,7 @@ async def verify(request: Request, vault: Safe, desk: Desk) -> Response:
     """Verify an uploaded file and show its verdict; nothing is kept."""
 
     def work() -> Response:
+        """Run in the thread."""
         try:
             fields, part, chunks = file_form(request, vault.settings)
             check_form(request, fields.get(FORM_FIELD, ""))

@@ -346,7 +346,8 @@ def test_verification_takes_anything_and_keeps_nothing(client, nothing_kept):
 def test_hash_requests(client):
     for body, code in (
         (b"{}", "FIELD_INVALID"), (b'{"sha256":"xyz"}', "FIELD_INVALID"), (b'{"sha256":1}', "FIELD_INVALID"),
-        (b'{"sha256":"' + b"a" * 64 + b'\\n"}', "FIELD_INVALID"), (b'{"sha256":"' + b"a" * 64 + b'","x":1}', "FIELD_INVALID"),
+        (b'{"sha256":"' + b"a" * 64 + b'\\n"}', "FIELD_INVALID"),
+        (b'{"sha256":"' + b"a" * 64 + b'","x":1}', "FIELD_INVALID"),
         (b"x" * (JSON_LIMIT + 1), "JSON_TOO_LARGE"),
     ):  # fmt: skip
         refused(client.post("/v1/verifications/hash", content=body), code)
@@ -370,7 +371,8 @@ values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(
         st.characters(codec="utf-8")
     ),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=4),
     max_leaves=12,
 )  # fmt: skip
 
