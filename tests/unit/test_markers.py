@@ -58,7 +58,7 @@ def test_what_is_missing_is_deselected_and_told(suite: Path, workers: tuple[str,
 def test_what_is_missing_is_an_error_where_all_is_required(suite: Path) -> None:
     done = run(suite, PROBANS_REQUIRE="all")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "not found: dss openssl pdfsig qpdf strace unzip verapdf" in done.stderr
+    assert "not found: dss openssl pdfsig qpdf strace unshare unzip verapdf" in done.stderr
 
 
 def test_long_forms_run_when_asked_by_name(suite: Path) -> None:
