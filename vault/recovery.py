@@ -52,6 +52,7 @@ from vault.recovery_records import (
     is_taken,
     lacks_parent,
     read_records,
+    record_names_in_use,
 )
 
 _APPEND_LIMIT_S = 3600.0
@@ -259,7 +260,10 @@ class Recovery:
         report.appended += appended
         report.findings += findings
         # What was appended lies in a new file now: a second copy would outlive a destruction.
-        for name in {each.record for each in lost}:
+        # A file that rows name was being committed by a service that should not have run meanwhile.
+        with self._database.reading() as connection:
+            named = record_names_in_use(connection)
+        for name in {each.record for each in lost} - named:
             self._records.rewrite(name, lambda data: Change.decode(data).commitment in kept)
 
     def _append_all(self, tx: LedgerTransaction, lost: list[Held]) -> tuple[set[bytes], int, list[str]]:

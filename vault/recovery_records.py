@@ -76,6 +76,11 @@ def group_start(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def record_names_in_use(connection: Connection) -> set[str]:
+    """Return the recovery files that entries of documents name."""
+    return set(connection.scalars(select(models.document_entries.c.record).distinct()))
+
+
 def creates_document(change: Change) -> bool:
     """Tell whether a change brings a document into being."""
     return any(table == "documents" for table, _ in change.inserts)

@@ -19,7 +19,7 @@ from vault.errors import LedgerError
 from vault.ids import looks_like_id
 from vault.ledger.stored import read_head
 from vault.records import RecordBook
-from vault.recovery_records import group_start, is_destruction_record
+from vault.recovery_records import group_start, is_destruction_record, record_names_in_use
 
 _log = logging.getLogger("probans.records")
 
@@ -37,10 +37,9 @@ def sweep_dead_records(database: Database, records: RecordBook) -> int:
     Records of destructions stay: rows stop naming them when their document is forgotten.
     """
     names = list(records.names())
-    entries = models.document_entries
     with database.reading() as connection:
         size = read_head(connection).size
-        named = set(connection.scalars(select(entries.c.record).distinct()))
+        named = record_names_in_use(connection)
     dead = [name for name in names if name not in named and _began_before(name, size)]
     return _empty(records, dead) + _drop_safes(database, records)
 

@@ -411,3 +411,43 @@ def test_a_damaged_recovery_file_is_a_finding_and_does_not_keep_the_safe_from_st
     assert read(vault, other.document_id) == b"autre"
     vault.close()
     opened(settings).close()
+
+
+def test_recovering_beside_a_running_service_takes_no_record_of_what_it_commits(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from vault.ledger.stored import find_head
+
+    vault = opened(settings)
+    outcome = issue(vault, "a")
+    before = all_records(vault)
+    seen = iter((False, True))  # the head as it was before the commit, the second time it is asked for
+
+    def earlier(connection: object) -> object:
+        head = find_head(connection)  # type: ignore[arg-type]
+        assert head is not None
+        return replace(head, size=1) if next(seen) else head
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vault.recovery.find_head", earlier)
+        assert vault.parts.recovery().run(vault.parts.clock).appended == 0
+    assert all_records(vault) == before
+    assert read(vault, outcome.document_id) == b"un acte"
+    vault.close()
+
+
+def test_a_row_of_another_document_is_refused_not_shown(settings: Settings) -> None:
+    vault = opened(settings)
+    one, other = issue(vault, "a").document_id, issue(vault, "b", b"autre").document_id
+    table = models.documents
+    with vault.parts.database.writing() as connection:
+        row = connection.execute(select(table).where(table.c.id == other)).mappings().one()
+        theirs = {"wrapped_key": row["wrapped_key"], "sealed": row["sealed"]}
+        connection.execute(table.update().where(table.c.id == one).values(theirs))
+    with pytest.raises(LedgerError) as caught:
+        read(vault, one)
+    assert caught.value.code == "ROW_DAMAGED"
+    assert read(vault, other) == b"autre"
+    vault.close()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, RowMapping, select
 
+from storage.errors import KeyRefused, ObjectDamaged
 from vault.clock import parse_rfc3339
 from vault.db import models
 from vault.domain.documents import Document, Kind, ObjectRole, Part, Private
 from vault.domain.states import Reception, Scan, Sealing, Status
+from vault.errors import LedgerError
 from vault.keyring import DocumentKey, Keyring
 
 PRIVATE_ROLE = "private"
@@ -71,6 +74,15 @@ def digest_role(role: ObjectRole) -> str:
     return f"sha256-{role.value}"
 
 
+@contextmanager
+def _own_row(document_id: str) -> Iterator[None]:
+    """Say what a key or value means that does not open: a row that was changed or belongs to another."""
+    try:
+        yield
+    except (KeyRefused, ObjectDamaged) as error:
+        raise LedgerError("ROW_DAMAGED", f"{document_id}: its row does not open with its key") from error
+
+
 class Documents:
     """Finds documents and opens their private parts."""
 
@@ -81,7 +93,10 @@ class Documents:
         """Return the document's key; None when unknown or destroyed."""
         column = models.documents.c.wrapped_key
         wrapped = connection.scalar(select(column).where(models.documents.c.id == document_id))
-        return None if wrapped is None else self._keyring.open_key(document_id, wrapped)
+        if wrapped is None:
+            return None
+        with _own_row(document_id):
+            return self._keyring.open_key(document_id, wrapped)
 
     def load(self, connection: Connection, document_id: str) -> Document | None:
         """Return a document with its parts and private part, or None."""
@@ -144,18 +159,23 @@ class Documents:
     def record_names(self, connection: Connection, document_id: str) -> list[str]:
         """Return the recovery files that hold records of this document."""
         entries = models.document_entries
-        query = select(entries.c.record).where(entries.c.document_id == document_id, entries.c.record != "").distinct()
+        query = (
+            select(entries.c.record)
+            .where(entries.c.document_id == document_id, entries.c.record != "")
+            .distinct()
+        )
         return sorted(connection.scalars(query))
 
     def _document(self, connection: Connection, row: RowMapping) -> Document:
         parts: dict[ObjectRole, Part] = {}
         private = None
         if row["wrapped_key"] is not None:
-            key = self._keyring.open_key(row["id"], row["wrapped_key"])
-            raw: dict[str, Any] = orjson.loads(key.open(PRIVATE_ROLE, row["sealed"]))
+            with _own_row(row["id"]):
+                key = self._keyring.open_key(row["id"], row["wrapped_key"])
+                raw: dict[str, Any] = orjson.loads(key.open(PRIVATE_ROLE, row["sealed"]))
+                parts = {part.role: part for part in self._parts(connection, key)}
             raw["findings"] = tuple(raw["findings"])
             private = Private(**raw)
-            parts = {part.role: part for part in self._parts(connection, key)}
         return Document(
             id=row["id"],
             kind=Kind(row["kind"]),
