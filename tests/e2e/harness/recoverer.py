@@ -1,0 +1,25 @@
+"""`probans recover` with a trap in it.
+
+python -m tests.e2e.harness.recoverer DATA POINT PASSAGE
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.e2e.harness.launcher import Trap
+from vault import faults
+from vault.cli.recover import recover
+
+
+def main() -> None:
+    """Recover until the trap kills."""
+    trap = Trap()
+    trap.arm(sys.argv[2], int(sys.argv[3]))
+    faults.install(trap.passed)
+    recover(Path(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()
