@@ -54,9 +54,6 @@ class LedgerKeys:
     def open(cls, folder: Path, origin: str, *, create: bool = True) -> LedgerKeys:
         """Load the keys of a folder, making them when there are none.
 
-        A crash in the middle of making them leaves no Ed25519 file, and the next call begins again; when
-        that file stands and the other does not, somebody lost a key and nothing is made anew.
-
         Args:
             folder: folder of key files, made with mode 0700 when absent.
             origin: identity of the log.
@@ -66,16 +63,7 @@ class LedgerKeys:
             SettingsRefused: LEDGER_KEYS_MISSING, LEDGER_KEYS_UNREADABLE, LEDGER_KEYS_EXPOSED (readable by
                 others), LEDGER_ORIGIN_INVALID.
         """
-        first, second = folder / ED25519_FILE, folder / ML_DSA_FILE
-        if create:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _locked(folder):
-                if not first.exists():
-                    _write(second, MLDSA44PrivateKey.generate())
-                    _write(first, Ed25519PrivateKey.generate())
-        ed25519, mldsa44 = _load(first), _load(second)
-        if not isinstance(ed25519, Ed25519PrivateKey) or not isinstance(mldsa44, MLDSA44PrivateKey):
-            raise SettingsRefused("LEDGER_KEYS_UNREADABLE", "a key file holds a key of another kind")
+        ed25519, mldsa44 = open_pair(folder / ED25519_FILE, folder / ML_DSA_FILE, create=create)
         return cls(origin, ed25519, mldsa44)
 
     @property
@@ -102,6 +90,33 @@ class LedgerKeys:
                 NoteSignature(self.origin, self.ml_dsa_44.id, post_quantum),
             ],
         )
+
+
+def open_pair(first: Path, second: Path, *, create: bool) -> tuple[Ed25519PrivateKey, MLDSA44PrivateKey]:
+    """Load an Ed25519 and an ML-DSA-44 key from two files of one folder, making both when there are none.
+
+    A crash in the middle of making them leaves no Ed25519 file, and the next call begins again; when that
+    file stands and the other does not, somebody lost a key and nothing is made anew.
+
+    Args:
+        first: file of the Ed25519 key.
+        second: file of the ML-DSA-44 key.
+        create: False to refuse where there are no keys.
+
+    Raises:
+        SettingsRefused: LEDGER_KEYS_MISSING, LEDGER_KEYS_UNREADABLE, LEDGER_KEYS_EXPOSED.
+    """
+    folder = first.parent
+    if create:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(folder):
+            if not first.exists():
+                _write(second, MLDSA44PrivateKey.generate())
+                _write(first, Ed25519PrivateKey.generate())
+    ed25519, mldsa44 = _load(first), _load(second)
+    if not isinstance(ed25519, Ed25519PrivateKey) or not isinstance(mldsa44, MLDSA44PrivateKey):
+        raise SettingsRefused("LEDGER_KEYS_UNREADABLE", "a key file holds a key of another kind")
+    return ed25519, mldsa44
 
 
 @contextmanager

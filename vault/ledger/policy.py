@@ -40,12 +40,14 @@ class Policy:
         witnesses: keys of the known witnesses by their name in the policy.
         groups: groups by name.
         quorum: name of the witness or group that must have cosigned, or `none`.
+        urls: submission prefixes of the witnesses that have one, by their name in the policy.
     """
 
     logs: tuple[VerifierKey, ...]
     witnesses: Mapping[str, VerifierKey] = field(default_factory=dict)
     groups: Mapping[str, Group] = field(default_factory=dict)
     quorum: str = NO_QUORUM
+    urls: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str | bytes) -> Policy:
@@ -91,9 +93,16 @@ class Policy:
     def text(self) -> str:
         """Write the policy file."""
         lines = [f"log {key.vkey}" for key in self.logs]
-        lines += [f"witness {name} {key.vkey}" for name, key in self.witnesses.items()]
+        for name, key in self.witnesses.items():
+            url = self.urls.get(name)
+            lines.append(f"witness {name} {key.vkey}" + (f" {url}" if url else ""))
         lines += [f"group {name} {g.threshold} {' '.join(g.members)}" for name, g in self.groups.items()]
         return "".join(f"{line}\n" for line in [*lines, f"quorum {self.quorum}"])
+
+
+def origins(policy: Policy) -> tuple[str, ...]:
+    """Return the origins of the known logs, each once, in their order."""
+    return tuple(dict.fromkeys(key.name for key in policy.logs))
 
 
 def policy_text(vkeys: Iterable[str]) -> str:
@@ -124,6 +133,7 @@ class _Reader:
         self._logs: list[VerifierKey] = []
         self._witnesses: dict[str, VerifierKey] = {}
         self._groups: dict[str, Group] = {}
+        self._urls: dict[str, str] = {}
         self._quorum: str | None = None
         self._taken: set[str] = set()
 
@@ -137,12 +147,8 @@ class _Reader:
                 if any(key.public == other.public for other in self._logs):
                     raise _invalid(number, "this log key stands twice")
                 self._logs.append(key)
-            case ["witness", name, vkey] | ["witness", name, vkey, _]:
-                self._new_name(number, name)
-                key = self._key(number, vkey, _WITNESS_ALGORITHMS)
-                if any(key.public == other.public for other in self._witnesses.values()):
-                    raise _invalid(number, "this witness key stands twice")
-                self._witnesses[name] = key
+            case ["witness", name, vkey, *url] if len(url) <= 1:
+                self._witness(number, name, vkey, url)
             case ["group", name, threshold, *members]:
                 self._group(number, name, threshold, members)
             case ["quorum", name]:
@@ -160,7 +166,16 @@ class _Reader:
             raise _invalid(0, "no quorum line")
         if {key.public for key in self._logs} & {key.public for key in self._witnesses.values()}:
             raise _invalid(0, "a key is listed as log and as witness")
-        return Policy(tuple(self._logs), self._witnesses, self._groups, self._quorum)
+        return Policy(tuple(self._logs), self._witnesses, self._groups, self._quorum, self._urls)
+
+    def _witness(self, number: int, name: str, vkey: str, url: list[str]) -> None:
+        self._new_name(number, name)
+        key = self._key(number, vkey, _WITNESS_ALGORITHMS)
+        if any(key.public == other.public for other in self._witnesses.values()):
+            raise _invalid(number, "this witness key stands twice")
+        self._witnesses[name] = key
+        if url:
+            self._urls[name] = url[0]
 
     def _new_name(self, number: int, name: str) -> None:
         if name == NO_QUORUM or name in self._witnesses or name in self._groups:
