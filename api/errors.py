@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from api.ranges import Unsatisfiable
 from storage.errors import ObjectDamaged, ObjectMissing, StorageError
-from vault.errors import VaultError
+from vault.errors import LedgerError, SettingsRefused, VaultError
 from vault.messages import CATALOGUE, UNKNOWN_CODE, message
 
 PROBLEM_TYPE = "application/problem+json"
@@ -131,10 +131,19 @@ def wants_page(request: Request) -> bool:
 
 
 def log_unexpected(error: BaseException, request_id: str) -> None:
-    """Log kind and places of an unexpected exception; its text may hold personal data and is left out."""
+    """Log kind, code and places of a failure.
+
+    Its text may hold personal data and is left out, but for those that only an operator can act on, whose text is
+    about the service itself.
+    """
+    kind = type(error).__name__
+    if code := getattr(error, "code", None):
+        kind += f" {code}"
+    if isinstance(error, LedgerError | SettingsRefused):
+        kind += f" ({error.detail})"
     frames = traceback.extract_tb(error.__traceback__)[-12:]
     places = " < ".join(f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in reversed(frames))
-    _log.error("%s %s %s", request_id, type(error).__name__, places)
+    _log.error("%s %s %s", request_id, kind, places)
 
 
 def new_reference() -> str:
@@ -148,7 +157,7 @@ def install(app: FastAPI) -> None:
     async def answer(request: Request, error: Exception) -> Response:
         """Answer one."""
         problem = problem_of(error)
-        if problem.status >= 500 and not isinstance(error, VaultError):
+        if problem.status >= 500:
             log_unexpected(error, getattr(request.state, "request_id", "-"))
         if wants_page(request) and (render := getattr(request.app.state, "render_problem", None)):
             page: Response = render(request, problem)

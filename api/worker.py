@@ -23,6 +23,8 @@ from vault.settings import Settings
 KEEP_ALIVE_SECONDS = 15
 STOP_SECONDS = 20
 BACKLOG = 1024
+# Room for a description of the default largest size in base64url, and the other headers.
+HEAD_OCTETS = 128 * 1024
 
 # Labels and tokens of the development personas.
 Tokens = Sequence[tuple[str, str]]
@@ -64,6 +66,7 @@ def run_worker(
             server_header=False,
             proxy_headers=False,
             backlog=BACKLOG,
+            h11_max_incomplete_event_size=HEAD_OCTETS,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=STOP_SECONDS,
         )

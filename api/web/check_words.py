@@ -67,8 +67,8 @@ CHECK_GROUPS: tuple[tuple[str, str, tuple[str, str]], ...] = (
         ),
     ),
     (
-        r"anchor",
-        r"anchor",
+        r"anchor(\.(checkpoint|token|time))?",
+        r"anchor\.time",
         _both(
             "Une date donnée par un tiers extérieur confirme le registre",
             "A date given by an outsider confirms the ledger",

@@ -15,6 +15,7 @@ from api.app import create_app
 from api.errors import PROBLEM_TYPE, wanted_language
 from api.metrics import SLOT_OCTETS, Metrics
 from storage.errors import ObjectMissing, StorageUnavailable
+from vault.errors import LedgerError
 from vault.messages import CATALOGUE
 
 MEMBERS = {
@@ -160,6 +161,18 @@ def test_inner_failures_say_nothing_of_the_inside(
     assert f"{reference} {type(error).__name__}" in logged
     assert "Camille" not in logged
     assert "doc_x" not in logged
+
+
+def test_what_only_an_operator_can_mend_is_told_to_the_operator(client, bearer, safe, monkeypatch, caplog):
+    def fail(*_args):
+        raise LedgerError("CHAIN_BROKEN", "entry 7 does not follow entry 6")
+
+    monkeypatch.setattr(safe.reading, "describe", fail)
+    monkeypatch.setattr(logging.getLogger("probans"), "propagate", True)
+    answer = client.get("/v1/documents/doc_x", headers=bearer("camille"))
+    assert answer.status_code == 500
+    assert "entry 7" not in answer.text
+    assert "CHAIN_BROKEN (entry 7 does not follow entry 6)" in caplog.text
 
 
 def test_a_failure_in_mid_download_is_not_a_whole_answer(client, deposit, bearer, safe, monkeypatch):

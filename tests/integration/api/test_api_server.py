@@ -148,7 +148,7 @@ def test_a_refusal_comes_before_the_go_ahead(running, describe):
     [
         b"NOT HTTP\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 200_000 + b"\r\n\r\n",
         b"POST /tsa HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
         b"POST /tsa HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5x\r\n\r\n",
         b"GET /\xff HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
