@@ -70,8 +70,8 @@ CHECK_GROUPS: tuple[tuple[str, str, tuple[str, str]], ...] = (
         r"anchor(\.(checkpoint|token|time))?",
         r"anchor\.time",
         _both(
-            "Une date donnée par un tiers extérieur confirme le registre",
-            "A date given by an outsider confirms the ledger",
+            "Un horodatage du registre borne la date de l’inscription",
+            "A timestamp of the ledger bounds the date of the entry",
         ),
     ),
     (

@@ -155,6 +155,18 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "le cachet serait plus récent que son inscription au registre",
         "the seal would be younger than its ledger entry",
     ),
+    "ANCHOR_MISMATCH": (
+        "l'ancre du registre date un autre point de contrôle que celui des récépissés",
+        "the ledger's anchor dates another checkpoint than that of the receipts",
+    ),
+    "ANCHOR_TOKEN_MISMATCH": (
+        "l'horodatage de l'ancre porte sur autre chose que l'ancre",
+        "the anchor's timestamp is over something else than the anchor",
+    ),
+    "ANCHOR_TIME": (
+        "une inscription serait plus récente que l'ancre du registre qui la couvre",
+        "an entry would be younger than the ledger's anchor that covers it",
+    ),
     "NOT_JUDGED": (
         "ce type de fichier n'est pas encore jugé par ce programme",
         "this program does not judge this kind of file yet",

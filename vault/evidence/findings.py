@@ -116,6 +116,23 @@ class SignatureFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class Dated:
+    """Between which dates the entry of a document's seal was made, by authorities and not by the service's word.
+
+    Attributes:
+        after: RFC 3339 UTC time of the seal's token, whose digest the entry holds; None without one.
+        before: RFC 3339 UTC time of the anchor's token, which covers the entry.
+        authority: who made the anchor's token.
+        own_authority: True when the operator's own authority made it: no outsider's statement.
+    """
+
+    after: str | None
+    before: str
+    authority: str
+    own_authority: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerFinding:
     """What the ledger proves of the document.
 
@@ -127,7 +144,8 @@ class LedgerFinding:
         recorded_at: the service's own statement of the first entry's time, RFC 3339 UTC.
         witnesses: names of the witnesses that cosigned the newest checkpoint.
         rests_on: what the ledger's word rests on, in plain English.
-        anchor: `pending` until an outside timestamp of a checkpoint exists.
+        anchor: `pending` where the bundle has no anchor; else `PASSED`, `FAILED` or `INDETERMINATE`.
+        dated: what a good anchor says of the entry's date; its members are in the JSON object only then.
     """
 
     verdict: Outcome
@@ -138,9 +156,18 @@ class LedgerFinding:
     witnesses: tuple[str, ...] = ()
     rests_on: str = ""
     anchor: str = "pending"
+    dated: Dated | None = None
 
     def as_json(self) -> dict[str, object]:
         """Return the object of the interface."""
+        bounds: dict[str, object] = {}
+        if self.dated is not None:
+            bounds = {
+                "recorded_after": self.dated.after,
+                "recorded_before": self.dated.before,
+                "anchor_authority": self.dated.authority,
+                "anchor_own_authority": self.dated.own_authority,
+            }
         return {
             "verdict": self.verdict.value,
             "origin": self.origin,
@@ -150,6 +177,7 @@ class LedgerFinding:
             "witnesses": list(self.witnesses),
             "rests_on": self.rests_on,
             "anchor": self.anchor,
+            **bounds,
         }
 
 

@@ -36,3 +36,8 @@ class Means:
     def timestamps(self) -> Rfc3161Verifier:
         """The verifier of timestamp tokens."""
         return Rfc3161Verifier(self.tsa_trust)
+
+    @property
+    def own_timestamps(self) -> Rfc3161Verifier:
+        """The verifier of tokens of safes' own authorities, which have one form."""
+        return Rfc3161Verifier(self.tsa_trust, strict=True)

@@ -11,7 +11,8 @@
 9. The certificates and CRLs in the folders are those inside the seals and tokens, no more and no fewer.
 10. The tags: all entries are the document's, from the first on, none left out.
 11. The receipts: each entry is in the tree, under a checkpoint that the verifier's policy accepts.
-12. The course of events and of times is possible.
+12. The course of events and of times is possible; the anchor, where there is one, is over the checkpoint of
+    the receipts and gives it an outside date.
 13. The status, brought up to date from a published ledger where one is given.
 """
 
@@ -34,6 +35,7 @@ from vault.evidence.report import (
     Verdict,
 )
 from vault.evidence.texts import CADES, PADES, known_digests
+from vault.evidence.verify_anchor import anchor_outcome, dated, judge_anchor
 from vault.evidence.verify_ledger import (
     Line,
     check_events,
@@ -99,22 +101,24 @@ def verify_bundle(file: BinaryIO, means: Means, original: tuple[str, int] | None
     # 8
     if sealing is not None:
         check_committed(bundle, sealing, seal, judgement)
+    # 12
+    sealed_at = seal.valid.best_time if seal.valid is not None and seal.valid.timestamps else None
+    anchored = judge_anchor(bundle, lines, sealed_at, means, judgement)
     # 9
-    check_material(bundle, material, evidence, means, judgement)
+    check_material(bundle, material, evidence, anchored, means, judgement)
     # 10, 11
     if complete:
         check_tags(lines, bytes.fromhex(index.status_key), judgement)
     newest = check_receipts(bundle, lines, index, means, judgement)
     # 12
-    if sealing is not None and seal.valid is not None and seal.valid.timestamps:
-        check_time(sealing, seal.valid.best_time, judgement)
-    if layout.ANCHOR in bundle.small:
-        judgement.refuse("anchor", "NOT_JUDGED", "this program does not judge anchors yet")
-    else:
-        judgement.note("anchor", Outcome.PENDING, "no outside date of the ledger yet")
+    if sealing is not None and sealed_at is not None:
+        check_time(sealing, sealed_at, judgement)
     # 13
     status = status_finding(lines, index, newest, means, judgement)
-    ledger = ledger_finding(lines, index, newest, _ledger_outcome(judgement, mark))
+    bounds = dated(anchored, sealing, sealed_at)
+    ledger = ledger_finding(
+        lines, index, newest, _ledger_outcome(judgement, mark), anchor_outcome(judgement), bounds
+    )
     findings = [seal.finding, *([evidence.finding] if evidence is not None else [])]
     findings += other_signatures(bundle, index, means, judgement)
     return _verdict(judgement, tuple(findings), ledger, status)
@@ -134,7 +138,7 @@ def _ledger_outcome(judgement: Judgement, mark: int) -> Outcome:
     outcomes = [
         check.outcome
         for check in judgement.checks[mark:]
-        if check.name.startswith(("entry[", "events", "status"))
+        if check.name.startswith(("entry[", "events", "status", "anchor"))
     ]
     if Outcome.FAILED in outcomes:
         return Outcome.FAILED

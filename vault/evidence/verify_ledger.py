@@ -10,6 +10,7 @@ from vault.domain.states import STATUS, Status
 from vault.evidence import layout
 from vault.evidence.bundle import Bundle
 from vault.evidence.errors import EvidenceRefused
+from vault.evidence.findings import Dated
 from vault.evidence.layout import Index
 from vault.evidence.ledger_source import look_up
 from vault.evidence.means import TIME_TOLERANCE, Means
@@ -228,9 +229,14 @@ def _accepted(note: bytes, policy: Policy | None) -> CheckpointReport:
 
 
 def ledger_finding(
-    lines: list[Line], index: Index, newest: CheckpointReport | None, outcome: Outcome
+    lines: list[Line],
+    index: Index,
+    newest: CheckpointReport | None,
+    outcome: Outcome,
+    anchor: Outcome,
+    dated: Dated | None,
 ) -> LedgerFinding:
-    """Say what the ledger proves."""
+    """Say what the ledger proves, and between which dates it did so where an anchor says it."""
     witnesses = newest.witnesses if newest is not None else ()
     if newest is None:
         rests_on = "nothing: no checkpoint was accepted"
@@ -244,6 +250,8 @@ def ledger_finding(
         recorded_at=lines[0].entry.time if lines else None,
         witnesses=witnesses,
         rests_on=rests_on,
+        anchor="pending" if anchor is Outcome.PENDING else anchor.value,
+        dated=dated if anchor is outcome is Outcome.PASSED else None,
     )
 
 

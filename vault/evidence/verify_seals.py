@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from signing.asic import Reference
 from signing.base import KeyPurpose
+from signing.validate import ValidatedSignature
 from vault.evidence import layout
 from vault.evidence.build import member_media_type
 from vault.evidence.bundle import Bundle, DocumentDigest
@@ -25,6 +26,7 @@ from vault.evidence.seals import (
     read_manifest,
     token_material,
 )
+from vault.evidence.verify_anchor import Anchored
 from vault.evidence.verify_ledger import Line
 from vault.ledger.events import Event
 
@@ -164,25 +166,22 @@ def check_material(
     bundle: Bundle,
     inside: Material | None,
     evidence: SealFinding | None,
+    anchored: Anchored | None,
     means: Means,
     judgement: Judgement,
 ) -> None:
-    """Step 9."""
-    if inside is None:
+    """Step 9; where a seal or the anchor was refused, nobody knows what should be there."""
+    if inside is None or (layout.ANCHOR in bundle.small and anchored is None):
         return
     expected = inside
     if evidence is not None:
         if evidence.valid is None:
             return
         expected |= evidence.own or Material()
-        anchors = {
-            item.public_bytes(Encoding.DER) for item in (*means.trust.anchors, *means.tsa_trust.anchors)
-        }
-        for stamp in evidence.valid.timestamps:
-            token = token_material(stamp.der)
-            # Its token is made after everything was listed: it may hold what is there, or an anchor.
-            if token.certificates - expected.certificates - anchors or token.crls - expected.crls:
-                judgement.refuse("bundle.seal", "MATERIAL_MISMATCH", "its timestamp holds other certificates")
+    if anchored is not None:
+        expected |= anchored.material(set(bundle.of_role("revocation").values()) - expected.crls)
+    if evidence is not None and evidence.valid is not None:
+        _check_last_token(evidence.valid, expected, means, judgement)
     for check, role, wanted, name_of in (
         ("certificates", "certificate", expected.certificates, layout.certificate_member),
         ("revocation", "revocation", expected.crls, layout.revocation_member),
@@ -193,7 +192,19 @@ def check_material(
         for name in wrong[:_MANY]:
             judgement.refuse(check, "MATERIAL_MISMATCH", f"{name}: not what the seals hold")
         if not wrong:
-            judgement.passed(check, f"{len(right)}, those inside the seals")
+            whose = "of the seals and the anchor" if anchored is not None else "inside the seals"
+            judgement.passed(check, f"{len(right)}, those {whose}")
+
+
+def _check_last_token(
+    valid: ValidatedSignature, expected: Material, means: Means, judgement: Judgement
+) -> None:
+    """The evidence seal's token is made after everything was listed: it may hold what is there, or an anchor."""
+    anchors = {item.public_bytes(Encoding.DER) for item in (*means.trust.anchors, *means.tsa_trust.anchors)}
+    for stamp in valid.timestamps:
+        token = token_material(stamp.der)
+        if token.certificates - expected.certificates - anchors or token.crls - expected.crls:
+            judgement.refuse("bundle.seal", "MATERIAL_MISMATCH", "its timestamp holds other certificates")
 
 
 def _references(references: Sequence[Reference]) -> str:

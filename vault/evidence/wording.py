@@ -38,6 +38,7 @@ _LABELS = {
     "own": ("autorité de l'exploitant lui-même", "the operator's own authority"),
     "entries": ("inscription n°", "entry"),
     "size": ("sur", "of"),
+    "recorded": ("Inscrit", "Recorded"),
     "as_of": ("d'après le registre de taille", "as of ledger size"),
 }
 
@@ -72,6 +73,7 @@ def lines(verdict: Verdict, language: str, *, checks: bool = True) -> Iterator[s
         parts = f"{_LABELS['entries'][column]} {numbers} {_LABELS['size'][column]} {size}"
         said = f"{_OUTCOMES[verdict.ledger.verdict][column]}, {verdict.ledger.origin}, {parts}"
         yield f"  {_LABELS['ledger'][column]} : {said} ({_rests_on(verdict.ledger, column)})"
+        yield from _dated(verdict.ledger, column)
     if verdict.status is not None:
         known = verdict.status.as_of_size
         as_of = f" ({_LABELS['as_of'][column]} {known}, {verdict.status.as_of_time})" if known else ""
@@ -101,6 +103,21 @@ def _rests_on(ledger: LedgerFinding, column: int) -> str:
         "repose sur la seule clé de l'exploitant : aucun témoin n'a contresigné",
         "rests on the operator's key alone: no witness cosigned",
     )[column]
+
+
+def _dated(ledger: LedgerFinding, column: int) -> Iterator[str]:
+    known = ledger.dated
+    if known is None:
+        return
+    own = f" - {_LABELS['own'][column]}" if known.own_authority else ""
+    if known.after is None:
+        span = (f"avant le {known.before}", f"before {known.before}")[column]
+    else:
+        span = (
+            f"entre le {known.after} (horodatage du cachet) et le {known.before} (ancre du registre)",
+            f"between {known.after} (timestamp of the seal) and {known.before} (anchor of the ledger)",
+        )[column]
+    yield f"  {_LABELS['recorded'][column]} {span}, {known.authority}{own}"
 
 
 def _authentic(verdict: Verdict, language: str) -> str:
