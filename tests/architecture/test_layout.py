@@ -30,7 +30,6 @@ BACKEND = re.compile(
 NAMED_ELSEWHERE = {
     "vault.parts": {"signing.dev_pki"},  # type of what bootstrap opened
     "vault.service": {"timestamping.authority"},  # type of what bootstrap opened
-    "vault.cli.audit": {"storage.filesystem"},  # reads the copied ledger it is given, without the service
     "vault.evidence.means": {"timestamping.verify"},  # offline verification, from the verifier's own anchors
 }
 

@@ -1,81 +1,197 @@
-"""`probans audit`: check a ledger whole, from a safe's folder or from a copied ledger."""
+"""`probans audit`: check a ledger whole, from a safe's folder, from a copied ledger or from its address."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
 
-from storage.filesystem import FilesystemLogStore
-from vault.cli.common import FAILED, USAGE, fail, plain_errors, settings_for
-from vault.ledger.audit import AuditReport, audit_database, audit_log_store
+from vault.cli.common import USAGE, fail, plain_errors, settings_for
+from vault.cli.ledger_options import EXIT_CODES, published_files, read_known, read_policy, shown_progress
+from vault.errors import VaultError
+from vault.ledger.files import LogReader, PublishedFiles
+from vault.ledger.findings import AuditReport, Progress
 from vault.ledger.policy import Policy
+from vault.ledger.published import Known, audit_published, audit_sample
+
+_FILE = {"exists": True, "dir_okay": False, "readable": True}
+_WORDS = {
+    "PASSED": "tout concorde / everything holds",
+    "FAILED": "ANOMALIE / PROBLEM",
+    "INDETERMINATE": "INDÉTERMINÉ / INDETERMINATE",
+}
+_Check = Callable[[Progress], AuditReport]
 
 
 def audit(
     source: Annotated[
-        Path, typer.Argument(exists=True, file_okay=False, help="Data folder, or a copied ledger.")
+        str, typer.Argument(help="Data folder of a safe, folder of a copied ledger, or its address.")
     ],
     vkeys: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Public keys of the ledger, one a line.")
+        Path | None, typer.Option(**_FILE, metavar="FILE", help="Public keys of the ledger, one a line.")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(**_FILE, metavar="FILE", help="Policy: keys of the ledger and witnesses.")
+    ] = None,
+    since: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            metavar="CHECKPOINT",
+            help="Checkpoint trusted already, or the copied ledger it stands in: only what is new is read.",
+        ),
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Look at N entries drawn by chance.")
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the checkpoint here if everything holds, for --since."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Vérifier tout le registre. / Check the whole ledger: chain, tree, checkpoint, published files.
+    """Vérifier tout le registre. / Check the whole ledger; in a safe's folder, every document too.
 
-    Exit code: 0 everything holds, 1 something does not, 2 wrong usage.
+    Exit code: 0 everything holds, 1 something does not, 3 something cannot be decided, 2 wrong usage.
     """
+    given = read_policy(vkeys, policy)
     with plain_errors():
-        reports = dict(_reports(source, vkeys))
+        if "://" not in source and (Path(source) / "keys").is_dir():
+            reports = _of_safe(Path(source), given, since, sample, save)
+        else:
+            reports = _of_files(published_files(source), given, since, sample, save)
+    verdicts = {report.verdict for report in reports.values()}
+    verdict = next(word for word in ("FAILED", "INDETERMINATE", "PASSED") if word in verdicts)
     if json:
-        typer.echo(orjson.dumps({name: _summary(report) for name, report in reports.items()}))
+        summaries = {name: _summary(report) for name, report in reports.items()}
+        typer.echo(orjson.dumps({"verdict": verdict, **summaries}))
     else:
         for name, report in reports.items():
-            typer.echo(f"{name}: {report.origin}, {report.size} inscriptions / entries, {_word(report)}")
-            for problem in report.problems:
-                typer.echo(
-                    f"  {problem.code} {problem.where}: attendu / expected {problem.expected}, "
-                    f"trouvé / found {problem.found}"
-                )
-    if not all(report.ok for report in reports.values()):
-        raise typer.Exit(FAILED)
+            _tell(name, report)
+    raise typer.Exit(EXIT_CODES[verdict])
 
 
-def _reports(source: Path, vkeys: Path | None) -> list[tuple[str, AuditReport]]:
-    is_safe = (source / "keys").is_dir()
-    policy = Policy.from_vkeys(vkeys.read_text(encoding="utf-8")) if vkeys else None
-    if not is_safe:
-        if policy is None:
-            fail("--vkeys manque : un registre copié se vérifie avec ses clés. / --vkeys is needed.", USAGE)
-        return [("published", audit_log_store(FilesystemLogStore(source), policy))]
-    from vault.bootstrap import open_parts  # a copied ledger is audited without the database's code
+def _of_files(
+    files: PublishedFiles, policy: Policy | None, since: Path | None, sample: int | None, save: Path | None
+) -> dict[str, AuditReport]:
+    if policy is None:
+        fail("--vkeys manque : un registre se vérifie avec ses clés. / --vkeys is needed.", USAGE)
+    check = _published(files, policy, read_known(since, policy), sample)
+    return _run({"published": check}, files, save)
 
-    parts = open_parts(settings_for(source))
+
+def _published(files: PublishedFiles, policy: Policy, known: Known | None, sample: int | None) -> _Check:
+    if sample is not None and known is None:
+        return lambda progress: audit_sample(files, policy, sample, progress=progress)
+    return lambda progress: audit_published(files, policy, since=known, progress=progress)
+
+
+def _of_safe(
+    data: Path, given: Policy | None, since: Path | None, sample: int | None, save: Path | None
+) -> dict[str, AuditReport]:
+    # A copied ledger is audited without the code of database and store.
+    from vault.audit import audit_safe
+    from vault.bootstrap import open_parts
+    from vault.ledger.audit import StoreFiles, audit_agreement, audit_database
+
+    parts = open_parts(settings_for(data))
+    policy = given or parts.policy
+    files = StoreFiles(parts.log)
     try:
-        checks: list[tuple[str, Callable[[], AuditReport]]] = [
-            ("database", lambda: audit_database(parts.database)),
-            ("published", lambda: audit_log_store(parts.log, policy or parts.policy)),
-        ]
-        return [(name, check()) for name, check in checks]
+        checks: dict[str, _Check] = {
+            "published": _published(files, policy, read_known(since, policy), sample),
+            "agreement": lambda progress: audit_agreement(parts.database, parts.log, progress=progress),
+            "documents": lambda progress: audit_safe(
+                parts.database, parts.keyring, parts.objects, parts.records, sample=sample, progress=progress
+            ),
+        }
+        if sample is None:
+            checks = {
+                "database": lambda progress: audit_database(parts.database, policy, progress=progress),
+                **checks,
+            }
+        return _run(checks, files, save)
     finally:
         parts.close()
 
 
-def _word(report: AuditReport) -> str:
-    return "tout concorde / everything holds" if report.ok else "ANOMALIE / PROBLEM"
+def _run(checks: dict[str, _Check], files: PublishedFiles, save: Path | None) -> dict[str, AuditReport]:
+    before = _note(files) if save else None
+    reports = {}
+    for name, check in checks.items():
+        with shown_progress(name) as progress:
+            reports[name] = check(progress)
+    # The log may have grown meanwhile: only a checkpoint that stood throughout was judged.
+    whole = all(report.ok for report in reports.values())
+    if save is not None and before is not None and whole and before == _note(files):
+        _write(save, before)
+    return reports
 
 
-def _summary(report: AuditReport) -> dict[str, object]:
+def _note(files: PublishedFiles) -> bytes | None:
+    try:
+        return LogReader(files).checkpoint()
+    except VaultError:
+        return None  # the audit says why
+
+
+def _write(path: Path, note: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.new")
+    with temporary.open("wb") as file:
+        file.write(note)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _tell(name: str, report: AuditReport) -> None:
+    unit = "documents" if name == "documents" else "inscriptions / entries"
+    typer.echo(f"{name}: {report.origin}, {report.checked} {unit}, {_WORDS[report.verdict]}")
+    if report.start:
+        typer.echo(f"  à partir de / from: {report.start}")
+    if report.undetected_share is not None:
+        share = f"{report.undetected_share:.2%}"
+        typer.echo(
+            f"  échantillon : au-delà de {share} d'inscriptions fausses, une au moins serait trouvée 95 fois sur 100."
+            f" / sample: with more than {share} of them wrong, it would have found one 95 times in 100."
+        )
+    if name == "published" and report.checkpoints:
+        said = (
+            ", ".join(report.witnesses)
+            or "aucun : seule la clé de l'opérateur / none: the operator's key alone"
+        )
+        typer.echo(f"  témoins / witnesses: {said}")
+    for problem in report.problems:
+        typer.echo(
+            f"  {problem.code} [{problem.check}] {problem.where}: attendu / expected {problem.expected}, "
+            f"trouvé / found {problem.found}"
+        )
+
+
+def _summary(report: AuditReport) -> dict[str, Any]:
     return {
         "ok": report.ok,
+        "verdict": report.verdict,
         "origin": report.origin,
         "size": report.size,
         "root": report.root.hex(),
+        "start": report.start,
+        "checked": report.checked,
+        "witnesses": list(report.witnesses),
+        "undetected_share": report.undetected_share,
         "problems": [
-            {"code": item.code, "where": item.where, "expected": item.expected, "found": item.found}
+            {
+                "code": item.code,
+                "check": item.check,
+                "entry": item.entry,
+                "where": item.where,
+                "expected": item.expected,
+                "found": item.found,
+            }
             for item in report.problems
         ],
     }

@@ -1,125 +1,65 @@
-"""Audits of a whole ledger: from the database, and from the published files alone.
+"""Audits of a whole ledger: in the database, in the log store, and of the one against the other.
 
 An audit looks at everything and lists what is wrong, with where, what was expected and what was found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
-from dataclasses import dataclass, field
+from collections.abc import Set
 
 from sqlalchemy import Connection
 
 from storage.base import LogStore
-from storage.errors import StorageError
+from storage.errors import ObjectMissing, StorageError
 from vault.db.engine import Database
-from vault.errors import LedgerError
-from vault.ledger import tree
+from vault.errors import LedgerError, Unavailable, VaultError
 from vault.ledger.chain import ChainVerifier
-from vault.ledger.checkpoint import Checkpoint, CheckpointReport, verify_checkpoint
-from vault.ledger.errors import malformed
+from vault.ledger.checkpoint import Checkpoint, verify_checkpoint
+from vault.ledger.files import ComputedTiles, LogReader, difference_within
+from vault.ledger.findings import AuditReport, Problem, Progress, quiet
 from vault.ledger.policy import Policy
+from vault.ledger.published import audit_published
 from vault.ledger.stored import Head, StoredTiles, entries, read_head
-from vault.ledger.tiles import CHECKPOINT_PATH, Tile, changed_bundles, changed_tiles, decode_bundle
+from vault.ledger.tree import HASH_SIZE, TILE_WIDTH
+
+__all__ = ["AuditReport", "Problem", "StoreFiles", "audit_agreement", "audit_database", "audit_log_store"]
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong.
+class StoreFiles:
+    """The published files as they lie in a log store."""
 
-    Attributes:
-        code: stable code.
-        where: entry, tile, checkpoint or file.
-        expected: what should be there.
-        found: what is there.
-    """
+    def __init__(self, log_store: LogStore) -> None:
+        self._store = log_store
 
-    code: str
-    where: str
-    expected: str
-    found: str
-
-
-@dataclass(slots=True)
-class AuditReport:
-    """What an audit looked at and what it found wrong.
-
-    Attributes:
-        origin: identity of the log; "" when it could not be read.
-        size: entries whose chain holds.
-        root: root of the tree of those entries, 32 octets.
-        checkpoints: checkpoints that were compared with the tree.
-        tiles: tiles and bundles that were compared with the entries.
-        witnesses: names of the witnesses that cosigned the published checkpoint.
-        problems: empty when everything holds.
-    """
-
-    origin: str = ""
-    size: int = 0
-    root: bytes = tree.EMPTY_ROOT
-    checkpoints: int = 0
-    tiles: int = 0
-    witnesses: tuple[str, ...] = ()
-    problems: list[Problem] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """True when nothing is wrong."""
-        return not self.problems
-
-    def add(self, code: str, where: str, expected: object, found: object) -> None:
-        """List a problem."""
-        self.problems.append(Problem(code, where, _shown(expected), _shown(found)))
-
-    def add_error(self, error: LedgerError, where: str) -> None:
-        """List a problem that was raised."""
-        expected, found = error.params.get("expected", ""), error.params.get("found", error.detail)
-        self.add(error.code, where, expected, found)
+    def read(self, path: str, limit: int) -> bytes | None:
+        """See `vault.ledger.files.PublishedFiles.read`. Raises Unavailable, LedgerError(FILE_TOO_LARGE)."""
+        try:
+            data = self._store.get(path)
+        except ObjectMissing:
+            return None
+        except StorageError as error:
+            raise Unavailable("LOG_STORE_UNAVAILABLE", f"{path}: {error.code}") from error
+        if len(data) > limit:
+            raise LedgerError("FILE_TOO_LARGE", path, expected=limit, found=len(data))
+        return data
 
 
-def _shown(value: object) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)
-
-
-class _Computed:
-    """Hash tiles computed from the leaves as they pass, to be compared with stored ones."""
-
-    def __init__(self) -> None:
-        self._rows: list[list[bytes]] = [[]]
-        self._counts = [0]
-
-    def add(self, leaf: bytes) -> Iterator[tuple[int, int, bytes]]:
-        """Add a leaf; yield level, index and hashes of every tile that it completes."""
-        level, node = 0, leaf
-        while True:
-            if level == len(self._rows):
-                self._rows.append([])
-                self._counts.append(0)
-            row = self._rows[level]
-            row.append(node)
-            if len(row) < tree.TILE_WIDTH:
-                return
-            hashes = b"".join(row)
-            row.clear()
-            yield level, self._counts[level], hashes
-            self._counts[level] += 1
-            level, node = level + 1, tree.fold(hashes)
-
-    def partial(self) -> Iterator[tuple[int, int, bytes]]:
-        """Yield the tiles at the right edge that are not full."""
-        for level, row in enumerate(self._rows):
-            if row:
-                yield level, self._counts[level], b"".join(row)
-
-
-def audit_database(database: Database) -> AuditReport:
+def audit_database(
+    database: Database, policy: Policy | None = None, *, progress: Progress = quiet
+) -> AuditReport:
     """Audit the ledger in a database.
 
     Steps:
         1. Every entry follows the one before, and its stored leaf hash is its own.
         2. The head is the end of the chain.
         3. Every stored full tile is the one that the entries make, none is missing or too many.
-        4. Every checkpoint kept is well formed and states the root of the tree at its size.
+        4. Every checkpoint kept is well formed, states the root of the tree at its size and, where a policy is
+           given, carries the log's signatures.
+
+    Args:
+        database: an open ledger.
+        policy: the log's keys; witnesses are not asked for, since they sign what is published.
+        progress: called with entries done and entries in all.
     """
     report = AuditReport()
     with database.reading() as connection:
@@ -128,152 +68,140 @@ def audit_database(database: Database) -> AuditReport:
         report.origin = head.origin
         # 1 and 3
         chain = ChainVerifier()
-        roots = _audit_entries(connection, head, chain, report, {row[0] for row in kept})
+        roots = _audit_entries(connection, head, chain, report, {row[0] for row in kept}, progress)
         # 2
         found = (head.origin, head.size, head.last_leaf.hex(), head.last_time)
         expected = (chain.origin, chain.size, chain.last_leaf.hex(), chain.last_time)
         if found != expected:
-            report.add("HEAD_MISMATCH", "head", expected, found)
+            report.add("HEAD_MISMATCH", "head", expected, found, check="head")
     # 4
+    own = Policy(logs=policy.logs) if policy else None
     for size, root, note in kept:
-        _audit_checkpoint(report, roots.get(size), (head.origin, size, bytes(root).hex()), bytes(note))
+        _audit_checkpoint(report, roots.get(size), (head.origin, size, bytes(root).hex()), bytes(note), own)
     return report
 
 
 def _audit_entries(
-    connection: Connection, head: Head, chain: ChainVerifier, report: AuditReport, wanted: Set[int]
+    connection: Connection,
+    head: Head,
+    chain: ChainVerifier,
+    report: AuditReport,
+    wanted: Set[int],
+    progress: Progress,
 ) -> dict[int, bytes]:
     """Check entries and tiles; return the roots at the wanted sizes."""
-    computed, tiles = _Computed(), StoredTiles(connection, {})
+    computed, tiles = ComputedTiles(), StoredTiles(connection, {})
     roots: dict[int, bytes] = {}
     try:
         for seq, body, leaf in entries(connection, 0, head.size + 1):
             _, own = chain.add(body)
             if leaf != own:
-                report.add("LEAF_MISMATCH", f"entry {seq}", own, leaf)
+                report.add("LEAF_MISMATCH", f"entry {seq}", own, leaf, check="leaf", entry=seq)
             for level, index, hashes in computed.add(own):
                 report.tiles += 1
                 _compare_stored(report, tiles, level, index, hashes)
             if chain.size in wanted:
                 roots[chain.size] = chain.root()
+            if chain.size % TILE_WIDTH == 0:
+                progress(chain.size, head.size)
     except LedgerError as error:
-        report.add_error(error, f"entry {chain.size}")
-    report.size, report.root = chain.size, chain.root()
+        report.add_error(error, f"entry {chain.size}", check="chain", entry=chain.size)
+    progress(head.size, head.size)
+    report.size, report.root, report.checked = chain.size, chain.root(), chain.size
     stored = connection.exec_driver_sql("SELECT count(*) FROM ledger_tiles").scalar_one()
     if stored != report.tiles and report.ok:
-        report.add("TILE_MISMATCH", "number of tiles", report.tiles, stored)
+        report.add("TILE_MISMATCH", "number of tiles", report.tiles, stored, check="tiles")
     return roots
 
 
 def _audit_checkpoint(
-    report: AuditReport, root: bytes | None, expected: tuple[str, int, str], note: bytes
+    report: AuditReport, root: bytes | None, expected: tuple[str, int, str], note: bytes, own: Policy | None
 ) -> None:
     """Compare a checkpoint with its row and with the root of the tree at its size, None when that is unknown."""
     report.checkpoints += 1
     where = f"checkpoint {expected[1]}"
     try:
         checkpoint = Checkpoint.parse(note)
+        if own is not None:
+            verify_checkpoint(note, own)
     except LedgerError as error:
-        report.add_error(error, where)
+        report.add_error(error, where, check="signatures")
         return
     found = (checkpoint.origin, checkpoint.size, checkpoint.root.hex())
     if found != expected:
-        report.add("CHECKPOINT_MISMATCH", where, expected, found)
+        report.add("CHECKPOINT_MISMATCH", where, expected, found, check="checkpoint")
     if root != checkpoint.root:
-        report.add("ROOT_MISMATCH", where, root or "a tree of that size", checkpoint.root)
+        report.add("ROOT_MISMATCH", where, root or "a tree of that size", checkpoint.root, check="tree")
 
 
 def _compare_stored(report: AuditReport, tiles: StoredTiles, level: int, index: int, hashes: bytes) -> None:
     where = f"tile {level}/{index}"
     try:
-        found = tiles.tile(level, index, tree.TILE_WIDTH)
+        found = tiles.tile(level, index, TILE_WIDTH)
     except LedgerError as error:
-        report.add_error(error, where)
+        report.add_error(error, where, check="tiles")
         return
-    _compare(report, where, hashes, found)
+    if found != hashes:
+        place = difference_within(hashes, found)
+        at = slice(place * HASH_SIZE, (place + 1) * HASH_SIZE)
+        entry = index * TILE_WIDTH + place if level == 0 else None
+        report.add(
+            "TILE_MISMATCH", f"{where} hash {place}", hashes[at], found[at], check="tiles", entry=entry
+        )
 
 
-def _compare(report: AuditReport, where: str, expected: bytes, found: bytes) -> None:
-    """List the first hash of a tile that is another."""
-    for at in range(0, len(expected), tree.HASH_SIZE):
-        one, other = expected[at : at + tree.HASH_SIZE], found[at : at + tree.HASH_SIZE]
-        if one != other:
-            report.add("TILE_MISMATCH", f"{where} hash {at // tree.HASH_SIZE}", one, other)
-            return
+def audit_log_store(log_store: LogStore, policy: Policy, *, progress: Progress = quiet) -> AuditReport:
+    """Audit a ledger from its published files alone; see `vault.ledger.published.audit_published`."""
+    return audit_published(StoreFiles(log_store), policy, progress=progress)
 
 
-def audit_log_store(log_store: LogStore, policy: Policy) -> AuditReport:
-    """Audit a ledger from its published files alone.
+def audit_agreement(database: Database, log_store: LogStore, *, progress: Progress = quiet) -> AuditReport:
+    """Compare the database with what was published from it; neither is judged by itself here.
 
     Steps:
-        1. The policy accepts the checkpoint.
-        2. Every bundle that the checkpoint's size demands is there, and its entries form the chain.
-        3. Every tile is the one that the entries make.
-        4. The root of the entries is the checkpoint's.
-        5. The log's own entry 0 names the checkpoint's origin.
+        1. The published log is not longer than the database's.
+        2. Every entry that both have is the same: the first that is not is named.
+
+    Where nothing is published yet there is nothing to compare.
     """
-    report = AuditReport()
-    # 1
-    try:
-        checkpoint = verify_checkpoint(log_store.get(CHECKPOINT_PATH), policy)
-    except (LedgerError, StorageError) as error:
-        report.add(error.code, "checkpoint", "a checkpoint that the policy accepts", str(error))
-        return report
-    report.origin, report.witnesses, report.checkpoints = checkpoint.origin, checkpoint.witnesses, 1
-    chain, computed = ChainVerifier(), _Computed()
-    made: dict[tuple[int, int], bytes] = {}
-    try:
+    report, reader = AuditReport(), LogReader(StoreFiles(log_store))
+    with database.reading() as connection:
+        head = read_head(connection)
+        report.origin = head.origin
+        try:
+            published = Checkpoint.parse(reader.checkpoint()).size
+        except VaultError as error:
+            if error.code != "OBJECT_MISSING":
+                report.add_error(error, "checkpoint", check="agreement")
+            return report
+        # 1
+        if published > head.size:
+            expected, found = f"at least {published} entries", f"{head.size} entries"
+            report.add("LEDGER_BEHIND", "database", expected, found, check="agreement")
         # 2
-        for body in _published_entries(log_store, checkpoint, report):
-            _, leaf = chain.add(body)
-            for level, index, hashes in computed.add(leaf):
-                _compare_published(log_store, report, Tile(level, index), hashes)
-        made = {(level, index): hashes for level, index, hashes in computed.partial()}
-    except (LedgerError, StorageError) as error:
-        params = error.params if isinstance(error, LedgerError) else {}
-        report.add(error.code, f"entry {chain.size}", params.get("expected", ""), params.get("found", error))
-    report.size, report.root = chain.size, chain.root()
-    if not report.ok and chain.size < checkpoint.size:
-        return report
-    # 3
-    for tile in changed_tiles(0, checkpoint.size):
-        if not tile.full:
-            _compare_published(log_store, report, tile, made[tile.level, tile.index])
-    # 4
-    if report.root != checkpoint.root:
-        report.add("ROOT_MISMATCH", f"checkpoint {checkpoint.size}", report.root, checkpoint.root)
-    # 5
-    if chain.origin != checkpoint.origin:
-        report.add("ORIGIN_MISMATCH", "entry 0", checkpoint.origin, chain.origin)
+        size = min(published, head.size)
+        for index in range(-(-size // TILE_WIDTH)):
+            start = index * TILE_WIDTH
+            try:
+                theirs = reader.tile(0, index, min(TILE_WIDTH, published - start))
+            except VaultError as error:
+                report.add_error(error, f"tile 0/{index}", check="agreement")
+                return report
+            leaves = [leaf for _, _, leaf in entries(connection, start, min(size, start + TILE_WIDTH))]
+            ours = b"".join(leaves)
+            theirs = theirs[: len(ours)]
+            if ours != theirs:
+                place = difference_within(theirs, ours)
+                at = slice(place * HASH_SIZE, (place + 1) * HASH_SIZE)
+                report.add(
+                    "LEDGER_FORKED",
+                    f"entry {start + place}",
+                    theirs[at],
+                    ours[at],
+                    check="agreement",
+                    entry=start + place,
+                )
+                return report
+            report.checked = report.size = start + len(leaves)
+            progress(report.checked, size)
     return report
-
-
-def _published_entries(
-    log_store: LogStore, checkpoint: CheckpointReport, report: AuditReport
-) -> Iterator[bytes]:
-    for bundle in changed_bundles(0, checkpoint.size):
-        data, width = _read(log_store, bundle)
-        report.tiles += 1
-        yield from decode_bundle(data, width)[: bundle.width]
-
-
-def _read(log_store: LogStore, tile: Tile) -> tuple[bytes, int]:
-    """Return a file and its width; the full one in place of a partial one that was collected."""
-    try:
-        return log_store.get(tile.path), tile.width
-    except StorageError:
-        if tile.full:
-            raise
-    return log_store.get(Tile(tile.level, tile.index).path), tree.TILE_WIDTH
-
-
-def _compare_published(log_store: LogStore, report: AuditReport, tile: Tile, hashes: bytes) -> None:
-    report.tiles += 1
-    try:
-        found, width = _read(log_store, tile)
-        if len(found) != width * tree.HASH_SIZE:
-            raise malformed("a tile has another length", expected=width * tree.HASH_SIZE, found=len(found))
-    except (LedgerError, StorageError) as error:
-        report.add(error.code, tile.path, "the tile that the entries make", str(error))
-        return
-    _compare(report, tile.path, hashes, found)

@@ -46,6 +46,23 @@ class ChainVerifier:
         self.origin = ""
         self._tree = TreeHasher()
 
+    @classmethod
+    def resume(cls, hasher: TreeHasher, first: bytes, origin: str) -> ChainVerifier:
+        """Go on in the middle: what the next entry says of the one before it is taken as it stands.
+
+        Args:
+            hasher: holds the leaves of all entries before.
+            first: octets of the next entry; still to be added.
+            origin: identity of the log.
+
+        Raises:
+            LedgerError: ENTRY_INVALID.
+        """
+        verifier, entry = cls(), decode(first)
+        verifier.size, verifier._tree = hasher.size, hasher
+        verifier.last_leaf, verifier.last_time, verifier.origin = entry.prev, entry.time, origin
+        return verifier
+
     def add(self, data: bytes) -> tuple[Entry, bytes]:
         """Check the next entry; return it and its leaf hash.
 

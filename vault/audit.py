@@ -1,0 +1,176 @@
+"""Audit of a safe's contents: every document against the ledger, the object store and the recovery records.
+
+The log itself is audited by `vault.ledger.audit`; this asks whether what the service holds is what the log
+committed to. It needs the keys, so only the operator, or an auditor at the operator's place, can run it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+
+from sqlalchemy import func, select
+
+from storage.base import ObjectStore
+from storage.errors import StorageError
+from vault.audit_document import Sources, audit_document
+from vault.changes import Change
+from vault.db import models
+from vault.db.engine import Database
+from vault.errors import LedgerError
+from vault.keyring import Keyring
+from vault.ledger.entry import RecordEntry, decode
+from vault.ledger.findings import AuditReport, Problem, Progress, quiet
+from vault.ledger.published import undetected_share
+from vault.ledger.stored import read_head
+from vault.records import RecordBook
+from vault.recovery_records import is_destruction_record
+
+_PAGE = 256
+_FILES_KEPT = 64
+
+
+def audit_safe(
+    database: Database,
+    keyring: Keyring,
+    objects: ObjectStore,
+    records: RecordBook,
+    *,
+    sample: int | None = None,
+    progress: Progress = quiet,
+) -> AuditReport:
+    """Audit every document of a safe, or some drawn by chance.
+
+    Steps:
+        1. Every record entry of the ledger belongs to a document, or is a destruction whose record says so; every
+           row about an entry has its entry.
+        2. Every document is judged (`vault.audit_document.audit_document`). A service may be running: what looks
+           wrong is looked at again, in a newer state of the database, before it is reported.
+
+    Args:
+        database: of the safe.
+        keyring: opens documents' keys.
+        objects: the object store.
+        records: the recovery records.
+        sample: documents to draw; None judges all.
+        progress: called with documents done and documents in all.
+    """
+    report, book = AuditReport(), _Book(records)
+    with database.reading() as connection:
+        head = read_head(connection)
+        total = connection.scalar(select(func.count()).select_from(models.documents)) or 0
+    report.origin, report.size = head.origin, head.size
+    # 1
+    _check_ownership(database, records, report)
+    # 2
+    sources = Sources(keyring, objects, book.changes)
+    wanted = total if sample is None else min(sample, total)
+    for document_id in _identifiers(database, sample):
+        if _problems(database, document_id, sources):
+            book.forget()
+            report.problems += _problems(database, document_id, sources)
+        report.checked += 1
+        progress(min(report.checked, wanted), wanted)
+    if sample is not None and report.checked < total:
+        report.undetected_share = undetected_share(report.checked)
+    return report
+
+
+def _problems(database: Database, document_id: str, sources: Sources) -> list[Problem]:
+    found = AuditReport()
+    with database.reading() as connection:
+        audit_document(connection, document_id, sources, found)
+    return found.problems
+
+
+def _identifiers(database: Database, sample: int | None) -> Iterator[str]:
+    """Yield identifiers a page at a time, so that neither memory nor a transaction grows."""
+    table = models.documents
+    if sample is not None:
+        with database.reading() as connection:
+            yield from list(connection.scalars(select(table.c.id).order_by(func.random()).limit(sample)))
+        return
+    last = ""
+    while True:
+        query = select(table.c.id).where(table.c.id > last).order_by(table.c.id).limit(_PAGE)
+        with database.reading() as connection:
+            page = list(connection.scalars(query))
+        if not page:
+            return
+        yield from page
+        last = page[-1]
+
+
+def _check_ownership(database: Database, records: RecordBook, report: AuditReport) -> None:
+    entries, ledger = models.document_entries, models.ledger_entries
+    alone = (
+        select(ledger.c.seq, ledger.c.body)
+        .join(entries, entries.c.seq == ledger.c.seq, isouter=True)
+        .where(entries.c.seq.is_(None))
+    )
+    absent = (
+        select(entries.c.seq, entries.c.document_id)
+        .join(ledger, entries.c.seq == ledger.c.seq, isouter=True)
+        .where(ledger.c.seq.is_(None))
+    )
+    with database.reading() as connection:
+        unexplained: dict[bytes, int] = {}
+        for seq, body in connection.execute(alone):
+            try:
+                entry = decode(bytes(body))
+            except LedgerError as error:
+                report.add_error(error, f"entry {seq}", expected="an entry", check="form", entry=seq)
+                continue
+            if isinstance(entry, RecordEntry):
+                unexplained[entry.commitment] = seq
+        for seq, document_id in connection.execute(absent):
+            report.add(
+                "ENTRY_MISSING",
+                f"document {document_id}",
+                f"entry {seq}",
+                "none",
+                check="ownership",
+                entry=seq,
+            )
+    if unexplained:
+        _explain(records, unexplained)
+    for seq in unexplained.values():
+        report.add(
+            "ENTRY_UNEXPLAINED", f"entry {seq}", "a document's row", "none", check="ownership", entry=seq
+        )
+
+
+def _explain(records: RecordBook, unexplained: dict[bytes, int]) -> None:
+    """Drop entries that recovery appended for a destruction whose document was gone already."""
+    book = _Book(records)
+    for name in records.names():
+        try:
+            changes = book.changes(name)
+        except (StorageError, LedgerError):
+            continue  # said where an entry needs the file
+        for commitment, change in changes.items():
+            if is_destruction_record(change):
+                unexplained.pop(commitment, None)
+
+
+class _Book:
+    """Recovery files by commitment, the last ones read kept: a group's entries belong to many documents."""
+
+    def __init__(self, records: RecordBook) -> None:
+        self._records = records
+        self._kept: OrderedDict[str, Mapping[bytes, Change]] = OrderedDict()
+
+    def changes(self, name: str) -> Mapping[bytes, Change]:
+        """Return the changes of a file. Raises StorageError, LedgerError(RECORD_INVALID)."""
+        if name in self._kept:
+            self._kept.move_to_end(name)
+            return self._kept[name]
+        changes = [Change.decode(data) for data in self._records.read(name)]
+        self._kept[name] = {change.commitment: change for change in changes}
+        if len(self._kept) > _FILES_KEPT:
+            self._kept.popitem(last=False)
+        return self._kept[name]
+
+    def forget(self) -> None:
+        """Read everything anew."""
+        self._kept.clear()

@@ -1,0 +1,75 @@
+"""Options that `audit` and `watch` share: the policy, the source, and the bar that shows how far a run is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from vault.cli.common import console
+from vault.errors import VaultError
+from vault.evidence.ledger_source import FolderLedger, WebLedger
+from vault.ledger.checkpoint import verify_checkpoint
+from vault.ledger.errors import LedgerProofRefused
+from vault.ledger.files import LogReader, PublishedFiles
+from vault.ledger.findings import Progress
+from vault.ledger.policy import Policy
+from vault.ledger.published import Known
+
+INDETERMINATE = 3
+EXIT_CODES = {"PASSED": 0, "FAILED": 1, "INDETERMINATE": INDETERMINATE}
+
+
+def read_policy(vkeys: Path | None, policy: Path | None) -> Policy | None:
+    """Return the policy of the one option that was given, None without any. Raises typer.BadParameter."""
+    if vkeys is not None and policy is not None:
+        raise typer.BadParameter("give --vkeys or --policy, not both")
+    try:
+        if vkeys is not None:
+            return Policy.from_vkeys(vkeys.read_bytes())
+        return Policy.parse(policy.read_bytes()) if policy is not None else None
+    except (LedgerProofRefused, OSError) as error:
+        raise typer.BadParameter(f"{'--vkeys' if vkeys else '--policy'}: {error}") from error
+
+
+def published_files(place: str) -> PublishedFiles:
+    """Return the published files of an address or folder. Raises typer.BadParameter."""
+    try:
+        if "://" in place:
+            return WebLedger(place)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    folder = Path(place)
+    if not folder.is_dir():
+        raise typer.BadParameter(f"{place}: neither a folder nor an address")
+    return FolderLedger(folder)
+
+
+def read_known(since: Path | None, policy: Policy) -> Known | None:
+    """Return the state of the log that is trusted already: a checkpoint file, or a copied ledger's folder.
+
+    Raises:
+        typer.BadParameter: it cannot be read, or the policy does not accept it.
+    """
+    if since is None:
+        return None
+    try:
+        if since.is_dir():
+            copy = LogReader(FolderLedger(since))
+            return Known(verify_checkpoint(copy.checkpoint(), policy), copy)
+        return Known(verify_checkpoint(since.read_bytes(), policy))
+    except (VaultError, OSError) as error:
+        raise typer.BadParameter(f"--since: {error}") from error
+
+
+@contextmanager
+def shown_progress(what: str) -> Iterator[Progress]:
+    """Show a bar on standard error while the block runs, if that is a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
