@@ -259,7 +259,8 @@ def seals(
 ) -> list[Seal]:
     """Every seal of every document and bundle."""
     folder = tmp_path_factory.mktemp("seals")
-    found = []
+    demo = service.out / "act.pdf", unpacked[service.out / "act.asice"]
+    found = [_taken_out(str(demo[0]), demo[1], *_seal_of_pdf(demo[0]), folder / "demo")]
     for item in service.sealed_pdfs:
         place = folder / f"{item.algorithm}-{item.name}"
         found.append(

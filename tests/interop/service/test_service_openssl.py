@@ -40,10 +40,12 @@ def verify_cms(seal: Any, roots: Path, openssl: Any) -> Any:
 
 
 def test_nothing_is_left_out(service: Any, seals: list[Any]) -> None:
-    """Each sealed PDF, each bundle's evidence seal, and one more for each file sealed beside."""
+    """Each sealed PDF, each bundle's evidence seal, and one more in the bundles of files sealed beside."""
     beside = [item for item in service.items if not item.is_sealed_pdf]
-    given = sum(1 if item.for_third_party is None else 2 for item in beside)
-    assert len(seals) == len(service.sealed_pdfs) + len(service.bundles) + given + 1  # the demo's attachment
+    acts = [item for item in beside if item.for_third_party]
+    demo = {"act.pdf": 1, "act.asice": 1, "attachment.asice": 2}
+    of_items = 2 * len(service.items) - len([item for item in beside if not item.is_act])
+    assert len(seals) == sum(demo.values()) + len(service.sealed_pdfs) + of_items + len(beside) + len(acts)
     assert {item.algorithm for item in service.sealed_pdfs} == {"p256", "rsa-pss"}
 
 
