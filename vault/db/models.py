@@ -70,6 +70,38 @@ checkpoints = Table(
     Column("made_at", String(24), nullable=False),
 )
 
+anchors = Table(
+    "anchors",
+    metadata,
+    Column("size", BigKey, primary_key=True, autoincrement=False),
+    Column("token_sha256", LargeBinary(32), nullable=False),
+    Column("gen_time", String(24), nullable=False),
+    comment="Which anchors the log store holds, and the authority's time of each; rebuilt from there.",
+)
+
+cosignatures = Table(
+    "cosignatures",
+    metadata,
+    Column("size", BigKey, primary_key=True, autoincrement=False),
+    Column("cosigner", Text, primary_key=True),
+    Column("key_id", LargeBinary(4), primary_key=True),
+    Column("signature", LargeBinary, nullable=False, comment="time and signature, verified before kept"),
+    Column("received_at", String(24), nullable=False),
+    comment="What witnesses signed under our checkpoints.",
+)
+
+witness_alarms = Table(
+    "witness_alarms",
+    metadata,
+    Column("witness", Text, primary_key=True, comment="its submission prefix"),
+    Column("our_size", BigInteger, nullable=False),
+    Column("our_root", LargeBinary(32), nullable=False),
+    Column("their_size", BigInteger, nullable=False),
+    Column("not_root", LargeBinary(32), comment="our root there, contradicted; null: we have no such size"),
+    Column("raised_at", String(24), nullable=False),
+    comment="Witnesses that hold another history of this log; while one stands nothing is published.",
+)
+
 administrations = Table(
     "administrations",
     metadata,

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from vault.db.engine import Database
 from vault.ledger.checkpoint import Checkpoint
+from vault.ledger.cosignatures import best_checkpoint
 from vault.ledger.receipt import format_receipt
 from vault.ledger.stored import StoredTiles, latest_checkpoint
 from vault.ledger.tree import inclusion_proof
@@ -34,7 +35,10 @@ class Receipts:
         self._roots: dict[tuple[int, int], bytes] = {}
 
     def receipt(self, seq: int, wait: float = 0.0) -> bytes | None:
-        """Return the receipt of an entry under the newest checkpoint.
+        """Return the receipt of an entry, with every signature held under its checkpoint.
+
+        The checkpoint is the newest; where witnesses cosign, the one most of them cosigned lately. Asked for
+        again later, the receipt of the same entry may bear more cosignatures.
 
         Args:
             seq: number of the entry.
@@ -49,10 +53,10 @@ class Receipts:
         if wait > 0 and self._publisher is not None:
             self._publisher.wait(seq + 1, wait)
         with self._database.reading() as connection:
-            latest = latest_checkpoint(connection)
-            if latest is None or not 0 <= seq < latest[0]:
+            best = best_checkpoint(connection, seq + 1) if seq >= 0 else None
+            if best is None:
                 return None
-            size, note = latest
+            size, note = best
             proof = inclusion_proof(StoredTiles(connection, self._roots), seq, size)
         return format_receipt(seq, proof, note)
 
