@@ -12,13 +12,14 @@ from typing import Any
 
 import orjson
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
-from signing.asic import Reference
+from signing.asic import Reference, parse_manifest
 from signing.base import ValidationMaterial
 from signing.errors import SigningError
 from signing.pdf_signatures import pdf_signatures
 from signing.pdf_values import split_contents
+from storage.errors import ObjectDamaged, ObjectMissing
 from vault.db import models
 from vault.db.engine import Database
 from vault.db.repositories import EVIDENCE_PREFIX, Documents, StatusEntry, digest_role, opening_role
@@ -135,24 +136,24 @@ class Bundles:
             raise NotFound("DOCUMENT_DESTROYED")
         variant = f"{EVIDENCE_PREFIX}{chain[-1].counter}-{'h' if for_holder else 't'}"
         reveal = ALL if for_holder else frozenset({"document"})
-        kept = self._kept(key, variant)
-        receipts = kept.receipts if kept else self._receipts_of(chain)
-        parts = self._parts(document, key, chain, receipts, reveal)
-        if kept is None and self._desk is not None:
-            kept = self._seal(document, key, variant, parts, receipts)
-        if kept is not None:
-            members = assembly.bundle_members(parts.with_material(kept.certificates, kept.crls))
-            members = assembly.with_seal(members, kept.manifest, kept.signature)
-        else:
-            members = assembly.bundle_members(parts)
-        stem = PurePosixPath(parts.original.name).stem
+        seal = self._kept(key, variant)
+        members: Sequence[assembly.BundleMember] | None = None
+        if seal is not None:
+            members = _sealed(self._parts(document, key, chain, seal.receipts, reveal), seal)
+        if members is None:
+            # None is kept, or it was made of other instructions by another version of this software.
+            receipts = self._receipts_of(chain)
+            parts = self._parts(document, key, chain, receipts, reveal)
+            seal = self._seal(document, key, variant, parts, receipts) if self._desk is not None else None
+            members = (_sealed(parts, seal) if seal is not None else None) or assembly.bundle_members(parts)
+        stem = PurePosixPath(_file_name(document)).stem
         identity = b"".join(member.sha256 for member in members)
         return Made(
             name=f"{stem}.asice",
             size=assembly.written_size(members),
             tag=hashlib.sha256(key.key + identity).hexdigest()[:32],
             chunks=lambda: assembly.write(members),
-            sealed=kept is not None,
+            sealed=seal is not None,
         )
 
     def _parts(
@@ -171,7 +172,7 @@ class Bundles:
         certificates, crls = self._material_of(key, original, signature)
         return assembly.BundleParts(
             original=assembly.Original(
-                name=private.file_name,
+                name=_file_name(document),
                 media_type=document.media_type,
                 size=original.size,
                 sha256=original.sha256,
@@ -249,7 +250,10 @@ class Bundles:
         if row is None:
             return None
         part = Part(ObjectRole.EVIDENCE_SEAL, row["address"], row["stored_size"], row["size"], "")
-        return _Seal.decode(self._shelf.read_all(key, part))
+        try:
+            return _Seal.decode(self._shelf.read_all(key, part))
+        except (ObjectMissing, ObjectDamaged):
+            return None  # it is made anew: the parts it covers are all there
 
     def _keep(self, document: Document, key: DocumentKey, variant: str, seal: _Seal) -> None:
         """Store the seal; it can always be made again, so its row needs no ledger entry."""
@@ -265,10 +269,24 @@ class Bundles:
         }
         table = models.objects
         with self._database.writing() as connection:
-            taken = select(table.c.role).where(table.c.document_id == document.id, table.c.role == variant)
-            gone = self._documents.key(connection, document.id) is None
-            if not gone and connection.execute(taken).first() is None:
+            if self._documents.key(connection, document.id) is not None:
+                earlier = (table.c.document_id == document.id, table.c.role == variant)
+                connection.execute(delete(table).where(*earlier))
                 connection.execute(insert(table), row)
+
+
+def _sealed(parts: assembly.BundleParts, seal: _Seal) -> tuple[assembly.BundleMember, ...] | None:
+    """Return the members under their evidence seal; None when the seal covers others."""
+    members = assembly.bundle_members(parts.with_material(seal.certificates, seal.crls))
+    covered = {(item.name, item.sha256) for item in parse_manifest(seal.manifest).references}
+    if covered != {(item.name, item.sha256) for item in members}:
+        return None
+    return assembly.with_seal(members, seal.manifest, seal.signature)
+
+
+def _file_name(document: Document) -> str:
+    assert document.private is not None  # noqa: S101 - a document with a key has its private part
+    return document.private.file_name
 
 
 def _opening(key: DocumentKey, entry: StatusEntry, reveal: frozenset[str]) -> bytes:

@@ -231,3 +231,21 @@ def test_the_agent_of_another_administration_cannot_issue(vault: Vault, act_pdf:
         )
     with pytest.raises(NotFound, match="UNKNOWN_ADMINISTRATION"):
         vault.issuing.issue(agent(vault), "nowhere", new, iter((act_pdf,)), Transfer("k"))
+
+
+def test_a_kept_evidence_seal_of_other_instructions_is_made_anew(
+    vault: Vault, issue: Issue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vault.evidence import build
+
+    outcome = issue()
+    published = build.texts
+    other = "README.txt", b"as in another version\n"
+    monkeypatch.setattr(build, "texts", lambda kind: (published(kind)[0], other))
+    older = bundle(vault, outcome.document_id)
+    assert b"as in another version" in older
+    assert bundle(vault, outcome.document_id) == older
+    monkeypatch.undo()
+    newer = bundle(vault, outcome.document_id)
+    assert judged(vault, tmp_path, newer).as_dict()["verdict"] == "PASSED"
+    assert bundle(vault, outcome.document_id) == newer
