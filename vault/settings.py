@@ -33,7 +33,7 @@ class Settings(BaseSettings):
         None,
         description="Folder of the administration's own act templates, searched before the built-in ones.",
     )
-    seal_algorithm: Literal["p256", "rsa-pss"] = Field("p256", description="Key type of development seals.")
+    seal_algorithm: Literal["p256", "rsa-pss"] = Field("p256", description="Key type of administrations' act seals (development keys).")
     tsa_url: str = Field("", description="Outside RFC 3161 authority; empty: the embedded one.")
     tsa_trust: Path | None = Field(None, description="PEM anchors of the outside authority.")
     tsa_timeout: float = Field(5.0, gt=0, description="Seconds to wait for the authority's answer.")

@@ -20,7 +20,9 @@ DATA = Path(__file__).parents[1] / "data"
 
 def expected() -> dict[str, str]:
     with (DATA / "expected.tsv").open(encoding="utf-8", newline="") as stream:
-        return {row[0]: row[1] for row in csv.reader(stream, delimiter="\t") if row and row[0].endswith(".pdf")}
+        return {
+            row[0]: row[1] for row in csv.reader(stream, delimiter="\t") if row and row[0].endswith(".pdf")
+        }
 
 
 def octets(vault: Vault, document_id: str, what: str) -> bytes:
