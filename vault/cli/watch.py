@@ -1,0 +1,111 @@
+"""`probans watch`: follow a published ledger, and be told of what concerns a document."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vault.cli.common import FAILED, USAGE, console, fail
+from vault.cli.ledger_options import INDETERMINATE, published_files, read_policy
+from vault.errors import VaultError
+from vault.ledger.policy import Policy
+from vault.ledger.watch import Alarm, News, Watcher
+from vault.ledger.watch_memory import write_durably
+
+_FILE = {"exists": True, "dir_okay": False, "readable": True}
+
+
+def watch(
+    source: Annotated[str, typer.Argument(help="Address of the ledger, or folder of a copied one.")],
+    state: Annotated[
+        Path, typer.Option("--state", dir_okay=False, metavar="FILE", help="Where the watcher remembers.")
+    ],
+    vkeys: Annotated[
+        Path | None, typer.Option(**_FILE, metavar="FILE", help="Public keys of the ledger, one a line.")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(**_FILE, metavar="FILE", help="Policy: keys of the ledger and witnesses.")
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option("--key", metavar="HEX", help="K_status or K_access of a document; may be repeated."),
+    ] = None,
+    stall: Annotated[
+        float | None,
+        typer.Option(min=0.0, metavar="MINUTES", help="Alarm when no new checkpoint came for so long."),
+    ] = None,
+    every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Time between two looks.")] = 10.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
+) -> None:
+    """Surveiller un registre. / Follow a ledger; end with code 1 on fork, rollback or stall.
+
+    Exit code of --once: 0 as it should be, 1 alarm, 3 nothing can be said now, 2 wrong usage.
+    """
+    trusted = read_policy(vkeys, policy)
+    if trusted is None:
+        fail("--vkeys manque : un registre se vérifie avec ses clés. / --vkeys is needed.", USAGE)
+    watcher = _open(source, trusted, state, key or [])
+    while True:
+        reached = _look(watcher, state)
+        if stall is not None and watcher.silent_for(time.time()) > stall * 60:
+            minutes = watcher.silent_for(time.time()) / 60
+            fail(
+                f"ALARME / ALARM LEDGER_STALLED: {minutes:.0f} min sans nouveau point / without new checkpoint"
+            )
+        if once:
+            raise typer.Exit(0 if reached else INDETERMINATE)
+        time.sleep(every)
+
+
+def _open(source: str, policy: Policy, state: Path, keys: list[str]) -> Watcher:
+    if not all(re.fullmatch(r"[0-9a-fA-F]{64}", key) for key in keys):
+        raise typer.BadParameter("--key: not 64 hexadecimal digits")
+    try:
+        return Watcher(published_files(source), policy, state, [bytes.fromhex(key) for key in keys])
+    except VaultError as error:
+        raise typer.BadParameter(f"--state: {error.code} {error.detail}") from error
+
+
+def _look(watcher: Watcher, state: Path) -> bool:
+    """Look once and tell; False when nothing can be said. Ends the program on an alarm."""
+    try:
+        news = watcher.look(time.time())
+    except Alarm as alarm:
+        kept = _keep(alarm, state)
+        fail(f"ALARME / ALARM {alarm.code}: {alarm.detail}{kept}", FAILED)
+    except VaultError as error:
+        console.print(f"{error.code}: {error.detail}", soft_wrap=True, markup=False)
+        return False
+    _tell(news)
+    watcher.keep()
+    return True
+
+
+def _keep(alarm: Alarm, state: Path) -> str:
+    """Keep the signed checkpoints: together they prove what the log did, to anybody."""
+    if not alarm.notes:
+        return ""
+    names = []
+    for number, note in enumerate(alarm.notes, start=1):
+        path = state.with_name(f"{state.name}.alarm-{number}")
+        write_durably(path, note)
+        names.append(str(path))
+    return f"; preuve / proof: {', '.join(names)}"
+
+
+def _tell(news: News) -> None:
+    if news.grown:
+        checkpoint = news.checkpoint
+        witnesses = ", ".join(checkpoint.witnesses) or "-"
+        typer.echo(
+            f"{checkpoint.origin} {checkpoint.size} (+{news.grown}) {checkpoint.root.hex()} "
+            f"témoins / witnesses: {witnesses}"
+        )
+    for item in news.sightings:
+        typer.echo(
+            f"clé / key {item.key_id} : inscription / entry {item.seq}, {item.time}, compteur / counter {item.counter}"
+        )

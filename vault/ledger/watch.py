@@ -1,0 +1,266 @@
+"""Follows a published log without trusting it: every new checkpoint must extend the one seen before.
+
+The watcher remembers, in a file of its own, the last checkpoint and a few octets of each entry's leaf hash. So
+an operator who rewrites history, with every key in hand, is found at the next look, and the entry is named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vault.errors import LedgerError, VaultError
+from vault.ledger.chain import ChainVerifier
+from vault.ledger.checkpoint import CheckpointReport, verify_checkpoint
+from vault.ledger.entry import RecordEntry, leaf_hash
+from vault.ledger.errors import LedgerProofRefused
+from vault.ledger.files import ComputedTiles, LogReader, PublishedFiles
+from vault.ledger.policy import Policy
+from vault.ledger.tags import tag
+from vault.ledger.tree import TILE_WIDTH, TreeHasher, consistency_proof, verify_consistency
+from vault.ledger.watch_memory import PRINT, Memory, leaves_of, load, remember_leaves, save
+
+
+class Alarm(LedgerError):
+    """The log did what an honest log never does.
+
+    Attributes:
+        notes: the signed checkpoints that prove it, the known one first.
+    """
+
+    def __init__(self, code: str, detail: str, notes: Sequence[bytes] = (), **params: object) -> None:
+        super().__init__(code, detail, **params)
+        self.notes = tuple(notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """An entry about a document whose key is watched.
+
+    Attributes:
+        key_id: first octets of the key's SHA-256, in hex.
+        counter: counter of its tag.
+        seq: number of the entry.
+        time: what it states, RFC 3339.
+    """
+
+    key_id: str
+    counter: int
+    seq: int
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What one look found.
+
+    Attributes:
+        checkpoint: the newest, accepted.
+        grown: entries since the last look.
+        sightings: entries about watched documents.
+    """
+
+    checkpoint: CheckpointReport
+    grown: int
+    sightings: tuple[Sighting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """What a look found, until it is kept."""
+
+    memory: Memory
+    checkpoint: CheckpointReport
+    known: int
+    prints: bytes
+
+
+def key_id(key: bytes) -> str:
+    """Return the name under which a tag key is spoken of; it gives nothing of the key away."""
+    return hashlib.sha256(key).hexdigest()[:16]
+
+
+class Watcher:
+    """Looks at one log, again and again.
+
+    Attributes:
+        memory: what it remembers.
+    """
+
+    def __init__(
+        self, files: PublishedFiles, policy: Policy, state: Path, keys: Sequence[bytes] = ()
+    ) -> None:
+        """Open or begin a watch.
+
+        Args:
+            files: where the log is published.
+            policy: keys and witnesses that are trusted.
+            state: file of the memory; `<state>.leaves` lies beside it.
+            keys: K_status or K_access of documents, 32 octets each.
+
+        Raises:
+            LedgerError: WATCH_STATE_INVALID.
+        """
+        self._reader = LogReader(files)
+        self._policy = policy
+        self._state = state
+        self._keys = {key_id(key): key for key in keys}
+        self.memory = load(state)
+        self._known = verify_checkpoint(self.memory.note, policy) if self.memory.note else None
+        self._next: _Next | None = None
+
+    def look(self, now: float) -> News:
+        """Look once.
+
+        Steps:
+            1. The policy accepts the checkpoint, and it is of the same log.
+            2. It is not smaller, and of one size there is one root.
+            3. It extends the known one (RFC 6962 consistency).
+            4. The new entries are in canonical form, form the chain and make the root.
+            5. Entries with the next tag of a watched key are named; a key not seen before is searched from entry 0.
+
+        Nothing is remembered before `keep`: what was found and not kept is found again.
+
+        Args:
+            now: POSIX seconds.
+
+        Raises:
+            Alarm: LOG_MISMATCH, LEDGER_TRUNCATED, LEDGER_FORKED, CHAIN_BROKEN.
+            VaultError: nothing can be said now: the log cannot be reached or is damaged, or its checkpoint is
+                not accepted by the policy.
+        """
+        self._next = None
+        # 1
+        note = self._reader.checkpoint()
+        newest = verify_checkpoint(note, self._policy)
+        known = self._known
+        if known is not None:
+            # 2, 3
+            self._check_extends(known, newest, note)
+        # 4, 5
+        size = known.size if known else 0
+        late = [name for name in self._keys if name not in self.memory.counters]
+        counters = dict.fromkeys(late, 0) | self.memory.counters
+        start = 0 if late or size == 0 else (size - 1) // TILE_WIDTH * TILE_WIDTH
+        sightings: list[Sighting] = []
+        prints = b""
+        if newest.size > size or late:
+            prints = self._follow(start, size, newest, counters, sightings, note)
+        grown = newest.size - size
+        seen_at = now if grown or not self.memory.note else self.memory.seen_at
+        # A checkpoint of the same size may carry more cosignatures: the newer note is kept.
+        self._next = _Next(Memory(note, seen_at, counters), newest, size, prints)
+        return News(newest, grown, tuple(sightings))
+
+    def keep(self) -> None:
+        """Remember the last look durably, once its news have been told."""
+        if self._next is not None:
+            remember_leaves(self._state, self._next.known, self._next.prints)
+            save(self._state, self._next.memory)
+            self.memory, self._known, self._next = self._next.memory, self._next.checkpoint, None
+
+    def silent_for(self, now: float) -> float:
+        """Return the seconds since a new checkpoint was seen, 0 before the first."""
+        return now - self.memory.seen_at if self.memory.note else 0.0
+
+    def _check_extends(self, known: CheckpointReport, newest: CheckpointReport, note: bytes) -> None:
+        if newest.origin != known.origin:
+            raise Alarm("LOG_MISMATCH", f"{newest.origin} stands where {known.origin} was")
+        heads = f"known {_head(known)}; found {_head(newest)}"
+        if newest.size < known.size:
+            raise Alarm("LEDGER_TRUNCATED", f"the log went back: {heads}", (self.memory.note, note))
+        if newest.size == known.size:
+            if newest.root == known.root:
+                return
+        else:
+            try:
+                proof = consistency_proof(self._reader, known.size, newest.size)
+                verify_consistency(known.size, newest.size, proof, known.root, newest.root)
+            except LedgerProofRefused:
+                # A damaged copy is not a lie: its own leaves must make the newer root.
+                if self._root_of_leaves(newest) != newest.root:
+                    raise LedgerProofRefused(
+                        "LEDGER_DAMAGED", "its tiles do not hash to its checkpoint", indeterminate=True
+                    ) from None
+            else:
+                return
+        seq = self._first_rewritten(known, newest)
+        where = "" if seq is None else f"; first entry rewritten: {seq}"
+        raise Alarm(
+            "LEDGER_FORKED",
+            f"the log signed two histories: {heads}{where}",
+            (self.memory.note, note),
+            entry=seq,
+        )
+
+    def _root_of_leaves(self, newest: CheckpointReport) -> bytes:
+        hasher = TreeHasher()
+        for index in range(-(-newest.size // TILE_WIDTH)):
+            row = self._reader.tile(0, index, min(TILE_WIDTH, newest.size - index * TILE_WIDTH))
+            for at in range(0, len(row), 32):
+                hasher.add(row[at : at + 32])
+        return hasher.root()
+
+    def _first_rewritten(self, known: CheckpointReport, newest: CheckpointReport) -> int | None:
+        """Compare with what is remembered of each leaf; None when the files cannot be read."""
+        try:
+            with leaves_of(self._state).open("rb") as remembered:
+                for index in range(-(-known.size // TILE_WIDTH)):
+                    row = self._reader.tile(0, index, min(TILE_WIDTH, newest.size - index * TILE_WIDTH))
+                    for place in range(min(len(row) // 32, known.size - index * TILE_WIDTH)):
+                        if remembered.read(PRINT) != row[place * 32 : place * 32 + PRINT]:
+                            return index * TILE_WIDTH + place
+        except (OSError, VaultError):
+            return None
+        return None
+
+    def _follow(
+        self,
+        start: int,
+        known: int,
+        newest: CheckpointReport,
+        counters: dict[str, int],
+        sightings: list[Sighting],
+        note: bytes,
+    ) -> bytes:
+        """Read the entries from `start`; return what is to be remembered of the leaves after the known ones."""
+        wanted = {tag(key, counters[name]): name for name, key in self._keys.items()}
+        chain, prints = ChainVerifier(), bytearray()
+        for seq, body in self._reader.from_bundle(start, newest.size):
+            if seq == start and start:
+                _, hasher = ComputedTiles.resume(self._reader, start, newest.size)
+                chain = ChainVerifier.resume(hasher, body, newest.origin)
+            try:
+                entry, leaf = chain.add(body)
+            except LedgerError as error:
+                if self._is_in(newest, seq, body):
+                    raise Alarm(
+                        error.code, f"{error.detail}; head {_head(newest)}", (note,), entry=seq
+                    ) from error
+                raise
+            if seq >= known:
+                prints += leaf[:PRINT]
+            name = wanted.pop(entry.tag, None) if isinstance(entry, RecordEntry) else None
+            if name is not None:
+                sightings.append(Sighting(name, counters[name], seq, entry.time))
+                counters[name] += 1
+                wanted[tag(self._keys[name], counters[name])] = name
+        if chain.root() != newest.root:
+            raise LedgerProofRefused(
+                "LEDGER_DAMAGED", "its entries do not hash to its checkpoint", indeterminate=True
+            )
+        return bytes(prints)
+
+    def _is_in(self, newest: CheckpointReport, seq: int, body: bytes) -> bool:
+        """Tell whether the log signed this entry: only then a broken chain is its own doing."""
+        if self._root_of_leaves(newest) != newest.root:
+            return False
+        index, place = divmod(seq, TILE_WIDTH)
+        row = self._reader.tile(0, index, min(TILE_WIDTH, newest.size - index * TILE_WIDTH))
+        return row[place * 32 : place * 32 + 32] == leaf_hash(body)
+
+
+def _head(checkpoint: CheckpointReport) -> str:
+    return f"{checkpoint.size} {checkpoint.root.hex()}"
