@@ -7,9 +7,11 @@ left out of the replay: the same check must find a promise broken.
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +118,14 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     return recorded(tmp_path_factory.mktemp("recorded"), reads=0)
 
 
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A folder in memory where there is one: hundreds of restarts need not wait for a real disk."""
+    shared = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
 def recorded(folder: Path, reads: int) -> Life:
     """Record a life with so many reads by eight threads near its end."""
     root = folder / "root"
@@ -156,12 +166,12 @@ def test_every_flush_is_of_a_known_class(life: Life) -> None:
 
 
 def test_answers_survive_the_loss_of_all_that_was_not_flushed(
-    life: Life, plan: Plan, figure: Callable[[str], None], tmp_path: Path
+    life: Life, plan: Plan, figure: Callable[[str], None], memory: Path
 ) -> None:
     fresh = [moment for moment in life.moments if moment.is_fresh]
-    others = random.Random(plan.seed).sample([each for each in life.moments if not each.is_fresh], 24)
+    others = random.Random(plan.seed).sample([each for each in life.moments if not each.is_fresh], 60)
     for moment, disk in life.disks([*fresh, *others]):
-        life.check(disk, moment, "flushed", tmp_path / "disk", whole=False)
+        life.check(disk, moment, "flushed", memory / "disk", whole=False)
     figure(
         f"power loss: {len(life.answers)} answers, {len(life.moments)} flush boundaries, "
         f"{len(fresh)} after an answer and {len(others)} others restarted with flushed data only"
@@ -170,13 +180,13 @@ def test_answers_survive_the_loss_of_all_that_was_not_flushed(
 
 @pytest.mark.parametrize("survivors", ["names", "octets", "all", "chance"])
 def test_answers_survive_whatever_else_is_left(
-    life: Life, plan: Plan, survivors: Survivors, tmp_path: Path
+    life: Life, plan: Plan, survivors: Survivors, memory: Path
 ) -> None:
     chance = random.Random(f"{plan.seed} {survivors}")
-    moments = [life.moments[-1], *scattered(life, chance, 11 if survivors == "chance" else 4)]
+    moments = [life.moments[-1], *scattered(life, chance, 30 if survivors == "chance" else 6)]
     for moment, disk in life.disks(moments):
         left = chance if survivors == "chance" else survivors
-        life.check(disk, moment, left, tmp_path / "disk", whole=False)
+        life.check(disk, moment, left, memory / "disk", whole=False)
 
 
 def scattered(life: Life, chance: random.Random, count: int) -> list[Moment]:
@@ -189,13 +199,13 @@ def scattered(life: Life, chance: random.Random, count: int) -> list[Moment]:
 
 
 @pytest.mark.parametrize("left_out", CLASSES)
-def test_without_its_flushes_a_promise_breaks(life: Life, plan: Plan, left_out: str, tmp_path: Path) -> None:
+def test_without_its_flushes_a_promise_breaks(life: Life, plan: Plan, left_out: str, memory: Path) -> None:
     """Each class of flushes is needed: without it some restart finds a broken promise."""
     chance = random.Random(plan.seed)
     fresh = [moment for moment in life.moments if moment.is_fresh]
     others = [moment for moment in life.moments if not moment.is_fresh]
     tries = fresh[::3] if left_out in SPARE else [*fresh, *chance.sample(others, 30)]
-    broken = next((each for each in tries if breaks(life, each, left_out, tmp_path / "disk")), None)
+    broken = next((each for each in tries if breaks(life, each, left_out, memory / "disk")), None)
     if left_out in SPARE:
         assert broken is None, f"needed after all: {left_out}"
     else:
@@ -213,25 +223,25 @@ def breaks(life: Life, moment: Moment, left_out: str, folder: Path) -> bool:
 
 
 @pytest.mark.soak("power-loss")
-def test_long_form(plan: Plan, figure: Callable[[str], None], tmp_path: Path) -> None:
+def test_long_form(plan: Plan, figure: Callable[[str], None], tmp_path: Path, memory: Path) -> None:
     """Every flush boundary of a life that fills a tile, and chance in the midst of writes."""
     life = recorded(tmp_path, reads=300)
     for moment, disk in life.disks(life.moments):
         # Reads, of which there are many, are checked everywhere; every bundle after each other answer only.
         whole = moment.is_fresh and life.answers[moment.answers - 1]["kind"] != "read"
-        life.check(disk, moment, "flushed", tmp_path / "disk", whole=whole)
+        life.check(disk, moment, "flushed", memory / "disk", whole=whole)
     figure(
         f"{len(life.answers)} answers; {len(life.moments)} flush boundaries restarted with flushed data only"
     )
     chance = random.Random(plan.seed)
     by_chance = scattered(life, chance, plan.count or 200)
     for moment, disk in life.disks(by_chance):
-        life.check(disk, moment, chance, tmp_path / "disk", whole=False)
+        life.check(disk, moment, chance, memory / "disk", whole=False)
     figure(f"{len(by_chance)} moments by chance restarted with any subset of the unflushed, writes torn")
     some = sorted(chance.sample(life.moments, min(150, len(life.moments))), key=lambda each: each.place)
     for left_out in CLASSES:
         tries = some if left_out in SPARE else life.moments
-        broken = next((each for each in tries if breaks(life, each, left_out, tmp_path / "disk")), None)
+        broken = next((each for each in tries if breaks(life, each, left_out, memory / "disk")), None)
         assert (broken is None) == (left_out in SPARE), left_out
         figure(
             f"flushes left out, {left_out}: "

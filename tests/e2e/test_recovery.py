@@ -30,7 +30,7 @@ from vault.errors import LedgerError
 from vault.ledger.policy import Policy
 from vault.settings import Settings
 
-PROBANS = str(Path(sys.executable).with_name("probans"))
+PROBANS = (sys.executable, "-c", "from vault.cli.main import run; run()")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def lose_database(data: Path) -> None:
 def recover(data: Path) -> subprocess.CompletedProcess[str]:
     """Run `probans recover`."""
     return subprocess.run(
-        [PROBANS, "recover", "--data", str(data)],
+        [*PROBANS, "recover", "--data", str(data)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -96,7 +96,7 @@ def test_a_recovery_that_is_killed_is_taken_up_again(
     lose_database(copy / "data")
     for _ in range(3):
         process = subprocess.Popen(
-            [PROBANS, "recover", "--data", str(copy / "data")],
+            [*PROBANS, "recover", "--data", str(copy / "data")],
             stdout=subprocess.DEVNULL,
         )
         time.sleep(chance.uniform(0.8, 1.4))

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from signing.trust import TrustStore
+from storage.filesystem import FilesystemLogStore
 from tests.e2e.harness.judge import (
     Given,
     check_given,
@@ -25,6 +26,8 @@ from vault.bootstrap import open_vault
 from vault.db import models
 from vault.db.repositories import Documents, opening_role
 from vault.domain.states import Sealing, Status
+from vault.ledger.audit import audit_log_store
+from vault.ledger.checkpoint import Checkpoint
 from vault.ledger.entry import decode, leaf_hash
 from vault.ledger.opening import RevealedOpening
 from vault.ledger.policy import Policy
@@ -59,11 +62,12 @@ def keeps(
         Broken: a promise is not kept.
         Exception: whatever the service refuses to start with.
     """
+    by_kind: dict[str, list[Answer]] = {}
+    for answer in answers:
+        by_kind.setdefault(answer["kind"], []).append(answer)
+    _check_published(folder / "data", by_kind.get("receipt", ()), trusted)
     vault = open_vault(Settings(data=folder / "data", publish_interval=0.05), background=False)
     try:
-        by_kind: dict[str, list[Answer]] = {}
-        for answer in answers:
-            by_kind.setdefault(answer["kind"], []).append(answer)
         if "started" in by_kind:
             demand(list(vault.trust.vkeys) == trusted["vkeys"], "the ledger's keys are those given out")
             demand(vault.trust.roots_pem.decode() == trusted["roots"], "the roots are those given out")
@@ -94,6 +98,22 @@ def keeps(
 def _given(answer: Answer) -> Given:
     sample = Sample(answer["number"], answer["is_act"], answer["supersedes"])
     return Given(sample, answer["id"], answer["seq"], answer["status_code"])
+
+
+def _check_published(data: Path, receipts: Sequence[Answer], trusted: Answer) -> None:
+    """Check the published files as they lie: whole, and never behind a receipt, or auditors see it go back."""
+    if not (data / "ledger").is_dir():
+        demand(not receipts, "what receipts rest on is published")
+        return
+    log = FilesystemLogStore(data / "ledger")
+    covered = max(
+        (Checkpoint.parse(parse_receipt(answer["receipt"].encode()).note).size for answer in receipts),
+        default=0,
+    )
+    if covered or list(log.list("checkpoint")):
+        published = audit_log_store(log, Policy.from_vkeys("\n".join(trusted["vkeys"]) + "\n"))
+        demand(published.ok, f"published ledger as it lies: {published.problems}")
+        demand(published.size >= covered, f"published up to {published.size}, receipts up to {covered}")
 
 
 def _check_receipts(vault: Vault, answers: Sequence[Answer]) -> None:

@@ -50,6 +50,13 @@ def read(vault: Vault, document_id: str, purpose: str = PURPOSE) -> None:
     answer("read", id=document_id, purpose=purpose, size=download.size)
 
 
+def receive(vault: Vault, document_id: str) -> None:
+    """Ask for a receipt; what it rests on is published for good then."""
+    holder = vault.personas.named(HOLDER).actor
+    receipt = vault.reading.receipt(holder, document_id, PURPOSE, 5.0)
+    answer("receipt", id=document_id, receipt=(receipt or b"").decode())
+
+
 def first_life(settings: Settings) -> str:
     """First start, then a little of everything; return an act that is in force."""
     vault = open_vault(settings, background=False)
@@ -57,8 +64,7 @@ def first_life(settings: Settings) -> str:
     agent, holder = vault.personas.named(AGENT).actor, vault.personas.named(HOLDER).actor
     first = given(vault, Sample(0, is_act=True))
     attachment = given(vault, Sample(1, is_act=False))
-    receipt = vault.reading.receipt(holder, first, PURPOSE, 5.0)
-    answer("receipt", id=first, receipt=(receipt or b"").decode())
+    receive(vault, first)
     read(vault, attachment)
     vault.lifecycle.revoke(agent, first, "error", Transfer("revoke-1"))
     answer("revoked", id=first)
@@ -87,6 +93,7 @@ def second_life(settings: Settings) -> None:
     operator = vault.personas.named(OPERATOR).actor
     vault.lifecycle.destroy(operator, doomed)
     answer("destroyed", id=doomed)
+    receive(vault, kept)
     read(vault, kept)
     vault.close()
 
@@ -95,7 +102,7 @@ def third_life(settings: Settings, document: str, reads: int) -> None:
     """Enough entries to fill a tile."""
     vault = open_vault(settings, background=False)
     in_parallel(lambda number: read(vault, document, f"{PURPOSE}-{number}"), range(reads))
-    given(vault, Sample(30, is_act=False))
+    receive(vault, given(vault, Sample(30, is_act=False)))
     vault.close()
 
 
