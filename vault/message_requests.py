@@ -247,6 +247,13 @@ _SERVICE = {
         "The published ledger does not answer.",
         _AGAIN_EN,
     ),
+    "WITNESSES_UNAVAILABLE": Entry(
+        503,
+        "Trop peu de témoins du registre répondent.",
+        _AGAIN_FR,
+        "Too few witnesses of the ledger answer.",
+        _AGAIN_EN,
+    ),
     "TSA_UNAVAILABLE": Entry(
         503,
         "L’horodatage ne répond pas.",

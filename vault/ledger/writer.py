@@ -62,6 +62,7 @@ class LedgerWriter:
 
     Attributes:
         on_commit: called with the ledger's size after each group that appended.
+        admit: called by `run`, with its time limit, before a work is queued; may wait or refuse it.
         step_backs: how often the clock was found more than 10 s behind the ledger.
     """
 
@@ -81,6 +82,7 @@ class LedgerWriter:
             config: group sizes and limits.
         """
         self.on_commit: Callable[[int], None] | None = None
+        self.admit: Callable[[float], None] | None = None
         self.step_backs = 0
         self._database = database
         self._write_records = write_records
@@ -127,8 +129,11 @@ class LedgerWriter:
         """Submit a work and wait for it.
 
         Raises:
-            Unavailable: LEDGER_UNAVAILABLE after the time limit, or when the group could not be written.
+            Unavailable: LEDGER_UNAVAILABLE after the time limit, or when the group could not be written; what
+                `admit` refuses with.
         """
+        if self.admit is not None:
+            self.admit(self._config.time_limit_s)
         future = self.submit(work)
         try:
             return future.result(self._config.time_limit_s)
