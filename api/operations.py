@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 
 from fastapi import APIRouter, Request, Response
@@ -21,6 +22,9 @@ _MAX_QUERY = 64 * 1024
 _INDEX = r"(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/[1-9][0-9]{0,2})?"
 _LEDGER_FILE = re.compile(rf"checkpoint|tile/(?:entries|[0-5]?[0-9])/{_INDEX}")
 _FOREVER = "public, max-age=31536000, immutable"
+# A partial tile never changes either, but goes once its full one is there.
+_SHORT = "public, max-age=60"
+_GZIP_LEVEL = 6
 _OCTETS = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -80,7 +84,7 @@ def metrics(request: Request) -> Response:
     },
     response_class=Response,
 )
-def ledger_file(path: str, vault: Safe) -> Response:
+def ledger_file(request: Request, path: str, vault: Safe) -> Response:
     """Return a published file of the ledger. Raises NotFound."""
     if not _LEDGER_FILE.fullmatch(path):
         raise NotFound("NOT_FOUND")
@@ -88,12 +92,29 @@ def ledger_file(path: str, vault: Safe) -> Response:
         content = vault.log_file(path)
     except (ObjectMissing, NameRefused):
         raise NotFound("NOT_FOUND") from None
-    is_checkpoint = path == "checkpoint"
+    if path == "checkpoint":
+        headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-cache"}
+        return Response(content, headers=headers)
     headers = {
-        "Content-Type": "text/plain; charset=utf-8" if is_checkpoint else "application/octet-stream",
-        "Cache-Control": "no-cache" if is_checkpoint else _FOREVER,
+        "Content-Type": "application/octet-stream",
+        "Cache-Control": _SHORT if ".p/" in path else _FOREVER,
     }
+    if path.startswith("tile/entries/"):
+        # Hashes do not compress; entries do, and the specification asks for it.
+        headers["Vary"] = "Accept-Encoding"
+        if _takes_gzip(request):
+            headers["Content-Encoding"] = "gzip"
+            content = gzip.compress(content, _GZIP_LEVEL, mtime=0)
     return Response(content, headers=headers)
+
+
+def _takes_gzip(request: Request) -> bool:
+    """Tell whether the client accepts gzip (RFC 9110 section 12.5.3)."""
+    for item in ",".join(request.headers.getlist("Accept-Encoding")).split(","):
+        name, *parameters = (part.strip().lower() for part in item.split(";"))
+        if name == "gzip":
+            return not any(re.fullmatch(r"q=0(?:\.0{0,3})?", parameter) for parameter in parameters)
+    return False
 
 
 @router.post(

@@ -142,7 +142,7 @@ def test_openings_swapped_with_the_keys_in_hand(safe: Filled) -> None:
     assert key is not None
     role = "opening-status-0"
     opening = key.open(role, safe.value("document_entries", "opening", seq=safe.attachment.seq))  # type: ignore[arg-type]
-    forged = opening.replace(b'"size":9,', b'"size":8,')
+    forged = opening.replace(b'"size":9}', b'"size":8}')
     assert forged != opening
     safe.write("document_entries", {"opening": key.seal(role, forged)}, seq=safe.attachment.seq)
     safe.write("documents", {"size": 8}, id=document_id)

@@ -1,0 +1,179 @@
+"""The published ledger over HTTP (c2sp.org/tlog-tiles): types, caching, compression, and nothing personal in it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from api.app import create_app
+from vault.bootstrap import open_vault
+from vault.domain.documents import NewDocument
+from vault.domain.transfer import Transfer
+from vault.ledger.entry import RecordEntry, decode
+from vault.ledger.tags import tag
+from vault.ledger.tiles import changed_bundles, changed_tiles, decode_bundle
+from vault.service import Vault
+from vault.settings import Settings
+
+FILES = {"demande-de-camille.xml": b"<demande>camille@example.org</demande>", "second.xml": b"<b/>"}
+TITLE, CASE, REFUSED = "Demande tres personnelle", "dossier-4711", "mairie-voisine"
+
+
+class Service:
+    """A safe after a lively hour, its ledger published, and its HTTP application."""
+
+    def __init__(self, vault: Vault) -> None:
+        self.vault = vault
+        self.client = TestClient(create_app(vault), base_url="http://127.0.0.1")
+        holder = vault.personas.named("camille").actor
+        self.documents: list[str] = []
+        for number in range(140):
+            name = list(FILES)[number % 2]
+            new = NewDocument("camille", TITLE, name, case=CASE)
+            key = Transfer(f"key-{number}")
+            outcome = vault.submissions.deposit(holder, new, iter((FILES[name],)), key)
+            self.documents.append(outcome.document_id)
+            vault.reading.describe(holder, outcome.document_id, "consultation")
+        self.size = 281
+        assert vault.publisher.wait(self.size, 30.0)
+
+    def get(self, path: str, **headers: str) -> bytes:
+        answer = self.client.get(f"/ledger/{path}", headers=headers)
+        assert answer.status_code == 200, path
+        return answer.content
+
+    def paths(self) -> list[str]:
+        tiles = [*changed_tiles(0, self.size), *changed_bundles(0, self.size)]
+        return ["checkpoint", *(tile.path for tile in tiles)]
+
+    def entries(self) -> list[bytes]:
+        bundles = ((self.get(tile.path), tile.width) for tile in changed_bundles(0, self.size))
+        return [entry for data, width in bundles for entry in decode_bundle(data, width)]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    data: Path = tmp_path_factory.mktemp("ledger") / "data"
+    vault = open_vault(Settings(data=data, publish_interval=0.2))
+    yield Service(vault)
+    vault.close()
+
+
+def test_types_and_caching(service: Service) -> None:
+    for path in service.paths():
+        headers = service.client.get(f"/ledger/{path}").headers
+        if path == "checkpoint":
+            expected = ("text/plain; charset=utf-8", "no-cache")
+        elif ".p/" in path:
+            expected = ("application/octet-stream", "public, max-age=60")
+        else:
+            expected = ("application/octet-stream", "public, max-age=31536000, immutable")
+        assert (headers["content-type"], headers["cache-control"]) == expected, path
+    assert any(".p/" not in path for path in service.paths()[1:])
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("identity", False),
+        ("gzip;q=0", False),
+        ("gzip;q=0.000, *", False),
+        ("x-gzip", False),
+    ],
+)
+def test_entries_are_compressed_for_those_who_ask(service: Service, accepted: str, packed: bool) -> None:
+    plain = service.client.get("/ledger/tile/entries/000", headers={"Accept-Encoding": "identity"})
+    with service.client.stream(
+        "GET", "/ledger/tile/entries/000", headers={"Accept-Encoding": accepted}
+    ) as answer:
+        raw = b"".join(answer.iter_raw())
+    assert answer.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    assert answer.headers.get("content-encoding") == ("gzip" if packed else None)
+    assert (gzip.decompress(raw) if packed else raw) == plain.content
+    if packed:
+        assert len(raw) < 0.7 * len(plain.content)
+
+
+def test_hashes_and_the_checkpoint_are_not_compressed(service: Service) -> None:
+    for path in ("checkpoint", "tile/0/000"):
+        assert "content-encoding" not in service.client.get(f"/ledger/{path}").headers
+
+
+def test_no_public_octet_is_about_anybody(service: Service) -> None:
+    vault = service.vault
+    holder = vault.personas.named("camille").actor
+    private = [*FILES, TITLE, CASE, "consultation", "camille", "example.org", "xml", holder.safe_id or "-"]
+    private += [*service.documents, "doc_", "safe_", "document.", "deposited", "received", "read"]
+    words = {word.encode().lower() for word in private} | {content.lower() for content in FILES.values()}
+    for content in FILES.values():
+        for octets in (hashlib.sha256(content).digest(), hashlib.sha1(content).digest()):
+            words |= {octets, octets.hex().encode()}
+    with vault.parts.database.reading() as connection:
+        for table in ("documents", "objects", "document_entries", "safes", "outbox", "idempotency"):
+            for row in connection.exec_driver_sql(f"SELECT * FROM {table}").fetchall():
+                texts = [value for value in row if isinstance(value, str) and len(value) >= 26]
+                octets = [value for value in row if isinstance(value, bytes) and len(value) >= 16]
+                # Times may stand in both: the ledger states its own.
+                words |= {text.encode() for text in texts if not re.fullmatch(r"[\d-]+T[\d:.]+Z", text)}
+                words |= set(octets) | {value.hex().encode() for value in octets}
+    assert len(words) > 3_000
+    public = b"\n".join(service.get(path) for path in service.paths())
+    # Entry 0 is the log's own, in clear: its origin and keys are not about anybody.
+    first = service.entries()[0]
+    assert decode(first).seq == 0
+    shown = public.replace(first, b"").lower()
+    assert len(shown) > 90_000
+    assert [word for word in words if word in shown] == []
+    # base64 of long values, at any of the three offsets, would be an answer too: no such alphabet is used.
+    for entry in service.entries()[1:]:
+        assert re.fullmatch(
+            rb'\{"commitment":"[0-9a-f]{64}","prev":"[0-9a-f]{64}","seq":\d+,"tag":"[0-9a-f]{64}",'
+            rb'"time":"[0-9T:.Z-]{24}","type":"record","v":1\}',
+            entry,
+        )
+
+
+def test_equal_documents_leave_unlike_entries(service: Service) -> None:
+    entries = [decode(entry) for entry in service.entries()[1:]]
+    records = [entry for entry in entries if isinstance(entry, RecordEntry)]
+    assert len(records) == len(entries) == 280
+    values = [value for entry in records for value in (entry.tag, entry.commitment)]
+    assert len(set(values)) == len(values), "the same file, person and purpose, and no value twice"
+    # No half of a value comes again either: nothing constant is mixed in.
+    halves = [half for value in values for half in (value[:16], value[16:])]
+    assert len(set(halves)) == len(halves)
+
+
+def test_only_the_key_links_the_entries_of_a_document(service: Service) -> None:
+    vault = service.vault
+    tags = {
+        entry.tag: entry.seq for entry in map(decode, service.entries()) if isinstance(entry, RecordEntry)
+    }
+    documents = vault.reading._documents
+    for document_id in service.documents[:5]:
+        with vault.parts.database.reading() as connection:
+            document = documents.load(connection, document_id)
+            own = [
+                item.seq
+                for chain in ("status", "access")
+                for item in documents.entries(connection, document_id, chain)
+            ]
+        assert document is not None
+        assert document.private is not None
+        keys = (document.private.status_key, document.private.access_key)
+        assert [tags[tag(bytes.fromhex(key), 0)] for key in keys] == own
+        others = [bytes(32), hashlib.sha256(document_id.encode()).digest(), bytes.fromhex(keys[0])[::-1]]
+        assert all(tag(key, counter) not in tags for key in others for counter in range(3))
+
+
+def test_an_auditor_reads_it_all(service: Service) -> None:
+    """Everything the size demands is served: nothing that a public tool asks for is missing."""
+    assert all(service.get(path) for path in service.paths())
