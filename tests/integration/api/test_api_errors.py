@@ -219,7 +219,7 @@ def test_tokens_that_name_nobody(client, safe):
         "localhost.evil.example",
         "",
         "[::1",
-        "10.0.0.1",
+        "192.0.2.1",
         "a@127.0.0.1",
         "127.0.0.1:x",
     ],
