@@ -8,7 +8,7 @@ from importlib import import_module
 
 import typer
 
-COMMANDS = ("demo", "serve", "verify", "audit", "watch", "issue", "deposit", "bundle", "recover")
+COMMANDS = ("demo", "serve", "verify", "audit", "watch", "witness", "issue", "deposit", "bundle", "recover")
 _MODULES = {"issue": "deposit"}
 
 
