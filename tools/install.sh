@@ -2,6 +2,9 @@
 # Installs what the tests want beside Python: tools/install.sh [NAME...], no NAME or `all` meaning every one.
 #   qpdf pdfsig openssl unzip strace unshare   programs, from the distribution's packages
 #   dss verapdf                        independent judges, built with Maven into .cache/judges/
+#   tessera-fsck                       judge of the ledger, built with Go into .cache/judges/
+#   tlog-scales aics-tlog              judges of the ledger, each in a Python environment of its own there; aics-tlog
+#                                      wants Python 3.12 and is left out of `all` where there is none
 # Made for a brand-new Debian 12, as root or with sudo. Installs only what is missing; may be run again at any time,
 # also twice at once.
 set -eu
@@ -10,7 +13,24 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 judges=$root/.cache/judges
 everything='qpdf pdfsig openssl unzip strace unshare dss verapdf'
 names=${*:-all}
-[ "$names" != all ] || names=$everything
+
+# The newest Python of at least 3.12, if any.
+newer_python() {
+    for candidate in python3.14 python3.13 python3.12 "$HOME"/.pyenv/versions/3.1[2-9]*/bin/python3 \
+        "${PYENV_ROOT:-/nowhere}"/versions/3.1[2-9]*/bin/python3; do
+        "$candidate" -c 'import venv' 2>/dev/null && echo "$candidate" && return
+    done
+    return 1
+}
+
+if [ "$names" = all ]; then
+    names=$everything
+    if newer_python >/dev/null; then
+        names="$names aics-tlog"
+    else
+        echo "tools/install.sh: no Python 3.12 or newer, so no aics-tlog" >&2
+    fi
+fi
 mkdir -p "$judges"
 log=$judges/install.log
 
@@ -44,6 +64,20 @@ for name in $names; do
         pdfsig) want pdfsig poppler-utils ;;
         unshare) want unshare util-linux ;;
         dss | verapdf) want javac default-jdk-headless && want mvn maven ;;
+        tessera-fsck)
+            PATH=$PATH:/usr/local/go/bin
+            if ! command -v go >/dev/null; then
+                echo "tools/install.sh: $name is built with Go 1.24 or newer, which is not here" >&2
+                exit 1
+            fi
+            ;;
+        tlog-scales) ;;
+        aics-tlog)
+            if ! newer_python >/dev/null; then
+                echo "tools/install.sh: aics-tlog wants Python 3.12 or newer, which is not here" >&2
+                exit 1
+            fi
+            ;;
         *)
             echo "tools/install.sh: unknown name $name; known: $everything" >&2
             exit 2
@@ -69,4 +103,31 @@ for name in $names; do
     cp "$source/target/$name.jar" "$judges/$name.jar.new"
     mv "$judges/$name.jar.new" "$judges/$name.jar"
     printf '%s\n' "$version" >"$judges/$name.version"
+done
+
+# go_build NAME MODULE@VERSION: builds a command of that module version.
+go_build() {
+    if [ -x "$judges/$1" ] && [ "$(cat "$judges/$1.version" 2>/dev/null)" = "$2" ]; then return; fi
+    echo "building $1"
+    persist env GOBIN="$judges/go" go install "$2"
+    mv "$judges/go/$(basename "${2%@*}")" "$judges/$1"
+    printf '%s\n' "$2" >"$judges/$1.version"
+}
+
+# python_judge NAME PYTHON REQUIREMENT: makes an environment that holds one judge.
+python_judge() {
+    if [ "$(cat "$judges/$1/version" 2>/dev/null)" = "$3" ]; then return; fi
+    echo "installing $3"
+    rm -rf "${judges:?}/$1"
+    persist "$2" -m venv "$judges/$1"
+    persist "$judges/$1/bin/python" -m pip install --quiet --disable-pip-version-check "$3"
+    printf '%s\n' "$3" >"$judges/$1/version"
+}
+
+for name in $names; do
+    case $name in
+        tessera-fsck) go_build "$name" github.com/transparency-dev/tessera/cmd/fsck@v1.0.4 ;;
+        tlog-scales) python_judge "$name" "${PYTHON:-python3}" tlog-scales==0.0.3 ;;
+        aics-tlog) python_judge "$name" "$(newer_python)" aics-tlog==0.2.1 ;;
+    esac
 done
