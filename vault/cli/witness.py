@@ -62,7 +62,7 @@ def witness(
 
 
 def _serve(server: WitnessServer) -> None:
-    """Serve until SIGINT or SIGTERM; a request under way is answered first."""
+    """Serve until SIGINT or SIGTERM; a request that is cut off can be made again."""
 
     def stop(_number: int, _frame: object) -> None:
         # `shutdown` waits for the loop that this very thread runs.

@@ -63,7 +63,8 @@ class WitnessFork(LedgerError):
         self.not_root = not_root
         size, root = ours
         if not_root is None:
-            code, head = "WITNESS_AHEAD", f"size {theirs}, which this log has not"
+            code = "WITNESS_AHEAD"
+            head = f"size {theirs}, which this log has not; was it set back? run `probans recover`"
         else:
             code, head = "WITNESS_FORK", f"size {theirs}, root other than {not_root.hex()}"
         super().__init__(

@@ -81,7 +81,14 @@ class WitnessServer(ThreadingHTTPServer):
 
     def service_actions(self) -> None:
         """Cut connections whose time is over; called all along while serving."""
-        now = time.monotonic()
+        self._cut(time.monotonic())
+
+    def server_close(self) -> None:
+        """Stop listening, and hang up on everybody."""
+        super().server_close()
+        self._cut(float("inf"))
+
+    def _cut(self, now: float) -> None:
         with self._lock:
             late = [connection for connection, end in self._deadlines.items() if end < now]
         for connection in late:

@@ -17,25 +17,19 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from storage.base import LogStore
-from storage.errors import LogConflict, ObjectMissing, StorageError
+from storage.errors import StorageError
 from vault.clock import Clock, rfc3339
 from vault.db.engine import Database
 from vault.errors import LedgerError, Unavailable, VaultError
 from vault.ledger import tree
 from vault.ledger.alarms import clear_alarm, keep_alarm, standing_alarms
 from vault.ledger.checkpoint import Checkpoint
-from vault.ledger.cosignatures import (
-    cosignatures_of,
-    keep,
-    last_cosigned,
-    newest_met,
-    with_cosignatures,
-)
-from vault.ledger.errors import LedgerProofRefused
+from vault.ledger.cosignatures import cosignatures_of, keep, last_cosigned, newest_met
 from vault.ledger.policy import Policy
 from vault.ledger.publisher import Publisher
+from vault.ledger.republishing import Republisher
 from vault.ledger.stored import StoredTiles, latest_checkpoint, read_head
-from vault.ledger.tiles import CHECKPOINT_PATH, CHECKPOINT_TYPE
+from vault.ledger.tiles import CHECKPOINT_PATH
 from vault.ledger.witness_client import (
     Cosignature,
     Extension,
@@ -135,7 +129,7 @@ class Witnessing:
         }
         self._pauses: dict[str, _Pause] = {}
         self._roots: dict[tuple[int, int], bytes] = {}
-        self._republished: tuple[int, int] | None = None
+        self._republisher = Republisher(database, log_store)
         self._met = 0
         self._size = 0
         self._unmet_since: float | None = None
@@ -146,11 +140,16 @@ class Witnessing:
     def start(self) -> None:
         """Settle alarms, ask every witness once, stop publication if an alarm stands; go on in the background.
 
-        So a database that was set back is found before anything new is published: takes as long as the
-        slowest witness.
+        So a database that was set back is found before anything new is written: takes as long as the slowest
+        witness.
+
+        Raises:
+            WitnessFork: WITNESS_AHEAD; an entry written now would begin another history.
         """
         self.recheck()
-        self.round()
+        self.round(everybody=True)
+        if isinstance(self.failure, WitnessFork) and self.failure.not_root is None:
+            raise self.failure
         if self._unmet_since is not None:
             # A start is no way round the quorum: what stands without it now is late already.
             self._unmet_since = float("-inf")
@@ -169,13 +168,11 @@ class Witnessing:
         """Settle alarms: one falls when its witness cosigns this very log again, or is no longer in the policy."""
         with self._database.reading() as connection:
             alarms = standing_alarms(connection)
-            latest = latest_checkpoint(connection)
         for alarm in alarms:
             client = self._clients.get(alarm.url)
             try:
                 if client is not None:
-                    # A database that was rebuilt knows no checkpoint yet.
-                    note = latest[1] if latest else self._store.get(CHECKPOINT_PATH)
+                    note = self._newest()
                     self._keep(Checkpoint.parse(note).size, self._ask(client, note))
             except (VaultError, StorageError) as error:
                 _log.critical("the alarm of %s stands: %s", alarm.url, error)
@@ -184,6 +181,17 @@ class Witnessing:
                 clear_alarm(connection, alarm.url)
             _log.warning("the alarm of %s is over", alarm.url)
         self._look()
+
+    def _newest(self) -> bytes:
+        """Return our newest checkpoint; a database that was rebuilt may know only an older one, or none.
+
+        Raises:
+            LedgerProofRefused, StorageError: the store's copy is missing or damaged.
+        """
+        with self._database.reading() as connection:
+            latest = latest_checkpoint(connection)
+        published = self._store.get(CHECKPOINT_PATH)
+        return latest[1] if latest and latest[0] >= Checkpoint.parse(published).size else published
 
     def admit(self, timeout: float) -> None:
         """Wait, where entries wait for the quorum, until the next one may be written.
@@ -212,8 +220,11 @@ class Witnessing:
         late = self._config.too_few == "wait" and self._too_few()
         return WitnessState(not late, f"{note}; {away}" if away else note)
 
-    def round(self) -> None:
+    def round(self, *, everybody: bool = False) -> None:
         """Have the newest checkpoint cosigned, unless another process is at it.
+
+        Args:
+            everybody: also ask those that cosigned it already, whether they have seen more since.
 
         Steps:
             1. Become the one that asks; ask nobody while an alarm stands.
@@ -235,7 +246,9 @@ class Witnessing:
                     return
                 size, note = latest
                 waiting = self._not_cosigned(connection, size)
-            self._republish(size)
+                if everybody:
+                    waiting = list(self._clients.values())
+            self._republisher.put(size)
             # 2
             asked: dict[Future[tuple[Cosignature, ...]], WitnessClient] = {
                 self._pool.submit(self._ask, client, note): client for client in waiting
@@ -248,7 +261,7 @@ class Witnessing:
                     self._take(asked[future], size, future)
                 if done:
                     self._look()
-                    self._republish(size)
+                    self._republisher.put(size)
 
     def _not_cosigned(self, connection: Connection, size: int) -> list[WitnessClient]:
         """Return the witnesses to ask about a size."""
@@ -326,41 +339,6 @@ class Witnessing:
         return self.failure is not None or (
             since is not None and time.monotonic() - since > self._config.grace
         )
-
-    def _republish(self, size: int) -> None:
-        """Put the cosignatures held under the published checkpoint, if it is still the one of this size.
-
-        While a publication is under way it is left alone: the next round comes soon.
-        """
-        with self._database.reading() as connection:
-            lines = cosignatures_of(connection, size)
-        if not lines or self._republished == (size, len(lines)):
-            return
-        with self._database.leading("publisher") as free:
-            if not free:
-                return
-            try:
-                standing = self._store.get(CHECKPOINT_PATH)
-                if not self._same(standing, size):
-                    return
-                cosigned = with_cosignatures(standing, lines)
-                if cosigned != standing:
-                    self._store.compare_and_swap(CHECKPOINT_PATH, standing, cosigned, CHECKPOINT_TYPE)
-            except (ObjectMissing, LogConflict, LedgerProofRefused):
-                return
-            except StorageError as error:
-                _log.warning("cosignatures are not published yet: %s", error.code)
-                return
-        self._republished = (size, len(lines))
-
-    def _same(self, standing: bytes, size: int) -> bool:
-        """Tell whether the published checkpoint is the database's of this size, root and all."""
-        published = Checkpoint.parse(standing)
-        with self._database.reading() as connection:
-            latest = latest_checkpoint(connection)
-        if latest is None or published.size != size or latest[0] != size:
-            return False
-        return published.note.text == Checkpoint.parse(latest[1]).note.text
 
     def _loop(self) -> None:
         while not self._stop.wait(self._config.interval):
