@@ -6,12 +6,15 @@ document is there and proves itself, retries make no double, and nothing persona
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import shutil
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -154,7 +157,12 @@ class Siege:
 
     def check_as_it_lies(self) -> None:
         """Audit the ledger, count documents and look for clear text, before anything is started again."""
-        database = Database.open(f"sqlite:///{self.data / 'probans.db'}", self.data / "run")
+        # On a copy: opening a database repairs it, and that is the service's own work to do.
+        copied = self.scratch / "copied"
+        copied.mkdir()
+        for path in self.data.glob("probans.db*"):
+            shutil.copy2(path, copied / path.name)
+        database = Database.open(f"sqlite:///{copied / 'probans.db'}", copied)
         try:
             kept = audit_database(database)
             assert kept.ok, kept.problems
@@ -162,6 +170,7 @@ class Siege:
                 documents = list(connection.scalars(select(models.documents.c.id)))
         finally:
             database.close()
+            shutil.rmtree(copied)
         published = audit_log_store(FilesystemLogStore(self.data / "ledger"), self.trust()[1])
         assert published.ok, published.problems
         assert published.size <= kept.size
@@ -268,6 +277,63 @@ def test_a_first_start_killed_at_any_moment_is_taken_up_again(tmp_path: Path, pl
     for _ in range(5):
         killed_start(data, after=chance.uniform(0.9, 1.5))
     takes_up(data)
+
+
+def test_one_process_of_two_is_killed_and_the_other_goes_on(
+    tmp_path: Path, plan: Plan, figure: Callable[[str], None]
+) -> None:
+    siege = Siege(tmp_path, plan.seed)
+    load = siege.load
+    server = Server(siege.data, workers=2)
+    try:
+        workers = workers_of(server)
+        with load.running(server, writers=3, readers=2):
+            time.sleep(1)
+            # One listening socket is shared: which process got how many of the connections is chance.
+            os.kill(max(workers, key=sockets_of), signal.SIGKILL)
+            time.sleep(2)
+        assert not load.wrong, load.wrong
+        cut = load.cut
+        assert cut >= 1
+        wait_for(lambda: len(workers_of(server)) == 2 and set(workers_of(server)) != set(workers))
+        siege.check(server, bundles=4)
+        assert not load.unanswered
+        left = workers_of(server)
+        server.kill()
+        server.wait(30)
+        wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in left))
+    finally:
+        server.stop()
+    siege.check_as_it_lies()
+    siege.end(bundles=4)
+    figure(
+        f"one process of two killed: {cut} of 8 clients cut, {len(load.given)} documents, 0 lost, 0 doubled"
+    )
+
+
+def workers_of(server: Server) -> list[int]:
+    """Return the processes that answer; Python's own helper is not one of them."""
+    return [
+        process
+        for process in server.processes()[1:]
+        if b"resource_tracker" not in Path(f"/proc/{process}/cmdline").read_bytes()
+    ]
+
+
+def sockets_of(process: int) -> int:
+    """Return how many sockets a process has open."""
+    found = 0
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found += str(link.readlink()).startswith("socket:")
+    return found
+
+
+def wait_for(holds: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def takes_up(data: Path) -> None:
