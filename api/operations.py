@@ -20,7 +20,9 @@ _QUERY_TYPE, _REPLY_TYPE = "application/timestamp-query", "application/timestamp
 _MAX_QUERY = 64 * 1024
 # c2sp.org/tlog-tiles: the only files of the log store that are published.
 _INDEX = r"(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/[1-9][0-9]{0,2})?"
-_LEDGER_FILE = re.compile(rf"checkpoint|tile/(?:entries|[0-5]?[0-9])/{_INDEX}")
+_LEDGER_FILE = re.compile(
+    rf"checkpoint|tile/(?:entries|[0-5]?[0-9])/{_INDEX}|anchor/(?:[1-9][0-9]{{0,18}}(?:\.tst)?|[0-9a-f]{{64}}\.crls)"
+)
 _FOREVER = "public, max-age=31536000, immutable"
 # A partial tile never changes either, but goes once its full one is there.
 _SHORT = "public, max-age=60"

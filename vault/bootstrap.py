@@ -38,6 +38,8 @@ from vault.inspection import InspectionLimits
 from vault.issuing import Issuing
 from vault.journal import Journal
 from vault.keyring import Keyring
+from vault.ledger.anchoring import Anchoring
+from vault.ledger.anchors import Anchors
 from vault.ledger.keys import LedgerKeys
 from vault.ledger.policy import policy_text
 from vault.ledger.publisher import Publisher, Receipts
@@ -141,7 +143,8 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
     documents, safes = Documents(parts.keyring), Safes(parts.keyring)
     shelf = Shelf(parts.objects, parts.keyring)
     roots = parts.pki.roots()
-    tsa_roots = _tsa_roots(settings, roots)
+    tsa_roots = _tsa_roots(settings.tsa_trust, "PROBANS_TSA_TRUST", roots)
+    anchor_roots = _tsa_roots(settings.anchor_tsa_trust, "PROBANS_ANCHOR_TSA_TRUST", roots)
     authority = _authority(parts, tsa_roots)
     sealers = KeySealers(
         lambda administration: parts.pki.act_seal(
@@ -193,12 +196,20 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
     )
     healer = Healer(parts.database, documents, pipeline, parts.guard, settings.heal_interval)
     courier = OutboxCourier(parts.database, LogNotifier(), clock)
+    anchoring = _anchoring(parts, authority, revocation, tsa_roots, anchor_roots)
     if background:
-        for worker in (healer, courier):
+        for worker in (healer, courier, anchoring):
             worker.start()
             running.callback(worker.close)
     bundles = Bundles(
-        parts.database, documents, shelf, receipts, desk, settings.spool_folder, settings.origin
+        parts.database,
+        documents,
+        shelf,
+        receipts,
+        Anchors(parts.database, parts.log),
+        desk,
+        settings.spool_folder,
+        settings.origin,
     )
     people = make_people(parts, safes)
     lifecycle = Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock)
@@ -223,13 +234,14 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
             settings.spool_folder,
             settings.max_upload_bytes,
             TrustStore(roots),
-            TrustStore(tsa_roots),
+            TrustStore([*dict.fromkeys((*tsa_roots, *anchor_roots))]),
             parts.policy,
         ),
         personas=people,
         authority=authority if isinstance(authority, EmbeddedAuthority) else None,
         trust=trust,
         healer=healer,
+        anchoring=anchoring,
         publisher=publisher,
         receipts=receipts,
         parts=parts,
@@ -238,29 +250,60 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
 
 
 def _authority(parts: Parts, tsa_roots: Sequence[x509.Certificate]) -> TimestampAuthority:
-    settings = parts.settings
-    if settings.tsa_url:
-        return HttpAuthority(
-            HttpAuthorityConfig(
-                url=settings.tsa_url,
-                timeout=settings.tsa_timeout,
-                own=tsa_roots == parts.pki.roots(),
-                clock_tolerance=timedelta(seconds=settings.tsa_tolerance),
-            ),
-            Rfc3161Verifier(TrustStore(tsa_roots, require_revocation=False)),
-            parts.clock,
-        )
+    if parts.settings.tsa_url:
+        return _http_authority(parts, parts.settings.tsa_url, tsa_roots)
     key = parts.pki.timestamp
     return EmbeddedAuthority(key, (key.certificate, *key.chain), EMBEDDED_TSA_POLICY, parts.clock)
 
 
-def _tsa_roots(settings: Settings, roots: Sequence[x509.Certificate]) -> Sequence[x509.Certificate]:
-    if settings.tsa_trust is None:
+def _http_authority(parts: Parts, url: str, tsa_roots: Sequence[x509.Certificate]) -> HttpAuthority:
+    settings = parts.settings
+    return HttpAuthority(
+        HttpAuthorityConfig(
+            url=url,
+            timeout=settings.tsa_timeout,
+            own=tsa_roots == parts.pki.roots(),
+            clock_tolerance=timedelta(seconds=settings.tsa_tolerance),
+        ),
+        Rfc3161Verifier(TrustStore(tsa_roots, require_revocation=False)),
+        parts.clock,
+    )
+
+
+def _tsa_roots(
+    path: Path | None, setting: str, roots: Sequence[x509.Certificate]
+) -> Sequence[x509.Certificate]:
+    if path is None:
         return roots
     try:
-        return x509.load_pem_x509_certificates(settings.tsa_trust.read_bytes())
+        return x509.load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise SettingsRefused("SETTINGS_REFUSED", f"PROBANS_TSA_TRUST cannot be read: {error}") from error
+        raise SettingsRefused("SETTINGS_REFUSED", f"{setting} cannot be read: {error}") from error
+
+
+def _anchoring(
+    parts: Parts,
+    authority: TimestampAuthority,
+    revocation: RevocationSource,
+    tsa_roots: Sequence[x509.Certificate],
+    anchor_roots: Sequence[x509.Certificate],
+) -> Anchoring:
+    """Date the ledger by an authority of its own where the settings name one, else by the documents'."""
+    settings = parts.settings
+    if settings.anchor_tsa_url:
+        authority = _http_authority(parts, settings.anchor_tsa_url, anchor_roots)
+        anchors = [*parts.pki.roots(), *anchor_roots]
+        revocation = RevocationSource(_crl_fetcher(parts, authority), anchors)
+    return Anchoring(
+        parts.database,
+        parts.log,
+        authority,
+        Rfc3161Verifier(TrustStore([*dict.fromkeys((*tsa_roots, *anchor_roots))])),
+        revocation,
+        parts.policy,
+        parts.clock,
+        timedelta(minutes=settings.anchor_interval_minutes),
+    )
 
 
 def _crl_fetcher(parts: Parts, authority: TimestampAuthority) -> Callable[[datetime], Sequence[bytes]]:

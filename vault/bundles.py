@@ -6,7 +6,7 @@ import base64
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,9 +26,10 @@ from vault.db.repositories import EVIDENCE_PREFIX, Documents, StatusEntry, diges
 from vault.domain.documents import Document, ObjectRole, Part
 from vault.errors import NotFound, Unavailable
 from vault.evidence import build as assembly
-from vault.evidence.seals import material_inside
+from vault.evidence.seals import material_inside, token_material
 from vault.intake import receive
 from vault.keyring import DocumentKey
+from vault.ledger.anchors import Anchors, StoredAnchor
 from vault.ledger.opening import ALL, RevealedOpening
 from vault.ledger.publisher import Receipts
 from vault.objects import Shelf, plain_bytes
@@ -96,7 +97,10 @@ class _Seal:
 
 
 class Bundles:
-    """Builds bundles; keeps the evidence seal as a linked object, one for each status and reader."""
+    """Builds bundles; keeps the evidence seal as a linked object, one for each status and reader.
+
+    Once an anchor covers the document's entries, the bundle is made with it and sealed anew.
+    """
 
     def __init__(
         self,
@@ -104,6 +108,7 @@ class Bundles:
         documents: Documents,
         shelf: Shelf,
         receipts: Receipts,
+        anchors: Anchors,
         desk: SealingDesk | None,
         spool: Path,
         origin: str,
@@ -113,6 +118,7 @@ class Bundles:
         self._documents = documents
         self._shelf = shelf
         self._receipts = receipts
+        self._anchors = anchors
         self._desk = desk
         self._spool = spool
         self._origin = origin
@@ -135,15 +141,34 @@ class Bundles:
         if any(entry.opening is None for entry in chain):
             raise NotFound("DOCUMENT_DESTROYED")
         variant = f"{EVIDENCE_PREFIX}{chain[-1].counter}-{'h' if for_holder else 't'}"
+        anchor = self._anchors.covering(chain[-1].seq + 1)
+        if anchor is not None:
+            anchored = f"{variant}-{anchor.size}"
+            made = self._made(document, key, chain, anchor, anchored, for_holder=for_holder)
+            # A seal from before the anchor is worth more than an anchor without seal.
+            if made.sealed or self._kept(key, variant) is None:
+                return made
+        return self._made(document, key, chain, None, variant, for_holder=for_holder)
+
+    def _made(
+        self,
+        document: Document,
+        key: DocumentKey,
+        chain: Sequence[StatusEntry],
+        anchor: StoredAnchor | None,
+        variant: str,
+        *,
+        for_holder: bool,
+    ) -> Made:
         reveal = ALL if for_holder else frozenset({"document"})
         seal = self._kept(key, variant)
         members: Sequence[assembly.BundleMember] | None = None
         if seal is not None:
-            members = _sealed(self._parts(document, key, chain, seal.receipts, reveal), seal)
+            members = _sealed(self._parts(document, key, chain, anchor, seal.receipts, reveal), seal)
         if members is None:
             # None is kept, or it was made of other instructions by another version of this software.
-            receipts = self._receipts_of(chain)
-            parts = self._parts(document, key, chain, receipts, reveal)
+            receipts = self._receipts_of(chain, anchor)
+            parts = self._parts(document, key, chain, anchor, receipts, reveal)
             seal = self._seal(document, key, variant, parts, receipts) if self._desk is not None else None
             members = (_sealed(parts, seal) if seal is not None else None) or assembly.bundle_members(parts)
         stem = PurePosixPath(_file_name(document)).stem
@@ -161,6 +186,7 @@ class Bundles:
         document: Document,
         key: DocumentKey,
         chain: Sequence[StatusEntry],
+        anchor: StoredAnchor | None,
         receipts: Sequence[bytes],
         reveal: frozenset[str],
     ) -> assembly.BundleParts:
@@ -170,7 +196,7 @@ class Bundles:
         manifest = self._sidecar(document, key, ObjectRole.MANIFEST)
         signature = self._sidecar(document, key, ObjectRole.SIGNATURE)
         certificates, crls = self._material_of(key, original, signature)
-        return assembly.BundleParts(
+        parts = assembly.BundleParts(
             original=assembly.Original(
                 name=_file_name(document),
                 media_type=document.media_type,
@@ -189,8 +215,15 @@ class Bundles:
             manifest=manifest,
             signature=signature,
         )
+        if anchor is None:
+            return parts
+        inside = token_material(anchor.token)
+        parts = parts.with_material(sorted(inside.certificates), (*sorted(inside.crls), *anchor.crls))
+        return replace(parts, anchor=(anchor.anchor, anchor.token))
 
-    def _receipts_of(self, chain: Sequence[StatusEntry]) -> tuple[bytes, ...]:
+    def _receipts_of(self, chain: Sequence[StatusEntry], anchor: StoredAnchor | None) -> tuple[bytes, ...]:
+        if anchor is not None:
+            return tuple(self._anchors.receipt(entry.seq, anchor) for entry in chain)
         found = [self._receipts.receipt(entry.seq, wait=_RECEIPT_WAIT) for entry in chain]
         if any(receipt is None for receipt in found):
             raise Unavailable("RECEIPT_PENDING")

@@ -12,6 +12,7 @@ from timestamping.authority import EmbeddedAuthority
 from vault.db import models
 from vault.healing import Healer
 from vault.issuing import Issuing
+from vault.ledger.anchoring import Anchoring
 from vault.ledger.publisher import Publisher, Receipts
 from vault.lifecycle import Lifecycle
 from vault.parts import Parts
@@ -64,6 +65,7 @@ class Vault:
     authority: EmbeddedAuthority | None
     trust: Trust
     healer: Healer
+    anchoring: Anchoring
     publisher: Publisher
     receipts: Receipts
     parts: Parts

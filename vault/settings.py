@@ -33,12 +33,26 @@ class Settings(BaseSettings):
         None,
         description="Folder of the administration's own act templates, searched before the built-in ones.",
     )
-    seal_algorithm: Literal["p256", "rsa-pss"] = Field("p256", description="Key type of administrations' act seals (development keys).")
+    seal_algorithm: Literal["p256", "rsa-pss"] = Field(
+        "p256", description="Key type of administrations' act seals (development keys)."
+    )
     tsa_url: str = Field("", description="Outside RFC 3161 authority; empty: the embedded one.")
     tsa_trust: Path | None = Field(None, description="PEM anchors of the outside authority.")
     tsa_timeout: float = Field(5.0, gt=0, description="Seconds to wait for the authority's answer.")
     tsa_tolerance: float = Field(
         60.0, gt=0, description="Seconds a token may differ from the service's clock before it is refused."
+    )
+    anchor_interval_minutes: int = Field(
+        60,
+        gt=0,
+        le=1440,
+        description="Minutes from one outside date of the ledger to the next, if entries came.",
+    )
+    anchor_tsa_url: str = Field(
+        "", description="RFC 3161 authority that dates the ledger; empty: the documents' one."
+    )
+    anchor_tsa_trust: Path | None = Field(
+        None, description="PEM anchors of the authority that dates the ledger."
     )
     max_upload_bytes: int = Field(2 * GIB, gt=0, description="Largest file taken in, in octets.")
     max_json_bytes: int = Field(65_536, gt=0, description="Largest JSON body, in octets.")

@@ -11,6 +11,7 @@ from vault.bootstrap import open_parts
 from vault.bundles import Bundles
 from vault.cli.common import console, existing, fail, plain_errors, settings_for
 from vault.db.repositories import Documents
+from vault.ledger.anchors import Anchors
 from vault.ledger.publisher import StoredReceipts
 from vault.objects import Shelf
 
@@ -39,6 +40,7 @@ def bundle(
                 documents,
                 Shelf(parts.objects, parts.keyring),
                 StoredReceipts(parts.database),
+                Anchors(parts.database, parts.log),
                 None,
                 settings.spool_folder,
                 settings.origin,

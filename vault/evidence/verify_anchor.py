@@ -57,7 +57,7 @@ class Anchored:
                 anchor's.
         """
         chosen: dict[bytes, bytes] = {}
-        for crl in read_crls(sorted(further)):
+        for crl in read_crls(sorted(set(further) - self.inside.crls)):
             for issuer in self.line:
                 if crl.covers(self.gen_time) and crl.issued_by(issuer):
                     chosen.setdefault(issuer.public_bytes(Encoding.DER), crl.der)
