@@ -21,6 +21,7 @@ from api.app import create_app
 from vault.bootstrap import open_vault
 from vault.evidence.ledger_source import WebLedger
 from vault.ledger.published import audit_published
+from vault.ledger.tiles import changed_tiles
 from vault.service import Vault
 from vault.settings import Settings
 
@@ -31,7 +32,7 @@ WRITERS = 64
 DAMAGE = {
     "tile": ("tile/0/002", 1000),
     "bundle": ("tile/entries/003", 777),
-    "upper tile": ("tile/1/000.p/{level1}", 100),
+    "upper tile": ("tile/1/", 100),
     "checkpoint": ("checkpoint", None),
 }
 
@@ -167,7 +168,10 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def damaged(log: Served, what: str) -> Iterator[None]:
     """Change one octet of a file, and put it back."""
     name, at = DAMAGE[what]
-    path = log.folder / name.format(level1=log.size // 256)
+    if name.endswith("/"):
+        # The last tile of that level, which nothing above repeats.
+        name = max(tile for tile in changed_tiles(0, log.size) if tile.level == 1).path
+    path = log.folder / name
     before = path.read_bytes()
     content = bytearray(before)
     # In a checkpoint: the first character of the root, kept within base64.

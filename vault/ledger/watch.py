@@ -19,7 +19,14 @@ from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.files import ComputedTiles, LogReader, PublishedFiles
 from vault.ledger.policy import Policy
 from vault.ledger.tags import tag
-from vault.ledger.tree import TILE_WIDTH, TreeHasher, consistency_proof, verify_consistency
+from vault.ledger.tree import (
+    EMPTY_ROOT,
+    HASH_SIZE,
+    TILE_WIDTH,
+    TreeHasher,
+    consistency_proof,
+    verify_consistency,
+)
 from vault.ledger.watch_memory import PRINT, Memory, leaves_of, load, remember_leaves, save
 
 
@@ -179,8 +186,9 @@ class Watcher:
                 proof = consistency_proof(self._reader, known.size, newest.size)
                 verify_consistency(known.size, newest.size, proof, known.root, newest.root)
             except LedgerProofRefused:
-                # A damaged copy is not a lie: its own leaves must make the newer root.
-                if self._root_of_leaves(newest) != newest.root:
+                # A damaged copy is not a lie: the leaves must make the newer root, and another older one.
+                before, root = self._roots_of_leaves(newest, known.size)
+                if root != newest.root or before == known.root:
                     raise LedgerProofRefused(
                         "LEDGER_DAMAGED", "its tiles do not hash to its checkpoint", indeterminate=True
                     ) from None
@@ -195,13 +203,16 @@ class Watcher:
             entry=seq,
         )
 
-    def _root_of_leaves(self, newest: CheckpointReport) -> bytes:
-        hasher = TreeHasher()
+    def _roots_of_leaves(self, newest: CheckpointReport, known: int) -> tuple[bytes, bytes]:
+        """Return the roots that the published leaf hashes make at the known size and at the newest."""
+        hasher, before = TreeHasher(), EMPTY_ROOT
         for index in range(-(-newest.size // TILE_WIDTH)):
             row = self._reader.tile(0, index, min(TILE_WIDTH, newest.size - index * TILE_WIDTH))
-            for at in range(0, len(row), 32):
-                hasher.add(row[at : at + 32])
-        return hasher.root()
+            for at in range(0, len(row), HASH_SIZE):
+                hasher.add(row[at : at + HASH_SIZE])
+                if hasher.size == known:
+                    before = hasher.root()
+        return before, hasher.root()
 
     def _first_rewritten(self, known: CheckpointReport, newest: CheckpointReport) -> int | None:
         """Compare with what is remembered of each leaf; None when the files cannot be read."""
@@ -209,8 +220,8 @@ class Watcher:
             with leaves_of(self._state).open("rb") as remembered:
                 for index in range(-(-known.size // TILE_WIDTH)):
                     row = self._reader.tile(0, index, min(TILE_WIDTH, newest.size - index * TILE_WIDTH))
-                    for place in range(min(len(row) // 32, known.size - index * TILE_WIDTH)):
-                        if remembered.read(PRINT) != row[place * 32 : place * 32 + PRINT]:
+                    for place in range(min(len(row) // HASH_SIZE, known.size - index * TILE_WIDTH)):
+                        if remembered.read(PRINT) != row[place * HASH_SIZE : place * HASH_SIZE + PRINT]:
                             return index * TILE_WIDTH + place
         except (OSError, VaultError):
             return None
@@ -255,11 +266,11 @@ class Watcher:
 
     def _is_in(self, newest: CheckpointReport, seq: int, body: bytes) -> bool:
         """Tell whether the log signed this entry: only then a broken chain is its own doing."""
-        if self._root_of_leaves(newest) != newest.root:
+        if self._roots_of_leaves(newest, 0)[1] != newest.root:
             return False
         index, place = divmod(seq, TILE_WIDTH)
         row = self._reader.tile(0, index, min(TILE_WIDTH, newest.size - index * TILE_WIDTH))
-        return row[place * 32 : place * 32 + 32] == leaf_hash(body)
+        return row[place * HASH_SIZE : (place + 1) * HASH_SIZE] == leaf_hash(body)
 
 
 def _head(checkpoint: CheckpointReport) -> str:
