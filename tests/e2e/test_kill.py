@@ -70,6 +70,8 @@ FIRST_START_POINTS = ("safes.recorded",)
 WITNESS_POINTS = ("witness.before-commit", "witness.before-answer")
 SETTINGS = {"RETENTION_DAYS": 0, "PUBLISH_INTERVAL": 0.05}
 ANY_MOMENT = "any moment"
+# In titles, names, references and attachments; and the first octets of every PDF.
+PERSONAL = (CANARY.encode(), CANARY.encode("utf-16-le"), b"%PDF-")
 
 
 class Siege:
@@ -202,12 +204,11 @@ class Siege:
 
 
 def clear_text(folder: Path) -> list[str]:
-    """Return the names of files that hold the canary in clear; files under names of it too."""
-    needle = CANARY.encode()
+    """Return the names of files that hold something personal in clear, or are named by it."""
     return [
         str(path.relative_to(folder))
         for path in folder.rglob("*")
-        if CANARY in path.name or (path.is_file() and needle in path.read_bytes())
+        if CANARY in path.name or (path.is_file() and any(each in path.read_bytes() for each in PERSONAL))
     ]
 
 
@@ -226,7 +227,40 @@ def test_the_canary_would_be_found(tmp_path: Path) -> None:
     (tmp_path / "a/b").write_bytes(b"..." + CANARY.encode() + b"...")
     (tmp_path / f"{CANARY}.pdf").write_bytes(b"")
     (tmp_path / "c").write_bytes(b"nothing")
-    assert sorted(clear_text(tmp_path)) == sorted(["a/b", f"{CANARY}.pdf"])
+    (tmp_path / "d").write_bytes(b"...%PDF-1.7")
+    assert sorted(clear_text(tmp_path)) == sorted(["a/b", "d", f"{CANARY}.pdf"])
+
+
+def test_what_is_lost_changed_or_doubled_would_be_noticed(tmp_path: Path) -> None:
+    siege = Siege(tmp_path, 1)
+    server = Server(siege.data)
+    try:
+        for number in range(3):
+            siege.load.send(holder(server), Sample(number, is_act=False))
+        siege.check(server, bundles=3)
+    finally:
+        server.stop()
+    siege.check_as_it_lies()
+    given = dict(siege.load.given)
+    # An answer nobody remembers, and a document nobody asked for.
+    siege.load.given["x"] = Given(Sample(9, is_act=False), "doc_x", 1, 201)
+    with pytest.raises(AssertionError):
+        siege.check_as_it_lies()
+    siege.load.given = given
+    siege.load.asked.popitem()
+    with pytest.raises(AssertionError):
+        siege.check_as_it_lies()
+    siege.load.asked["again"] = Sample(2, is_act=False)
+    # An object that is gone.
+    for path in (siege.data / "objects/objects").glob("*/*"):
+        path.unlink()
+    server = Server(siege.data)
+    try:
+        siege._seen.clear()
+        with pytest.raises(AssertionError):
+            siege.check(server, bundles=0)
+    finally:
+        server.stop()
 
 
 def besiege(
