@@ -23,7 +23,7 @@ from sqlalchemy import select
 from signing.trust import TrustStore
 from storage.filesystem import FilesystemLogStore
 from tests.e2e.conftest import Plan
-from tests.e2e.harness.client import agent, holder
+from tests.e2e.harness.client import Cut, agent, holder
 from tests.e2e.harness.judge import (
     Given,
     check_bundle,
@@ -109,8 +109,9 @@ class Siege:
                     server.kill()
                 else:
                     passage = self.chance.randint(1, 5)
-                    armed = holder(server).ask("POST", f"/test/trap?point={point}&passage={passage}")
-                    assert armed.status == 200
+                    # The trap may close before the answer to this request is out.
+                    with suppress(Cut):
+                        holder(server).ask("POST", f"/test/trap?point={point}&passage={passage}")
                 assert server.wait(60) == -signal.SIGKILL
         finally:
             server.stop()
