@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
+import subprocess
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +23,7 @@ from vault.evidence.build import bundle_members, evidence_references, with_seal,
 from vault.evidence.layout import Index, Listed
 from vault.evidence.report import Outcome, Verdict
 from vault.evidence.seals import token_material
+from vault.evidence.texts import commands
 from vault.evidence.verify import verify_file
 from vault.evidence.wording import lines
 from vault.ledger.anchor import Anchor, Links
@@ -248,3 +251,42 @@ def test_no_octet_of_anchor_and_token_is_free(
                 assert verdict.verdict is not Outcome.PASSED, (name, at, bit)
                 assert "PROCESSING_ERROR" not in codes(verdict)
                 assert verdict.ledger.dated is None
+
+
+@pytest.mark.needs("openssl")
+@pytest.mark.needs("unzip")
+def test_the_anchor_by_hand(safe: Any, outside: Anchoring, tmp_path: Path) -> None:
+    (tmp_path / "bundle.asice").write_bytes(outside.bundle(safe.issue("à la main"), sealed=False))
+    (tmp_path / "roots.pem").write_bytes(safe.pki.roots_pem() + outside.pki.roots_pem())
+    (tmp_path / "vkeys").write_text("".join(f"{key}\n" for key in safe.log.keys.vkeys))
+    folder = tmp_path / "bundle"
+    subprocess.run(["unzip", "-q", "bundle.asice", "-d", "bundle"], cwd=tmp_path, check=True)
+    places = {"ROOTS": str(tmp_path / "roots.pem"), "VKEYS": str(tmp_path / "vkeys"), "TMPDIR": str(tmp_path)}
+
+    def by_hand() -> int:
+        script = commands((folder / "README.txt").read_bytes())
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=folder,
+            env={**os.environ, **places},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert ("TOUT EST EN ORDRE" in done.stdout) is (done.returncode == 0)
+        return done.returncode
+
+    assert by_hand() == 0
+    other, token = outside.anchor(safe.log.keys.sign_checkpoint(9999, bytes(32), datetime.now(UTC)))
+    for changes in (
+        {layout.ANCHOR: other},
+        {layout.ANCHOR_TOKEN: token},
+        {layout.ANCHOR: other, layout.ANCHOR_TOKEN: token},
+    ):
+        good = {name: (folder / name).read_bytes() for name in changes}
+        for name, data in changes.items():
+            (folder / name).write_bytes(data)
+        assert by_hand() != 0, changes.keys()
+        for name, data in good.items():
+            (folder / name).write_bytes(data)

@@ -22,10 +22,30 @@ NAMES = ("LISEZMOI.txt", "README.txt")
 
 # (member, kind) -> digests of texts that earlier releases wrote.
 FORMER: dict[tuple[str, str], frozenset[str]] = {
-    ("LISEZMOI.txt", PADES): frozenset({"95de724a91e6f6ce7f8dc70661c3d7216a372db1805232915edf4c6d27d93586"}),
-    ("README.txt", PADES): frozenset({"0f916582014c9342fc7df66d3534cc321ae88e9d7183cd66fb4fc4d7452bf909"}),
-    ("LISEZMOI.txt", CADES): frozenset({"34b45736b42e0c13371f67732d9b62da484dd07c38f740e41ff06f1a3d2b50cb"}),
-    ("README.txt", CADES): frozenset({"0b8fbd133e6cf0b1033743291c46efda7e7b8ae9d3f65beb348139bf0385c5f0"}),
+    ("LISEZMOI.txt", PADES): frozenset(
+        {
+            "95de724a91e6f6ce7f8dc70661c3d7216a372db1805232915edf4c6d27d93586",
+            "65eaa49389683ac28c45fe0670f96cbb3ede680fc129154ba0f40dac1218acff",
+        }
+    ),
+    ("README.txt", PADES): frozenset(
+        {
+            "0f916582014c9342fc7df66d3534cc321ae88e9d7183cd66fb4fc4d7452bf909",
+            "e01a6d899d25269ae1f6d4369a3b19e78193cae857422d4f34ef727d62af598c",
+        }
+    ),
+    ("LISEZMOI.txt", CADES): frozenset(
+        {
+            "34b45736b42e0c13371f67732d9b62da484dd07c38f740e41ff06f1a3d2b50cb",
+            "ccf6be07ecfc87563e29f95af993280471e3402f9da1d144170d60fb7aee52b3",
+        }
+    ),
+    ("README.txt", CADES): frozenset(
+        {
+            "0b8fbd133e6cf0b1033743291c46efda7e7b8ae9d3f65beb348139bf0385c5f0",
+            "68984bf9cde155af458dc0a6aa438658c4ed37950535dd4fda617441a1c9b701",
+        }
+    ),
 }
 
 _INDENT = "    "

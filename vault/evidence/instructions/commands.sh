@@ -143,6 +143,21 @@ if [ -f "$S" ]; then
   sealed "$S" "$M"
   echo "$DATED"
 fi
+#: anchor
+A=ledger/anchor
+if [ -f "$A" ]; then
+  test "$(head -n 1 "$A")" = probans/anchor/v1
+  sed '1d; /^previous[a-z-]* [0-9a-f]*$/d' "$A" | head -n 3 > "$W/anchored"
+  for NOTE in "$W"/*.note; do
+    test "$(sed '/^$/,$d' "$NOTE")" = "$(cat "$W/anchored")"
+  done
+  openssl ts -reply -in "$A.tst" -token_in -text > "$W/said"
+  DATED=$(sed -n 's/^Time stamp: //p' "$W/said")
+  WHEN=$(date -u -d "$DATED" +%s)
+  openssl ts -verify -in "$A.tst" -token_in -data "$A" -CAfile "$ROOTS" -untrusted "$W/chain.pem" \
+    -attime "$WHEN"
+  echo "$DATED"
+fi
 #: result
 trap - ERR
 RESULT='TOUT EST EN ORDRE / ALL IS WELL'
