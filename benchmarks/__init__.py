@@ -1,0 +1,1 @@
+"""Measurements, each beside a baseline taken in the same run: ratios last, absolute times do not."""

@@ -1,0 +1,35 @@
+"""The benchmarks run, and print what scripts rely on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_each_figure_is_one_object_on_a_line() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "ledger",
+        "--json",
+        "--size",
+        "600",
+        "--seconds",
+        "0.05",
+        "--runs",
+        "1",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    figures = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(figures) == 9
+    for figure in figures:
+        assert list(figure) == ["name", "unit", "value", "runs", "baseline"]
+        assert figure["value"] > 0
+        assert len(figure["runs"]) == 1
+    rates = [figure for figure in figures if figure["unit"] == "entries/s"]
+    assert all(figure["baseline"] for figure in rates)
