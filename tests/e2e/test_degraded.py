@@ -43,7 +43,7 @@ class Site:
         """Start the service."""
         settings = {
             "TSA_URL": self.authority.url,
-            "TSA_TIMEOUT": 1,
+            "TSA_TIMEOUT": 2,
             "HEAL_INTERVAL": 0.2,
             "PUBLISH_INTERVAL": 0.05,
         }

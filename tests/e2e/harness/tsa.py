@@ -119,7 +119,7 @@ class Authority:
                 turned = asked[:-1] + bytes([asked[-1] ^ 1])
                 body = self._well.respond(request.replace(asked, turned))
             case "slow":
-                time.sleep(3)
+                time.sleep(4)
                 body = self._well.respond(request)
             case "rejects":
                 body = rejection(Failure.BAD_ALG, "no")
