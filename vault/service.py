@@ -14,6 +14,7 @@ from vault.healing import Healer
 from vault.issuing import Issuing
 from vault.ledger.anchoring import Anchoring
 from vault.ledger.publisher import Publisher, Receipts
+from vault.ledger.witnessing import Witnessing
 from vault.lifecycle import Lifecycle
 from vault.parts import Parts
 from vault.personas import Personas
@@ -67,6 +68,7 @@ class Vault:
     healer: Healer
     anchoring: Anchoring
     publisher: Publisher
+    witnessing: Witnessing | None
     receipts: Receipts
     parts: Parts
     _running: ExitStack
@@ -77,6 +79,7 @@ class Vault:
             "database": _probe(self._ask_database),
             "storage": _probe(lambda: self.parts.objects.durability().note),
             "ledger": _probe(self._ask_ledger),
+            "witnesses": self._witnesses(),
         }
 
     def log_file(self, path: str) -> bytes:
@@ -91,6 +94,12 @@ class Vault:
         with self.parts.database.reading() as connection:
             size = connection.scalar(select(models.ledger_head.c.size))
         return f"{size} entries"
+
+    def _witnesses(self) -> Health:
+        if self.witnessing is None:
+            return Health(True, "none: the ledger rests on the operator's keys alone")
+        state = self.witnessing.state()
+        return Health(state.ok, state.note)
 
     def _ask_ledger(self) -> str:
         if self.publisher.failure is not None:

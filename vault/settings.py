@@ -67,6 +67,15 @@ class Settings(BaseSettings):
         True, description="Whether files no antivirus has looked at may be given out (the finding is shown)."
     )
     publish_interval: float = Field(0.2, gt=0, description="Seconds between ledger publications.")
+    witness_policy: Path | None = Field(
+        None,
+        description="Witnesses with their addresses and the quorum (c2sp.org/tlog-policy); empty: none is asked.",
+    )
+    witness_wait: Literal["go-on", "wait"] = Field(
+        "go-on",
+        description="Too few witnesses reachable: new entries go on, or wait until the quorum is met.",
+    )
+    witness_timeout: float = Field(5.0, gt=0, description="Seconds a witness has to answer.")
     heal_interval: float = Field(1.0, gt=0, description="Seconds between tries to seal what waits.")
     receipt_wait_max: float = Field(10.0, ge=0, description="Longest wait for a receipt, in seconds.")
     access_window_minutes: int = Field(
