@@ -261,6 +261,13 @@ _SERVICE = {
         "The timestamp authority does not answer.",
         _AGAIN_EN,
     ),
+    "ANCHOR_PUT_OFF": Entry(
+        503,
+        "La datation extérieure du registre est remise à plus tard.",
+        _AGAIN_FR,
+        "Dating the ledger from outside is put off.",
+        _AGAIN_EN,
+    ),
     "BUSY": Entry(503, "Le service est très sollicité.", _AGAIN_FR, "The service is very busy.", _AGAIN_EN),
     "INTERNAL": Entry(
         500, "Une erreur interne s’est produite.", _AGAIN_FR, "An internal error happened.", _AGAIN_EN

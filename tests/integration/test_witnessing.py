@@ -7,6 +7,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -516,6 +517,44 @@ def _accepts(note: bytes, policy: Policy) -> bool:
     except LedgerProofRefused:
         return False
     return True
+
+
+def test_the_command(safe: Safe, tmp_path: Path) -> None:
+    (tmp_path / "ledger.vkeys").write_text("\n".join(safe.keys.vkeys) + "\n")
+    command = [sys.executable, "-c", "from vault.cli.main import run; run()", "witness"]
+    command += ["--db", str(tmp_path / "w.db"), "--keys", str(tmp_path / "w-keys"), "--port", "0"]
+    vkeys, size = [], 0
+    for log in ([tmp_path / "ledger.vkeys"], safe.keys.vkeys):
+        given = [word for item in log for word in ("--log", str(item))]
+        name = [] if vkeys else ["--name", "court.example/w1"]
+        process = subprocess.Popen([*command, *given, *name], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        shown = [process.stdout.readline().split() for _ in range(4)]
+        assert [words[0] for words in shown] == ["witness", "witness", "log", "Witness:"]
+        assert shown[2] == ["log", ORIGIN, str(size)]
+        assert vkeys in ([], [shown[0][1], shown[1][1]])  # the same keys and name after a restart
+        vkeys = [shown[0][1], shown[1][1]]
+        keys = [VerifierKey.parse(vkey) for vkey in vkeys]
+        assert [(key.name, key.algorithm) for key in keys] == [
+            ("court.example/w1", 4),
+            ("court.example/w1", 6),
+        ]
+        policy = safe.policy("quorum w", w=(keys[1], shown[3][1]))
+        worker = safe.witnessing(policy)
+        size = safe.grow(3)
+        worker.round()
+        assert verify_checkpoint(safe.store.get("checkpoint"), policy).witnesses == ("w",)
+        worker.close()
+        process.terminate()
+        assert process.wait(20) == 0
+        process.stdout.close()
+    for words, said in (
+        (["--log", "nonsense"], "vkey"),
+        (["--log", safe.keys.vkeys[0], "--name", "other.example"], "court.example/w1"),
+    ):
+        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode in {1, 2}
+        assert said in done.stderr
 
 
 # --- the real litewitness
