@@ -88,7 +88,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[MISSING] = Counter()
     required = os.environ.get("PROBANS_REQUIRE", "")
-    names = sorted(NEEDS.keys() - NOT_EVERYWHERE) if required == "all" else [name for name in required.split(",") if name]
+    everything = sorted(NEEDS.keys() - NOT_EVERYWHERE)
+    names = everything if required == "all" else [name for name in required.split(",") if name]
     absent = [name for name in names if not available(name)]
     if absent:
         wanted = " ".join(absent)
