@@ -10,6 +10,7 @@ import pytest
 ALONE = [
     *("canonical", "chain", "checkpoint", "entry", "errors", "events", "keys", "note", "opening"),
     *("policy", "receipt", "tags", "tiles", "tree", "vkeys"),
+    *("witness", "witness_client", "witness_keys", "witness_protocol", "witness_server"),
     *("files", "findings", "published"),
 ]
 FORBIDDEN = ("sqlalchemy", "alembic", "storage", "vault.db", "vault.settings", "vault.bootstrap", "fastapi")
