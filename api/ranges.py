@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.IGNORECASE)
 _ETAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
-_MAX_DIGITS = 19
+_MAX_DIGITS = 100
 
 
 @dataclass(frozen=True, slots=True)
