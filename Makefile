@@ -17,8 +17,9 @@ $(VENV)/.ready: constraints.txt pyproject.toml
 demo: setup
 	$(BIN)/probans demo $(ARGS)
 
+# On every core, unless ARGS say otherwise.
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),-n auto --dist worksteal)
 
 lint: setup
 	$(BIN)/ruff check .
