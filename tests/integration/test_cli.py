@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -145,3 +147,17 @@ def test_audit_finds_a_changed_octet_and_says_where(demo: Path, tmp_path: Path) 
     report = json.loads(output)["published"]
     assert (code, report["ok"]) == (1, False)
     assert report["problems"][0]["where"]
+
+
+def test_the_exit_code_is_the_verdict_even_when_only_the_first_line_is_read(demo: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from vault.cli.main import run; run()",
+        "verify",
+        str(demo / "act.asice"),
+    ]
+    with subprocess.Popen([*command, *trust(demo)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(60) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import typer
 from signing.errors import KeyUnusable
 from signing.trust import TrustStore
 from vault.evidence.ledger_source import LedgerSource, ledger_source
+from vault.evidence.report import Verdict
 from vault.evidence.verify import verify_file
 from vault.evidence.wording import LANGUAGES, lines
 from vault.ledger.errors import LedgerProofRefused
@@ -65,6 +67,15 @@ def verify(
         original=original,
         at=_time(at),
     )
+    try:
+        _print(verdict, json=json)
+    except BrokenPipeError:
+        # Who reads only the first lines must still get the verdict's own exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(verdict.exit_code)
+
+
+def _print(verdict: Verdict, *, json: bool) -> None:
     if json:
         sys.stdout.buffer.write(verdict.as_json() + b"\n")
         sys.stdout.buffer.flush()
@@ -75,7 +86,7 @@ def verify(
         typer.echo("")
         for line in lines(verdict, english, checks=False):
             typer.echo(line)
-    raise typer.Exit(verdict.exit_code)
+    sys.stdout.flush()
 
 
 def _trust(path: Path | None, option: str) -> TrustStore | None:
