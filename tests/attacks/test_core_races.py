@@ -559,4 +559,5 @@ def test_files_of_uploads_that_failed_are_closed(vault: Vault) -> None:
             vault.submissions.deposit(holder, new, broken(), Transfer(f"b{turn}"))
         with pytest.raises(Refused):
             vault.submissions.deposit(holder, new, iter(()), Transfer(f"e{turn}"))
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
+    # Publisher, healer and courier open a few files of their own meanwhile; a leak would leave 20 or 40.
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 10
