@@ -125,7 +125,7 @@ def test_a_client_that_goes_away_leaves_nothing(tmp_path):
     with pytest.raises(ConnectionResetError):
         receive(cut(), folder=tmp_path, limit=10)
     assert list(tmp_path.iterdir()) == []
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 def test_a_missing_folder_is_no_fault_of_the_client(tmp_path):
