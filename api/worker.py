@@ -16,7 +16,7 @@ import uvicorn
 from api.app import create_app
 from api.metrics import Metrics
 from api.protocol import Protocol
-from vault.bootstrap import open_vault
+from vault.bootstrap import make_data_folder, open_vault
 from vault.service import Vault
 from vault.settings import Settings
 
@@ -78,7 +78,7 @@ def run_worker(
 @contextlib.contextmanager
 def opening(settings: Settings) -> Iterator[None]:
     """Let processes open a data folder one after the other: the first one makes keys, tables and entry 0."""
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_data_folder(settings)
     with (settings.data / "opening.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -68,6 +68,11 @@ _LAST_PUBLICATION_S = 5.0
 EMBEDDED_TSA_POLICY = f"{PROBANS_ARC}.100"
 
 
+def make_data_folder(settings: Settings) -> None:
+    """Make the data folder where it is missing, its name durable before anything rests on it."""
+    make_durable_folder(settings.data)
+
+
 def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
     """Open the backends that the settings name.
 
