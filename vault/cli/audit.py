@@ -11,14 +11,14 @@ import orjson
 import typer
 
 from vault.cli.common import USAGE, fail, plain_errors, settings_for
-from vault.cli.ledger_options import EXIT_CODES, published_files, read_known, read_policy, shown_progress
+from vault.cli.ledger_options import EXIT_CODES, published_files, read_known, shown_progress
+from vault.cli.policy_options import PolicyFile, Vkeys, read_policy
 from vault.errors import VaultError
 from vault.ledger.files import LogReader, PublishedFiles
 from vault.ledger.findings import AuditReport, Progress
 from vault.ledger.policy import Policy
 from vault.ledger.published import Known, audit_published, audit_sample
 
-_FILE = {"exists": True, "dir_okay": False, "readable": True}
 _WORDS = {
     "PASSED": "tout concorde / everything holds",
     "FAILED": "ANOMALIE / PROBLEM",
@@ -31,12 +31,8 @@ def audit(
     source: Annotated[
         str, typer.Argument(help="Data folder of a safe, folder of a copied ledger, or its address.")
     ],
-    vkeys: Annotated[
-        Path | None, typer.Option(**_FILE, metavar="FILE", help="Public keys of the ledger, one a line.")
-    ] = None,
-    policy: Annotated[
-        Path | None, typer.Option(**_FILE, metavar="FILE", help="Policy: keys of the ledger and witnesses.")
-    ] = None,
+    vkeys: Vkeys = None,
+    policy: PolicyFile = None,
     since: Annotated[
         Path | None,
         typer.Option(

@@ -1,4 +1,4 @@
-"""Options that `audit` and `watch` share: the policy, the source, and the bar that shows how far a run is."""
+"""Options that `audit` and `watch` share: the source, and the bar that shows how far a run is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from vault.cli.common import console
 from vault.errors import VaultError
 from vault.evidence.ledger_source import FolderLedger, WebLedger
 from vault.ledger.checkpoint import verify_checkpoint
-from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.files import LogReader, PublishedFiles
 from vault.ledger.findings import Progress
 from vault.ledger.policy import Policy
@@ -22,18 +21,6 @@ from vault.ledger.published import Known
 
 INDETERMINATE = 3
 EXIT_CODES = {"PASSED": 0, "FAILED": 1, "INDETERMINATE": INDETERMINATE}
-
-
-def read_policy(vkeys: Path | None, policy: Path | None) -> Policy | None:
-    """Return the policy of the one option that was given, None without any. Raises typer.BadParameter."""
-    if vkeys is not None and policy is not None:
-        raise typer.BadParameter("give --vkeys or --policy, not both")
-    try:
-        if vkeys is not None:
-            return Policy.from_vkeys(vkeys.read_bytes())
-        return Policy.parse(policy.read_bytes()) if policy is not None else None
-    except (LedgerProofRefused, OSError) as error:
-        raise typer.BadParameter(f"{'--vkeys' if vkeys else '--policy'}: {error}") from error
 
 
 def published_files(place: str) -> PublishedFiles:

@@ -13,37 +13,31 @@ import typer
 
 from signing.errors import KeyUnusable
 from signing.trust import TrustStore
+from vault.cli.policy_options import FILE, PolicyFile, Vkeys, read_policy
 from vault.evidence.ledger_source import LedgerSource, ledger_source
 from vault.evidence.report import Verdict
 from vault.evidence.verify import verify_file
 from vault.evidence.wording import LANGUAGES, lines
-from vault.ledger.errors import LedgerProofRefused
-from vault.ledger.policy import Policy
 
-_FILE = {"exists": True, "dir_okay": False, "readable": True}
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?")
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(**_FILE, help="Evidence bundle (.asice), sealed PDF, or any file.")],
+    file: Annotated[Path, typer.Argument(**FILE, help="Evidence bundle (.asice), sealed PDF, or any file.")],
     trust: Annotated[
-        Path | None, typer.Option(**_FILE, metavar="PEM", help="Root certificates of the seals.")
+        Path | None, typer.Option(**FILE, metavar="PEM", help="Root certificates of the seals.")
     ] = None,
     tsa_trust: Annotated[
         Path | None,
-        typer.Option(**_FILE, metavar="PEM", help="Root certificates of timestamps, if they are others."),
+        typer.Option(**FILE, metavar="PEM", help="Root certificates of timestamps, if they are others."),
     ] = None,
-    vkeys: Annotated[
-        Path | None, typer.Option(**_FILE, metavar="FILE", help="Public keys of the ledger, one a line.")
-    ] = None,
-    policy: Annotated[
-        Path | None, typer.Option(**_FILE, metavar="FILE", help="Policy: keys of the ledger and witnesses.")
-    ] = None,
+    vkeys: Vkeys = None,
+    policy: PolicyFile = None,
     ledger: Annotated[
         str | None, typer.Option(metavar="DIR|URL", help="Published ledger, for the status of today.")
     ] = None,
     original: Annotated[
-        Path | None, typer.Option(**_FILE, metavar="FILE", help="A file that must be the document proven.")
+        Path | None, typer.Option(**FILE, metavar="FILE", help="A file that must be the document proven.")
     ] = None,
     at: Annotated[
         str | None,
@@ -55,14 +49,13 @@ def verify(
 
     Exit code: 0 PASSED, 1 FAILED, 3 INDETERMINATE, 2 wrong usage.
     """
-    if vkeys is not None and policy is not None:
-        raise typer.BadParameter("give --vkeys or --policy, not both")
+    keys = read_policy(vkeys, policy)
     anchors = _trust(trust, "--trust") or TrustStore([])
     verdict = verify_file(
         file,
         trust=anchors,
         tsa_trust=_trust(tsa_trust, "--tsa-trust"),
-        policy=_policy(vkeys, policy),
+        policy=keys,
         ledger=_ledger(ledger),
         original=original,
         at=_time(at),
@@ -95,16 +88,6 @@ def _trust(path: Path | None, option: str) -> TrustStore | None:
     try:
         return TrustStore.from_pem(path.read_bytes())
     except (KeyUnusable, OSError) as error:
-        raise typer.BadParameter(f"{option}: {error}") from error
-
-
-def _policy(vkeys: Path | None, policy: Path | None) -> Policy | None:
-    try:
-        if vkeys is not None:
-            return Policy.from_vkeys(vkeys.read_bytes())
-        return Policy.parse(policy.read_bytes()) if policy is not None else None
-    except (LedgerProofRefused, OSError) as error:
-        option = "--vkeys" if vkeys is not None else "--policy"
         raise typer.BadParameter(f"{option}: {error}") from error
 
 

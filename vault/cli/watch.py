@@ -10,13 +10,12 @@ from typing import Annotated
 import typer
 
 from vault.cli.common import FAILED, USAGE, console, fail
-from vault.cli.ledger_options import INDETERMINATE, published_files, read_policy
+from vault.cli.ledger_options import INDETERMINATE, published_files
+from vault.cli.policy_options import PolicyFile, Vkeys, read_policy
 from vault.errors import VaultError
 from vault.ledger.policy import Policy
 from vault.ledger.watch import Alarm, News, Watcher
 from vault.ledger.watch_memory import write_durably
-
-_FILE = {"exists": True, "dir_okay": False, "readable": True}
 
 
 def watch(
@@ -24,12 +23,8 @@ def watch(
     state: Annotated[
         Path, typer.Option("--state", dir_okay=False, metavar="FILE", help="Where the watcher remembers.")
     ],
-    vkeys: Annotated[
-        Path | None, typer.Option(**_FILE, metavar="FILE", help="Public keys of the ledger, one a line.")
-    ] = None,
-    policy: Annotated[
-        Path | None, typer.Option(**_FILE, metavar="FILE", help="Policy: keys of the ledger and witnesses.")
-    ] = None,
+    vkeys: Vkeys = None,
+    policy: PolicyFile = None,
     key: Annotated[
         list[str] | None,
         typer.Option("--key", metavar="HEX", help="K_status or K_access of a document; may be repeated."),
