@@ -1,10 +1,11 @@
-"""Small secret files: drawn at first use, mode 0600, whole or absent after a crash."""
+"""Small secret files: drawn at first use, mode 0600, whole or absent after a crash; and folders that last."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -28,9 +29,30 @@ def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
             pass  # another process was first: its content is the content
         finally:
             temporary.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
     return path.read_bytes()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents where missing, mode 0700, their names durable. Raises OSError.
+
+    For programs that auditors run without the object stores; those have a function of their own for it.
+    """
+    folder = folder.absolute()
+    missing = [each for each in (folder, *folder.parents) if not each.is_dir()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(each.parent)
+    if not missing:
+        # Another process may have made it a moment ago; what an administrator made may stand where nobody may look.
+        with suppress(PermissionError):
+            sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive power loss. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

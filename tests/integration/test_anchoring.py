@@ -29,6 +29,7 @@ from storage.errors import StorageUnavailable
 from storage.memory import MemoryLogStore
 from timestamping.authority import EmbeddedAuthority
 from timestamping.verify import Rfc3161Verifier
+from vault import faults
 from vault.bootstrap import open_vault
 from vault.cli.main import build
 from vault.db.engine import Database
@@ -472,6 +473,57 @@ def test_cut_short_at_any_write(small: Small, at: int, after: bool, moved: bool)
         stored = Anchors(small.database, small.store).covering(anchor.checkpoint.size)
         assert stored is not None
         assert stored.crls
+
+
+@contextmanager
+def stopping(point: str) -> Iterator[None]:
+    """Have the process that passes a point die there, as far as one process can play that."""
+
+    def stop(name: str) -> None:
+        if name == point:
+            raise Stopped
+
+    faults.install(stop)
+    try:
+        with pytest.raises(Stopped):
+            yield
+    finally:
+        faults.install(None)
+
+
+class Stopped(Exception):
+    """The end of a process that is only played."""
+
+
+POINTS = (
+    "anchor.before-token",
+    "anchor.after-token",
+    "anchor.after-text",
+    "anchor.after-lists",
+    "anchor.before-row",
+    "anchor.after-row",
+)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("point", POINTS)
+def test_another_process_goes_on_from_where_one_was_stopped(small: Small, point: str, moved: bool) -> None:
+    """It made anchors before itself, and so has looked into the store long ago: the chain must not fork."""
+    other = small.anchoring()
+    small.grow()
+    assert other.anchor() is not None
+    small.clock.at += timedelta(hours=2)
+    size = small.grow()
+    with stopping(point):
+        small.anchoring().anchor()
+    newest = small.grow() if moved else size
+    small.clock.at += timedelta(hours=2)
+    other.anchor()
+    chain = small.chain()
+    assert chain[-1].checkpoint.size == newest
+    with small.database.reading() as connection:
+        rows = connection.exec_driver_sql("SELECT size FROM anchors ORDER BY size").scalars().all()
+    assert list(rows) == stored_sizes(small.store)
 
 
 def test_threads_make_one(small: Small) -> None:

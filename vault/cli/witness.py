@@ -13,7 +13,7 @@ import typer
 from vault.cli.common import USAGE, fail, plain_errors
 from vault.clock import SystemClock
 from vault.errors import SettingsRefused
-from vault.keyfiles import read_or_make
+from vault.keyfiles import make_folder, read_or_make
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.note import is_key_name
 from vault.ledger.policy import Policy, origins
@@ -90,7 +90,7 @@ def _kept_name(folder: Path, name: str) -> str:
     chosen = name or f"{socket.getfqdn()}/witness"
     if not is_key_name(chosen) or len(chosen.encode()) > 255:
         raise SettingsRefused("WITNESS_NAME_INVALID", "a name has neither spaces nor plus signs")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder)
     kept = read_or_make(folder / NAME_FILE, chosen.encode).decode("utf-8", "replace")
     if name and name != kept:
         raise SettingsRefused("WITNESS_NAME_INVALID", f"the keys of this folder are named {kept}")

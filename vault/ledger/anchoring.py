@@ -20,10 +20,11 @@ from storage.base import LogStore
 from storage.errors import LogConflict, ObjectMissing, StorageError
 from timestamping.base import TimestampAuthority, TimestampVerifier
 from timestamping.errors import TimestampingError
+from vault import faults
 from vault.clock import Clock
 from vault.db.engine import Database
 from vault.errors import Unavailable, VaultError
-from vault.ledger.anchor import Anchor, token_digest, verify_anchor
+from vault.ledger.anchor import Anchor, Links, token_digest, verify_anchor
 from vault.ledger.anchors import (
     Known,
     begun_anchor,
@@ -85,7 +86,7 @@ class Anchoring:
         self._policy = policy
         self._clock = clock
         self._interval = interval
-        self._adopted = False
+        self._refused: set[int] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="probans-anchoring", daemon=True)
 
@@ -107,8 +108,8 @@ class Anchoring:
 
         Steps:
             1. Become the one that makes anchors.
-            2. Once: take over the anchors that are stored and not in the database.
-            3. See whether one is due: entries came since the last one, and the interval is over.
+            2. See whether one is due: entries came since the last one, and the interval is over.
+            3. Take over the anchors that are stored and not in the database; look again if there were any.
             4. Write it, or take the one that was begun for this checkpoint; get its token and the revocation
                lists of the authority; verify it all as a reader will.
             5. Store it, the token last; then remember it.
@@ -133,44 +134,53 @@ class Anchoring:
 
     def _anchor(self, *, force: bool) -> int | None:
         # 2
-        if not self._adopted:
-            self._adopt()
-            self._adopted = True
-        # 3
-        now = self._clock.now()
-        with self._database.reading() as connection:
-            last = latest_anchor(connection)
-            published = best_checkpoint(connection, 1 if last is None else last.size + 1)
-            following = links(connection, now)
-        if published is None:
+        due = self._due(force=force)
+        # 3: the process that made the anchor before may have been stopped between its token and its row: an anchor
+        # that is made without asking the store would name the token before that one, and the chain would fork.
+        if due is not None and self._adopt():
+            due = self._due(force=force)
+        if due is None:
             return None
-        # The distance, whichever is ahead: a clock that was set back must not hold anchors up for long.
-        if last is not None and not force and abs(now - last.gen_time) < self._interval:
-            return None
+        size, note, following = due
         # 4
-        begun = begun_anchor(self._log, published[0])
-        anchor = Anchor.parse(begun) if begun is not None else Anchor.of(published[1], following)
+        begun = begun_anchor(self._log, size)
+        anchor = Anchor.parse(begun) if begun is not None else Anchor.of(note, following)
         if anchor.links.previous != following.previous:
-            self._adopted = False  # another host's: taken over next time, if it is whole
-            return None
+            return None  # another host's: taken over once it is whole
         crls = self._revocation.material([self._authority.chain()], self._clock.now()).crls
+        faults.point("anchor.before-token")
         token = self._authority.token(anchor.imprint)
+        faults.point("anchor.after-token")
         report = verify_anchor(anchor.encode(), token.der, self._policy, self._verifier, crls=crls)
         # 5
         try:
             write_anchor(self._log, anchor, token.der, tuple(crls))
         except LogConflict:
-            self._adopted = False  # another host was first
-            return None
+            return None  # another host was first
+        faults.point("anchor.before-row")
         with self._database.writing() as connection:
             remember(connection, Known(report.size, token_digest(token.der), report.gen_time))
+        faults.point("anchor.after-row")
         return report.size
 
-    def _adopt(self) -> None:
+    def _due(self, *, force: bool) -> tuple[int, bytes, Links] | None:
+        """Return size and note of the checkpoint to anchor now, and what the anchor names; None when none is due."""
+        now = self._clock.now()
+        with self._database.reading() as connection:
+            last = latest_anchor(connection)
+            published = best_checkpoint(connection, 1 if last is None else last.size + 1)
+            following = links(connection, now)
+        # The distance, whichever is ahead: a clock that was set back must not hold anchors up for long.
+        early = last is not None and not force and abs(now - last.gen_time) < self._interval
+        return None if published is None or early else (*published, following)
+
+    def _adopt(self) -> int:
+        """Take over stored anchors that the database does not know; return how many. A bad one is told of once."""
         with self._database.reading() as connection:
             known = known_sizes(connection)
+        adopted = 0
         for size in stored_sizes(self._log):
-            if size in known:
+            if size in known or size in self._refused:
                 continue
             try:
                 stored = read_anchor(self._log, size)
@@ -182,9 +192,12 @@ class Anchoring:
             except (VaultError, TimestampingError, ObjectMissing, ValueError) as error:
                 code = getattr(error, "code", type(error).__name__)
                 _log.error("an anchor in the log store is not good", extra={"size": size, "code": code})
+                self._refused.add(size)
                 continue
             with self._database.writing() as connection:
                 remember(connection, Known(size, token_digest(stored.token), report.gen_time))
+            adopted += 1
+        return adopted
 
     def _loop(self) -> None:
         pause = min(self._interval.total_seconds() / 10, _MAX_PAUSE_S)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from storage.base import LogStore
 from storage.errors import ObjectMissing
+from vault import faults
 from vault.clock import parse_rfc3339, rfc3339
 from vault.db.engine import Database
 from vault.ledger.anchor import Anchor, Links, token_digest
@@ -186,7 +187,9 @@ def write_anchor(log: LogStore, anchor: Anchor, token: bytes, crls: tuple[bytes,
     path = anchor_path(anchor.checkpoint.size)
     pem = b"".join(x509.load_der_x509_crl(der).public_bytes(Encoding.PEM) for der in crls)
     log.put_if_absent(path, anchor.encode(), ANCHOR_TYPE)
+    faults.point("anchor.after-text")
     log.put_if_absent(_crls_path(token), pem, CRLS_TYPE)
+    faults.point("anchor.after-lists")
     log.put_if_absent(f"{path}.tst", token, TOKEN_TYPE)
 
 

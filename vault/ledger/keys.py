@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from vault.errors import SettingsRefused
+from vault.keyfiles import make_folder, sync_folder
 from vault.ledger.checkpoint import checkpoint_text
 from vault.ledger.note import NoteSignature, encode, is_key_name
 from vault.ledger.vkeys import Algorithm, VerifierKey, ml_dsa_44_cosigned_message
@@ -108,7 +109,7 @@ def open_pair(first: Path, second: Path, *, create: bool) -> tuple[Ed25519Privat
     """
     folder = first.parent
     if create:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         with _locked(folder):
             if not first.exists():
                 _write(second, MLDSA44PrivateKey.generate())
@@ -139,11 +140,7 @@ def _write(path: Path, key: Ed25519PrivateKey | MLDSA44PrivateKey) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
 
 
 def _load(path: Path) -> object:

@@ -6,6 +6,7 @@ import logging
 
 from storage.base import LogStore
 from storage.errors import LogConflict, ObjectMissing, StorageError
+from vault import faults
 from vault.db.engine import Database
 from vault.ledger.checkpoint import Checkpoint
 from vault.ledger.cosignatures import cosignatures_of, with_cosignatures
@@ -43,7 +44,9 @@ class Republisher:
                     return
                 cosigned = with_cosignatures(standing, lines)
                 if cosigned != standing:
+                    faults.point("witnessing.before-publish")
                     self._store.compare_and_swap(CHECKPOINT_PATH, standing, cosigned, CHECKPOINT_TYPE)
+                    faults.point("witnessing.after-publish")
             except (ObjectMissing, LogConflict, LedgerProofRefused):
                 return
             except StorageError as error:

@@ -17,6 +17,7 @@ from pathlib import Path
 from vault import faults
 from vault.clock import Clock
 from vault.errors import LedgerError, SettingsRefused
+from vault.keyfiles import make_folder, sync_folder
 from vault.ledger import tree
 from vault.ledger.checkpoint import Checkpoint, verify_checkpoint
 from vault.ledger.errors import LedgerProofRefused
@@ -73,9 +74,10 @@ class Witness:
         # Threads take turns on the one connection; SQLite keeps processes apart.
         self._turn = threading.Lock()
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # A folder that a power loss takes away takes with it what was cosigned.
+            make_folder(path.parent)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
             )
@@ -174,12 +176,3 @@ class Witness:
 def _head(connection: sqlite3.Connection, origin: str) -> tuple[int, bytes]:
     row = connection.execute("SELECT size, root FROM heads WHERE origin = ?", (origin,)).fetchone()
     return (0, tree.EMPTY_ROOT) if row is None else (row[0], bytes(row[1]))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the name of the file survive power loss."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

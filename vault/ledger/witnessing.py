@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from storage.base import LogStore
 from storage.errors import StorageError
+from vault import faults
 from vault.clock import Clock, rfc3339
 from vault.db.engine import Database
 from vault.errors import LedgerError, Unavailable, VaultError
@@ -300,8 +301,10 @@ class Witnessing:
             self._put_off(client, f"{client.url}: {type(error).__name__}")
 
     def _keep(self, size: int, found: Sequence[Cosignature]) -> None:
+        faults.point("witnessing.before-keep")
         with self._database.writing() as connection:
             keep(connection, size, [item.line for item in found], rfc3339(self._clock.now()))
+        faults.point("witnessing.after-keep")
 
     def _put_off(self, client: WitnessClient, reason: str) -> None:
         before = self._pauses.get(client.url)
@@ -312,10 +315,12 @@ class Witnessing:
         self._pauses[client.url] = _Pause(times, time.monotonic() + pause, reason)
 
     def _alarm(self, error: WitnessFork) -> None:
+        faults.point("witnessing.before-alarm")
         with self._database.writing() as connection:
             if error.not_root is None and error.theirs <= read_head(connection).size:
                 return  # another process had a later checkpoint of ours cosigned meanwhile
             keep_alarm(connection, error, rfc3339(self._clock.now()))
+        faults.point("witnessing.after-alarm")
         _log.critical("publication stopped: %s %s", error.code, error.detail)
 
     def _look(self) -> None:
