@@ -11,7 +11,7 @@ ALONE = [
     *("canonical", "chain", "checkpoint", "entry", "errors", "events", "keys", "note", "opening"),
     *("policy", "receipt", "tags", "tiles", "tree", "vkeys"),
     *("witness", "witness_client", "witness_keys", "witness_protocol", "witness_server"),
-    *("files", "findings", "published"),
+    *("files", "findings", "published", "pyramids"),
 ]
 FORBIDDEN = ("sqlalchemy", "alembic", "storage", "vault.db", "vault.settings", "vault.bootstrap", "fastapi")
 

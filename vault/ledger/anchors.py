@@ -17,10 +17,11 @@ from vault import faults
 from vault.clock import parse_rfc3339, rfc3339
 from vault.db.engine import Database
 from vault.ledger.anchor import Anchor, Links, token_digest
+from vault.ledger.checkpoint import Checkpoint
 from vault.ledger.cosignatures import cosignatures_of, with_cosignatures
+from vault.ledger.pyramids import PyramidCache
 from vault.ledger.receipt import format_receipt
-from vault.ledger.stored import StoredTiles
-from vault.ledger.tree import inclusion_proof
+from vault.ledger.receipts import Prover
 
 FOLDER = "anchor/"
 ANCHOR_TYPE = "text/plain; charset=utf-8"
@@ -28,6 +29,7 @@ TOKEN_TYPE = "application/vnd.etsi.timestamp-token"  # noqa: S105 - a media type
 CRLS_TYPE = "application/x-pem-file"
 _TOKEN_PATH = re.compile(rf"{FOLDER}([1-9][0-9]{{0,18}})\.tst")
 _PEM = re.compile(rb"-----BEGIN X509 CRL-----\n.*?-----END X509 CRL-----\n", re.DOTALL)
+_REMEMBERED = 256  # tiles; bundles are asked for at their own pace
 _log = logging.getLogger("probans.ledger")
 
 
@@ -69,7 +71,7 @@ class Anchors:
     def __init__(self, database: Database, log: LogStore) -> None:
         self._database = database
         self._log = log
-        self._roots: dict[tuple[int, int], bytes] = {}
+        self._prover = Prover(PyramidCache(_REMEMBERED))
 
     def covering(self, size: int) -> StoredAnchor | None:
         """Return the earliest anchor whose checkpoint covers this many entries, None while there is none.
@@ -93,7 +95,7 @@ class Anchors:
         """Return the receipt of an entry under the checkpoint of an anchor, with every signature held.
 
         Raises:
-            LedgerError: TILE_MISSING when the database is damaged.
+            LedgerError: TILE_MISSING, TILE_DAMAGED when the database is damaged.
         """
         parsed = Anchor.parse(anchor.anchor)
         with self._database.reading() as connection:
@@ -103,7 +105,7 @@ class Anchors:
             # A database that was rebuilt does not remember every checkpoint; the anchor does.
             note = bytes(row[0]) if row is not None else parsed.note
             note = with_cosignatures(note, cosignatures_of(connection, anchor.size))
-            proof = inclusion_proof(StoredTiles(connection, self._roots), seq, anchor.size)
+            proof = self._prover.prove(connection, seq, Checkpoint.parse(note))
         return format_receipt(seq, proof, note)
 
     def latest(self) -> Known | None:

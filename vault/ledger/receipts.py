@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
+from sqlalchemy import Connection
+
 from vault.db.engine import Database
+from vault.errors import LedgerError
 from vault.ledger.checkpoint import Checkpoint
 from vault.ledger.cosignatures import best_checkpoint
+from vault.ledger.entry import leaf_hash
+from vault.ledger.errors import LedgerProofRefused
+from vault.ledger.pyramids import PyramidCache, TileReader
 from vault.ledger.receipt import format_receipt
-from vault.ledger.stored import StoredTiles, latest_checkpoint
-from vault.ledger.tree import inclusion_proof
+from vault.ledger.stored import StoredTiles, entry_body, latest_checkpoint
+from vault.ledger.tree import inclusion_proof, verify_inclusion
+
+_log = logging.getLogger("probans.ledger")
 
 
 class Waits(Protocol):
@@ -20,8 +29,61 @@ class Waits(Protocol):
         ...
 
 
+class Prover:
+    """Proves entries of the database's ledger, from tiles it remembers; gives out only what it has verified."""
+
+    def __init__(self, cache: PyramidCache | None = None) -> None:
+        """Take the cache to remember tiles in, None for one of its own; see there for its memory."""
+        self._cache = PyramidCache() if cache is None else cache
+        self._roots: dict[tuple[int, int], bytes] = {}
+
+    def prove(self, connection: Connection, seq: int, checkpoint: Checkpoint) -> list[bytes]:
+        """Return the audit path of an entry.
+
+        Steps:
+            1. Read the entry itself and hash it.
+            2. Make the path from remembered tiles, and verify that it leads to the checkpoint's root.
+            3. If it does not, what is remembered may be older than a repair of the database: once more, from the
+               database alone. If that is right, forget the rest.
+
+        Args:
+            connection: a transaction.
+            seq: number of the entry.
+            checkpoint: one of this log that covers it.
+
+        Raises:
+            LedgerError: TILE_MISSING, TILE_DAMAGED; the database is damaged.
+        """
+        # 1
+        body = entry_body(connection, seq)
+        if body is None:
+            raise LedgerError("TILE_MISSING", "an entry is missing", seq=seq)
+        leaf = leaf_hash(body)
+        # 2
+        try:
+            return _verified(self._cache.over(StoredTiles(connection, self._roots)), leaf, seq, checkpoint)
+        except LedgerProofRefused:
+            _log.warning("a proof from remembered tiles is wrong", extra={"seq": seq})
+        # 3
+        try:
+            proof = _verified(StoredTiles(connection, {}), leaf, seq, checkpoint)
+        except LedgerProofRefused as error:
+            raise LedgerError(
+                "TILE_DAMAGED", "entry and tiles do not lead to the checkpoint", seq=seq, size=checkpoint.size
+            ) from error
+        self._cache.clear()
+        self._roots.clear()
+        return proof
+
+
+def _verified(tiles: TileReader, leaf: bytes, seq: int, checkpoint: Checkpoint) -> list[bytes]:
+    proof = inclusion_proof(tiles, seq, checkpoint.size)
+    verify_inclusion(leaf, seq, checkpoint.size, proof, checkpoint.root)
+    return proof
+
+
 class Receipts:
-    """Gives receipts of ledger entries."""
+    """Gives receipts of ledger entries, each verified against its checkpoint's root before it leaves."""
 
     def __init__(self, database: Database, publisher: Waits | None) -> None:
         """Make the service.
@@ -32,7 +94,7 @@ class Receipts:
         """
         self._database = database
         self._publisher = publisher
-        self._roots: dict[tuple[int, int], bytes] = {}
+        self._prover = Prover()
 
     def receipt(self, seq: int, wait: float = 0.0) -> bytes | None:
         """Return the receipt of an entry, with every signature held under its checkpoint.
@@ -48,7 +110,7 @@ class Receipts:
             The receipt (c2sp.org/tlog-proof), None while no checkpoint covers the entry.
 
         Raises:
-            LedgerError: TILE_MISSING when the database is damaged.
+            LedgerError: TILE_MISSING, TILE_DAMAGED when the database is damaged.
         """
         if wait > 0 and self._publisher is not None:
             self._publisher.wait(seq + 1, wait)
@@ -56,8 +118,8 @@ class Receipts:
             best = best_checkpoint(connection, seq + 1) if seq >= 0 else None
             if best is None:
                 return None
-            size, note = best
-            proof = inclusion_proof(StoredTiles(connection, self._roots), seq, size)
+            _, note = best
+            proof = self._prover.prove(connection, seq, Checkpoint.parse(note))
         return format_receipt(seq, proof, note)
 
     def published_size(self) -> int:

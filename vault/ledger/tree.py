@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Protocol
+from functools import partial
 
 from vault.ledger.entry import leaf_hash
 from vault.ledger.errors import LedgerProofRefused
+from vault.ledger.pyramids import (
+    HASH_SIZE,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    CachedTiles,
+    Pyramid,
+    TileReader,
+    fold,
+    node_hash,
+    read_pyramid,
+)
 
-HASH_SIZE = 32
-TILE_HEIGHT = 8
-TILE_WIDTH = 1 << TILE_HEIGHT
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 MAX_PROOF = 63
 
@@ -36,29 +44,6 @@ __all__ = [
     "verify_consistency",
     "verify_inclusion",
 ]
-
-
-class TileReader(Protocol):
-    """Where the hashes of a tree are read."""
-
-    def tile(self, level: int, index: int, width: int) -> bytes:
-        """Return the first `width` hashes (32 octets each, 1 to 256) of a hash tile."""
-        ...
-
-
-def node_hash(left: bytes, right: bytes) -> bytes:
-    """Return the RFC 6962 (section 2.1) hash of an inner node."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
-
-
-def fold(hashes: bytes) -> bytes:
-    """Return the root of a complete subtree given its 2^k row of hashes, 32 octets each."""
-    sha256 = hashlib.sha256
-    while len(hashes) > HASH_SIZE:
-        hashes = b"".join(
-            [sha256(b"\x01" + hashes[at : at + 64]).digest() for at in range(0, len(hashes), 64)]
-        )
-    return hashes
 
 
 class TreeHasher:
@@ -103,32 +88,38 @@ class TreeHasher:
 
 
 class _Nodes:
-    """Hashes of ranges of leaves, each tile read once."""
+    """Hashes of ranges of leaves, each tile asked for once."""
 
     def __init__(self, reader: TileReader, size: int) -> None:
-        self._reader = reader
+        self._read = reader.pyramid if isinstance(reader, CachedTiles) else partial(read_pyramid, reader)
         self._size = size
-        self._tiles: dict[tuple[int, int], bytes] = {}
+        self._pyramids: dict[tuple[int, int], Pyramid] = {}
 
-    def _hashes(self, level: int, index: int) -> bytes:
-        known = self._tiles.get((level, index))
+    def pyramid(self, level: int, index: int) -> Pyramid:
+        """Return a tile of this tree, as wide as the tree has it, with the rows inside it."""
+        known = self._pyramids.get((level, index))
         if known is None:
             width = min(TILE_WIDTH, (self._size >> (TILE_HEIGHT * level)) - index * TILE_WIDTH)
-            known = self._reader.tile(level, index, width)
-            if len(known) != width * HASH_SIZE:
-                raise LedgerProofRefused(
-                    "TILE_DAMAGED", "a tile has another length", expected=width * HASH_SIZE, found=len(known)
-                )
-            self._tiles[level, index] = known
+            known = self._pyramids[level, index] = self._read(level, index, width)
         return known
 
     def complete(self, start: int, height: int) -> bytes:
         """Return the hash of the 2^height leaves from `start`, a multiple of that number."""
         level, inside = divmod(height, TILE_HEIGHT)
-        first = start >> (TILE_HEIGHT * level)
-        index, offset = divmod(first, TILE_WIDTH)
-        hashes = self._hashes(level, index)
-        return fold(hashes[offset * HASH_SIZE : (offset + (1 << inside)) * HASH_SIZE])
+        index, offset = divmod(start >> (TILE_HEIGHT * level), TILE_WIDTH)
+        at = (offset >> inside) * HASH_SIZE
+        return self.pyramid(level, index)[inside][at : at + HASH_SIZE]
+
+    def path(self, index: int, height: int) -> list[bytes]:
+        """Return the audit path of a leaf within the complete subtree of 2^height leaves it stands in."""
+        path: list[bytes] = []
+        for level in range(-(-height // TILE_HEIGHT)):
+            rows = self.pyramid(level, index >> (TILE_HEIGHT * (level + 1)))
+            place = index >> (TILE_HEIGHT * level) & (TILE_WIDTH - 1)
+            for inside in range(min(TILE_HEIGHT, height - TILE_HEIGHT * level)):
+                at = (place >> inside ^ 1) * HASH_SIZE
+                path.append(rows[inside][at : at + HASH_SIZE])
+        return path
 
     def range(self, start: int, end: int) -> bytes:
         """Return MTH(D[start:end]) for a range that the RFC 6962 splitting rule makes."""
@@ -158,18 +149,17 @@ def inclusion_proof(reader: TileReader, index: int, size: int) -> list[bytes]:
     if not 0 <= index < size:
         raise ValueError(f"no leaf {index} in a tree of {size}")
     nodes = _Nodes(reader, size)
-    proof: list[bytes] = []
+    above: list[bytes] = []
     start, end = 0, size
-    while end - start > 1:
-        middle = start + _split(end - start)
+    while (count := end - start) & (count - 1):
+        middle = start + _split(count)
         if index < middle:
-            proof.append(nodes.range(middle, end))
+            above.append(nodes.range(middle, end))
             end = middle
         else:
-            proof.append(nodes.range(start, middle))
+            above.append(nodes.range(start, middle))
             start = middle
-    proof.reverse()
-    return proof
+    return [*nodes.path(index, count.bit_length() - 1), *reversed(above)]
 
 
 def consistency_proof(reader: TileReader, old: int, new: int) -> list[bytes]:
