@@ -18,6 +18,7 @@ from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from vault.db import engine as engine_module
+from vault.db import sqlite as sqlite_module
 from vault.db.engine import Database
 from vault.db.models import metadata, outbox
 from vault.db.twins import TwinGuard
@@ -54,7 +55,7 @@ def test_pragmas(tmp_path: Path) -> None:
             "synchronous": 2,
             "foreign_keys": 1,
             "secure_delete": 1,
-            "busy_timeout": engine_module.BUSY_TIMEOUT_MS,
+            "busy_timeout": sqlite_module.BUSY_TIMEOUT_MS,
             "temp_store": 2,
         }.items():
             assert connection.exec_driver_sql(f"PRAGMA {name}").scalar() == value, name

@@ -1,138 +1,140 @@
-"""The database: connections set up for durability, read and write transactions, schema changes.
-
-SQLite for now, in WAL with a sync at every commit. A write transaction first takes a blocking file lock:
-left to its own busy wait, SQLite makes two writing processes wait up to seconds for each other.
-"""
+"""The database: read and write transactions, roles, schema changes. Kinds of databases have a module each."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from vault.db.wal import WalKeeper
+from vault.db.backend import Backend, DatabaseLimits, KeyLocks
+from vault.db.sqlite import SqliteBackend
 from vault.errors import SettingsRefused, Unavailable
 
-BUSY_TIMEOUT_MS = 10_000
-_SCRUB_WAIT_MS = 2_000
+__all__ = ["Database", "DatabaseLimits"]
+
 _MIGRATIONS = Path(__file__).with_name("migrations")
-_PRAGMAS = (
-    "synchronous=FULL",
-    "foreign_keys=ON",
-    "secure_delete=ON",
-    "temp_store=MEMORY",
-    f"busy_timeout={BUSY_TIMEOUT_MS}",
-    "wal_autocheckpoint=16000",  # 64 MB: only where the keeper (wal.py) fell behind
-)
+_DEFAULTS = DatabaseLimits()
+# What the server, the disk or the way to them is to blame for; the others are ours.
+_OUTAGES = (OperationalError, InternalError, InterfaceError)
 
 
 class Database:
     """A database with its locks.
 
     Attributes:
-        engine: SQLAlchemy engine; use `reading` and `writing`.
+        guard: called within the first write transaction on each run of the server, before anything else in it; what
+            it raises refuses that transaction, and the next one asks again. None: nobody looks.
     """
 
-    def __init__(self, engine: Engine, lock_folder: Path) -> None:
-        self.engine = engine
-        self._locks = lock_folder
-        self._wal = WalKeeper(engine, lambda: self._locked("writer.lock"))
+    def __init__(self, backend: Backend) -> None:
+        self.guard: Callable[[Connection], None] | None = None
+        self._guarded: object = None
+        self._backend = backend
 
     @classmethod
-    def open(cls, url: str, lock_folder: Path) -> Database:
+    def open(cls, url: str, lock_folder: Path, limits: DatabaseLimits = _DEFAULTS) -> Database:
         """Open a database; nothing is created in it before `migrate`.
 
         Args:
-            url: `sqlite:///path`. The file is made with mode 0600 when absent.
-            lock_folder: folder on this host, the same for every process of this database.
+            url: `sqlite:///path` (the file is made with mode 0600 when absent) or
+                `postgresql+psycopg://user@host/name`, with any parameter of libpq behind a question mark.
+            lock_folder: folder on this host, the same for every process of an SQLite database.
+            limits: connections and waits of PostgreSQL.
 
         Raises:
             SettingsRefused: DATABASE_UNSUPPORTED.
+            Unavailable: DATABASE_UNAVAILABLE: the server cannot be reached.
         """
         try:
             parsed = make_url(url)
         except ArgumentError as error:
             raise SettingsRefused("DATABASE_UNSUPPORTED", "the database URL cannot be read") from error
-        if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-            raise SettingsRefused("DATABASE_UNSUPPORTED", "the database must be an SQLite file")
-        lock_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = Path(parsed.database)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives its -wal and -shm files the mode of the database file.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        _sync_folder(path.parent)
-        # hide_parameters: values of rows must not reach logs through error messages.
-        engine = create_engine(parsed, pool_size=16, max_overflow=64, pool_timeout=10, hide_parameters=True)
-        event.listen(engine, "connect", _configure)
-        event.listen(engine, "begin", _begin)
-        return cls(engine, lock_folder)
+        kind = parsed.get_backend_name()
+        if kind == "sqlite":
+            return cls(SqliteBackend(parsed, lock_folder))
+        if kind == "postgresql":
+            return cls(_postgresql(parsed, limits))
+        raise SettingsRefused("DATABASE_UNSUPPORTED", "the database must be SQLite or PostgreSQL")
+
+    @property
+    def engine(self) -> Engine:
+        """SQLAlchemy engine; use `reading` and `writing`."""
+        return self._backend.engine
+
+    @property
+    def locks(self) -> KeyLocks | None:
+        """Locks that other hosts see too; None where all processes are on one host."""
+        return self._backend.locks
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self, *, patient: bool = False) -> Iterator[Connection]:
         """Give a connection in a read transaction: one consistent state, and nothing it writes is kept.
 
+        Args:
+            patient: for audits and the like, whose statements may take long: without limits of time.
+
         Raises:
-            Unavailable: DATABASE_UNAVAILABLE when no connection can be had.
+            Unavailable: DATABASE_UNAVAILABLE when no connection can be had, or it is lost.
         """
-        with self._connected("DEFERRED") as connection:
+        with self._connected(write=False, patient=patient) as connection:
             try:
                 yield connection
             finally:
-                connection.rollback()
+                with suppress(DBAPIError):  # then the connection is not used again
+                    connection.rollback()
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, patient: bool = False) -> Iterator[Connection]:
         """Give a connection in a write transaction, committed at the end, rolled back on an exception.
 
         Blocks while another thread or process writes. Not to be nested.
 
+        Args:
+            patient: as in `reading`.
+
         Raises:
-            Unavailable: DATABASE_UNAVAILABLE when no connection can be had.
+            Unavailable: DATABASE_UNAVAILABLE when no connection can be had, or it is lost. Lost during the commit,
+                nobody knows whether that was done: a repetition must find out by what it finds.
+            VaultError: what `guard` raises.
         """
-        with self._locked("writer.lock"), self._connected("IMMEDIATE") as connection:
+        with self._backend.turn(), self._connected(write=True, patient=patient) as connection:
             try:
+                self._ask_guard(connection)
                 yield connection
             except BaseException:
-                connection.rollback()
+                with suppress(DBAPIError):
+                    connection.rollback()
                 raise
             connection.commit()
-            self._wal.committed()
 
     @contextmanager
     def leading(self, role: str) -> Iterator[bool]:
         """Try to be the one process and thread with a role; give False when another one has it.
 
-        The kernel frees the role when its holder dies.
+        It is freed when its holder dies. On PostgreSQL a holder that lost its connection does not know at once that
+        it is no longer alone: what it does must be safe besides.
+
+        Raises:
+            Unavailable: DATABASE_UNAVAILABLE.
         """
-        descriptor = self._open_lock(f"{role}.lock")
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-        finally:
-            os.close(descriptor)
+        with self._backend.leading(role) as leader:
+            yield leader
 
     def migrate(self) -> None:
         """Bring the schema to the newest version, in one transaction. Processes take turns."""
-        with self.writing() as connection:
+        with self.writing(patient=True) as connection:
             command.upgrade(_alembic(connection), "head")
 
     def downgrade(self, revision: str) -> None:
         """Bring the schema back to a revision (`base`: nothing left), in one transaction."""
-        with self.writing() as connection:
+        with self.writing(patient=True) as connection:
             command.downgrade(_alembic(connection), revision)
 
     def revision(self) -> str | None:
@@ -141,66 +143,69 @@ class Database:
             return MigrationContext.configure(connection).get_current_revision()
 
     def scrub(self) -> bool:
-        """Empty the write-ahead log, which still holds what was deleted; False while readers keep it.
-
-        Deleted values are overwritten in the database file itself (secure_delete), but the log keeps older
-        copies of its pages until they happen to be overwritten.
-        """
-        connection = self.engine.raw_connection()
-        try:
-            cursor = connection.cursor()
-            cursor.execute(f"PRAGMA busy_timeout={_SCRUB_WAIT_MS}")
-            (busy, _, _) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-            cursor.close()
-        finally:
-            connection.close()
-        return not busy
+        """Remove what the database keeps of deleted values outside of its tables; False while it cannot."""
+        return self._backend.scrub()
 
     def close(self) -> None:
         """Close every connection."""
-        self._wal.close()
-        self.engine.dispose()
+        self._backend.close()
+
+    def _ask_guard(self, connection: Connection) -> None:
+        if self.guard is None:
+            return
+        incarnation = self._backend.incarnation(connection)
+        if incarnation != self._guarded:
+            self.guard(connection)
+            self._guarded = incarnation
 
     @contextmanager
-    def _connected(self, mode: str) -> Iterator[Connection]:
+    def _connected(self, *, write: bool, patient: bool) -> Iterator[Connection]:
+        with self._begun(write=write, patient=patient) as connection:
+            try:
+                yield connection
+            except DBAPIError as error:
+                if isinstance(error, _OUTAGES) or error.connection_invalidated:
+                    raise Unavailable("DATABASE_UNAVAILABLE", type(error).__name__) from error
+                raise
+
+    def _begun(self, *, write: bool, patient: bool) -> Connection:
+        """Return a connection with a transaction begun; a second try where the pool's connections had died."""
         try:
-            connection = self.engine.connect()
+            connection = self._try(write=write, patient=patient)
+            if connection is None:
+                self.engine.dispose()
+                connection = self._try(write=write, patient=patient)
         except (DBAPIError, PoolTimeout) as error:
             raise Unavailable("DATABASE_UNAVAILABLE", type(error).__name__) from error
-        with connection:
-            try:
-                connection.execution_options(begin=mode).begin()
-            except DBAPIError as error:
-                raise Unavailable("DATABASE_UNAVAILABLE", type(error).__name__) from error
-            yield connection
+        if connection is None:
+            raise Unavailable("DATABASE_UNAVAILABLE", "the connection was lost twice")
+        return connection
 
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        descriptor = self._open_lock(name)
+    def _try(self, *, write: bool, patient: bool) -> Connection | None:
+        """Connect and begin; None when the connection turned out to be dead."""
+        connection = self.engine.connect()
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-
-    def _open_lock(self, name: str) -> int:
-        return os.open(self._locks / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
-def _configure(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver begins nothing by itself
-    cursor = connection.cursor()
-    (mode,) = cursor.execute("PRAGMA journal_mode=WAL").fetchone()
-    if mode != "wal":
-        raise SettingsRefused("DATABASE_UNSUPPORTED", "this file system cannot hold a WAL database")
-    for pragma in _PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+            connection.begin()
+            self._backend.begin(connection, write=write, patient=patient)
+        except Exception as error:
+            dead = self._backend.is_dead(connection)
+            with suppress(DBAPIError):
+                connection.invalidate(error)
+                connection.close()
+            if dead:
+                return None
+            raise
+        return connection
 
 
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('begin', 'DEFERRED')}")
+def _postgresql(url: URL, limits: DatabaseLimits) -> Backend:
+    try:
+        from vault.db.postgresql import PostgresqlBackend
+    except ImportError as error:
+        raise SettingsRefused(
+            "DATABASE_UNSUPPORTED", "PostgreSQL needs psycopg: install probans[postgresql]"
+        ) from error
+    return PostgresqlBackend(url, limits)
 
 
 def _alembic(connection: Connection) -> Config:
@@ -208,12 +213,3 @@ def _alembic(connection: Connection) -> Config:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive power loss."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

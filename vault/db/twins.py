@@ -1,4 +1,4 @@
-"""Finds out whether the same request is running already, in any thread or process of this host."""
+"""Finds out whether the same request is running already, in any thread, process or host."""
 
 from __future__ import annotations
 
@@ -10,20 +10,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vault.db.backend import KeyLocks
+
 # struct flock of Linux on 64 bits: type, whence, start, length, pid.
 _FLOCK = "hhqqi0q"
 
 
 class TwinGuard:
-    """Locks by key: one byte of one file each, held by an open file description.
+    """Locks by key: one byte of one file each, held by an open file description, or the database's where it has some.
 
-    Such locks exclude threads as well as processes, and the kernel drops them when a process dies, so that
-    nothing is left to clean up after a crash.
+    Such locks exclude threads as well as processes, and the kernel (the database) drops them when a process dies,
+    so that nothing is left to clean up after a crash.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shared: KeyLocks | None = None) -> None:
+        """Make a guard.
+
+        Args:
+            folder: on this host, the same for all processes.
+            shared: locks that other hosts see too, instead of files.
+        """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = folder / "twins.lock"
+        self._shared = shared
 
     @contextmanager
     def hold(self, key: bytes) -> Iterator[bool]:
@@ -31,7 +40,14 @@ class TwinGuard:
 
         Args:
             key: any octets; only a digest of them decides which byte is locked.
+
+        Raises:
+            Unavailable: DATABASE_UNAVAILABLE where the database has the locks.
         """
+        if self._shared is not None:
+            with self._shared.hold(b"twin " + key) as mine:
+                yield mine
+            return
         offset = int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 2
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -1,0 +1,82 @@
+"""What `vault.db.engine.Database` asks of a kind of database; one module for each implements it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseLimits:
+    """What a process takes of a database, and how long it waits for it; SQLite has its own.
+
+    Attributes:
+        connections: connections in the pool at most, beside the one that holds locks.
+        statement_s: seconds a statement may take, unless its transaction is a patient one.
+        lock_s: seconds a transaction waits for another one.
+        idle_s: seconds a transaction may lie open between two statements: after that a paused process loses its
+            locks, and what it had not committed.
+        replicated: refuse a server whose commits do not wait for a standby.
+    """
+
+    connections: int = 16
+    statement_s: float = 30.0
+    lock_s: float = 10.0
+    idle_s: float = 30.0
+    replicated: bool = False
+
+
+class KeyLocks(Protocol):
+    """Locks by key, shared by every process of a database and freed when their holder dies."""
+
+    def hold(self, key: bytes) -> AbstractContextManager[bool]:
+        """Try to hold a key while the block runs; give False at once when another thread or process does."""
+        ...
+
+
+class Backend(Protocol):
+    """One kind of database."""
+
+    @property
+    def engine(self) -> Engine:
+        """The engine; connections of it begin no transaction by themselves."""
+        ...
+
+    @property
+    def locks(self) -> KeyLocks | None:
+        """Locks between hosts; None where all processes are on one host."""
+        ...
+
+    def begin(self, connection: Connection, *, write: bool, patient: bool) -> None:
+        """Begin a transaction; a writing one has the writers' turn until it ends, or is begun within `turn`.
+
+        Raises sqlalchemy.exc.DBAPIError or Unavailable.
+        """
+        ...
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Keep other writers out, where transactions themselves do not."""
+        ...
+
+    def leading(self, role: str) -> AbstractContextManager[bool]:
+        """See `Database.leading`."""
+        ...
+
+    def incarnation(self, connection: Connection) -> object:
+        """Return what tells this run of the server from one that took its place; compared for equality."""
+        ...
+
+    def is_dead(self, connection: Connection) -> bool:
+        """Tell whether a connection that failed to begin had been dead before."""
+        ...
+
+    def scrub(self) -> bool:
+        """See `Database.scrub`."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...

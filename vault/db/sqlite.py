@@ -1,0 +1,144 @@
+"""SQLite: in WAL with a sync at every commit, locks between processes by files.
+
+A write transaction first takes a blocking file lock: left to its own busy wait, SQLite makes two writing processes
+wait up to seconds for each other.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, create_engine, event
+
+from vault.db.backend import KeyLocks
+from vault.db.wal import WalKeeper
+from vault.errors import SettingsRefused
+
+BUSY_TIMEOUT_MS = 10_000
+_SCRUB_WAIT_MS = 2_000
+_PRAGMAS = (
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "secure_delete=ON",
+    "temp_store=MEMORY",
+    f"busy_timeout={BUSY_TIMEOUT_MS}",
+    "wal_autocheckpoint=16000",  # 64 MB: only where the keeper (wal.py) fell behind
+)
+
+
+class SqliteBackend:
+    """One SQLite file, its processes on one host. See `vault.db.backend.Backend`."""
+
+    def __init__(self, url: URL, lock_folder: Path) -> None:
+        """Make the file with mode 0600 when absent. Raises SettingsRefused(DATABASE_UNSUPPORTED)."""
+        if not url.database or url.database == ":memory:":
+            raise SettingsRefused("DATABASE_UNSUPPORTED", "an SQLite database must be a file")
+        lock_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = Path(url.database)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite gives its -wal and -shm files the mode of the database file.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        _sync_folder(self._path.parent)
+        self._lock_folder = lock_folder
+        # hide_parameters: values of rows must not reach logs through error messages.
+        self.engine = create_engine(url, pool_size=16, max_overflow=64, pool_timeout=10, hide_parameters=True)
+        event.listen(self.engine, "connect", _configure)
+        self._wal = WalKeeper(self.engine, lambda: self._locked("writer.lock"))
+
+    @property
+    def locks(self) -> KeyLocks | None:
+        """None: files serve, since all processes are on this host."""
+        return None
+
+    def begin(self, connection: Connection, *, write: bool, patient: bool) -> None:
+        """Begin a transaction; only the file lock makes it wait for others."""
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN DEFERRED")
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the writers' file lock; blocks."""
+        with self._locked("writer.lock"):
+            yield
+            self._wal.committed()
+
+    @contextmanager
+    def leading(self, role: str) -> Iterator[bool]:
+        """Try to hold the role's file lock; the kernel frees it when its holder dies."""
+        descriptor = self._open_lock(f"{role}.lock")
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(descriptor)
+
+    def incarnation(self, connection: Connection) -> object:
+        """Return which file it is: a copy that was put in its place has another number."""
+        found = self._path.stat()
+        return found.st_dev, found.st_ino
+
+    def is_dead(self, connection: Connection) -> bool:
+        """Return False: there is no server that could go away."""
+        return False
+
+    def scrub(self) -> bool:
+        """Empty the write-ahead log.
+
+        Deleted values are overwritten in the database file itself (secure_delete), but the log keeps older copies of
+        its pages until they happen to be overwritten.
+        """
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout={_SCRUB_WAIT_MS}")
+            (busy, _, _) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+            cursor.close()
+        finally:
+            connection.close()
+        return not busy
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._wal.close()
+        self.engine.dispose()
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        descriptor = self._open_lock(name)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _open_lock(self, name: str) -> int:
+        return os.open(self._lock_folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _configure(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself
+    cursor = connection.cursor()
+    (mode,) = cursor.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":
+        raise SettingsRefused("DATABASE_UNSUPPORTED", "this file system cannot hold a WAL database")
+    for pragma in _PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive power loss."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
