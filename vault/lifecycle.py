@@ -228,7 +228,7 @@ class Lifecycle:
     ) -> Outcome:
         appended = tx.append(change.tag, change.commitment, change.encode())
         change.apply(tx.connection, appended.seq, appended.record)
-        announce(tx.connection, topic, change.document_id, created_at)
+        announce(tx, topic, change.document_id, created_at)
         return Outcome(change.document_id, status_code, appended.seq)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Protocol
+from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import select, update
 
 from vault.clock import Clock, rfc3339
 from vault.db import models
@@ -33,10 +33,18 @@ class LogNotifier:
         _log.info("notification", extra={"topic": topic, "document": document_id})
 
 
-def announce(connection: Connection, topic: str, document_id: str, created_at: str) -> None:
+class Rows(Protocol):
+    """Takes rows of a transaction; `vault.ledger.writer.LedgerTransaction` is one."""
+
+    def insert(self, table: str, columns: tuple[str, ...], row: tuple[Any, ...]) -> None:
+        """Write a row with the transaction."""
+        ...
+
+
+def announce(rows: Rows, topic: str, document_id: str, created_at: str) -> None:
     """Put a message in the outbox within the caller's transaction."""
     payload = orjson.dumps({"document": document_id}).decode()
-    connection.execute(insert(models.outbox), {"topic": topic, "payload": payload, "created_at": created_at})
+    rows.insert("outbox", ("topic", "payload", "created_at"), (topic, payload, created_at))
 
 
 class OutboxCourier:

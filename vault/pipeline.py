@@ -260,7 +260,7 @@ class Pipeline:
             if sealed is not None:
                 supersede(self._documents, tx, draft, sealed)
             topic = "document.published" if sealed else "document.received"
-            announce(tx.connection, topic, draft.key.document_id, draft.created_at)
+            announce(tx, topic, draft.key.document_id, draft.created_at)
             return Outcome(draft.key.document_id, status_code, appended.seq)
 
         faults.point("pipeline.before-ledger")
@@ -329,7 +329,7 @@ class Pipeline:
         appended = tx.append(change.tag, change.commitment, change.encode())
         change.apply(tx.connection, appended.seq, appended.record)
         supersede_promised(self._documents, tx, draft, sealed)
-        announce(tx.connection, "document.published", document.id, appended.time)
+        announce(tx, "document.published", document.id, appended.time)
 
 
 def _takes_pades(kind: Kind, inspection: Inspection) -> bool:

@@ -105,4 +105,4 @@ def _mark(documents: Documents, tx: LedgerTransaction, draft: Draft, sealed: Sea
     )
     appended = tx.append(change.tag, change.commitment, change.encode())
     change.apply(tx.connection, appended.seq, appended.record)
-    announce(tx.connection, "document.superseded", old.id, appended.time)
+    announce(tx, "document.superseded", old.id, appended.time)

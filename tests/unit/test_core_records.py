@@ -16,6 +16,7 @@ from storage.errors import KeyRefused, ObjectDamaged, ObjectMissing
 from storage.filesystem import FilesystemRecordStore
 from storage.keys import LocalKeyWrapper
 from vault.changes import RECORD, SEQ, Change
+from vault.db.bulk import insert_rows
 from vault.errors import LedgerError
 from vault.keyring import Keyring
 from vault.records import RecordBook
@@ -244,12 +245,22 @@ def courier(tmp_path: Path) -> Iterator[tuple[Any, Notes, Any]]:
     database.close()
 
 
+class Sink:
+    """A bare connection that takes rows as a ledger transaction does."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def insert(self, table: str, columns: tuple[str, ...], row: tuple[Any, ...]) -> None:
+        insert_rows(self._connection, table, columns, [row])
+
+
 def _announce(database: Any, *documents: str) -> None:
     from vault.outbox import announce
 
     with database.writing() as connection:
         for document in documents:
-            announce(connection, "document.published", document, "2026-01-01T00:00:00.000Z")
+            announce(Sink(connection), "document.published", document, "2026-01-01T00:00:00.000Z")
 
 
 def test_messages_leave_in_order_once_and_after_failures(
@@ -291,7 +302,7 @@ def test_a_transaction_undone_announces_nothing(courier: tuple[Any, Notes, Any])
 
     outbox, notes, database = courier
     with suppress(ZeroDivisionError), database.writing() as connection:
-        announce(connection, "document.published", "doc_1", "2026-01-01T00:00:00.000Z")
+        announce(Sink(connection), "document.published", "doc_1", "2026-01-01T00:00:00.000Z")
         raise ZeroDivisionError
     assert outbox.deliver_waiting() == 0
     assert notes.got == []

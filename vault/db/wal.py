@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-_EVERY = 100  # commits; so that the syncs of the copying are few beside those of the commits
+_EVERY = 250  # commits; so that the syncs of the copying are few beside those of the commits
 _log = logging.getLogger("probans.database")
 
 
@@ -58,6 +58,7 @@ class WalKeeper:
         while self._due.wait() and not self._closed:
             self._due.clear()
             try:
+                self._copy()
                 self._copy()
                 with self._locked():
                     self._copy()

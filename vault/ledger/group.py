@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from vault import faults
+from vault.db.bulk import insert_rows
 from vault.errors import LedgerError
 from vault.ledger.entry import LogEntry, LogEvent, encode, encode_record, leaf_hash
 from vault.ledger.stored import StoredTiles
 
 T = TypeVar("T")
+_ENTRY = ("seq", "body", "leaf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,18 @@ class Appended:
 class Group:
     """The state of the chain while a group is put together."""
 
-    __slots__ = ("connection", "driver", "last_leaf", "name", "records", "rows", "size", "start", "time")
+    __slots__ = (
+        "connection",
+        "driver",
+        "last_leaf",
+        "late",
+        "name",
+        "records",
+        "rows",
+        "size",
+        "start",
+        "time",
+    )
 
     def __init__(self, connection: Connection, time: str, size: int, last_leaf: bytes) -> None:
         self.connection = connection
@@ -50,6 +63,7 @@ class Group:
         self.name = f"{size:016d}-{digits}-{secrets.token_hex(6)}"
         self.rows: list[tuple[int, bytes, bytes]] = []
         self.records: list[bytes] = []
+        self.late: list[tuple[str, tuple[str, ...], tuple[Any, ...]]] = []
 
     def take(self, body: bytes, record: bytes) -> Appended:
         """Add the next entry."""
@@ -74,13 +88,21 @@ class Group:
         transaction.end(undo=False)
         return result
 
+    def flush(self) -> None:
+        """Write the rows that works left for later, those of one table together."""
+        tables: dict[tuple[str, tuple[str, ...]], list[tuple[Any, ...]]] = {}
+        for table, columns, row in self.late:
+            tables.setdefault((table, columns), []).append(row)
+        self.late.clear()
+        for (table, columns), rows in tables.items():
+            insert_rows(self.connection, table, columns, rows)
+
     def write(self, write_records: Callable[[str, Sequence[bytes]], None], roots: dict[Any, bytes]) -> None:
         """Write entries, tiles, recovery file and head, everything but the commit."""
+        self.flush()
         if not self.rows:
             return
-        self.connection.exec_driver_sql(
-            "INSERT INTO ledger_entries (seq, body, leaf) VALUES (?, ?, ?)", self.rows
-        )
+        insert_rows(self.connection, "ledger_entries", _ENTRY, self.rows)
         StoredTiles(self.connection, roots).store_completed(self.start, self.size)
         advanced = self.connection.exec_driver_sql(
             "UPDATE ledger_head SET size = ?, last_leaf = ?, last_time = ? WHERE id = 1 AND size = ?",
@@ -97,10 +119,11 @@ class Group:
 class LedgerTransaction:
     """What a work may do; valid only while the work runs."""
 
-    __slots__ = ("_group", "_open", "_saved")
+    __slots__ = ("_group", "_late", "_open", "_saved")
 
     def __init__(self, group: Group) -> None:
         self._group = group
+        self._late: list[tuple[str, tuple[str, ...], tuple[Any, ...]]] = []
         self._open = True
         self._saved = False
 
@@ -108,11 +131,16 @@ class LedgerTransaction:
     def connection(self) -> Connection:
         """The group's connection; neither commit nor roll it back."""
         self._check()
+        group = self._group
         if not self._saved:
-            # Only a work that touches the database pays for its savepoint.
-            self._group.driver.execute("SAVEPOINT work")
+            # Only a work that looks at the database pays for its savepoint; it sees what others before it wrote.
+            group.flush()
+            group.driver.execute("SAVEPOINT work")
             self._saved = True
-        return self._group.connection
+            for table, columns, row in self._late:
+                insert_rows(group.connection, table, columns, [row])
+            self._late.clear()
+        return group.connection
 
     @property
     def record(self) -> str:
@@ -137,6 +165,23 @@ class LedgerTransaction:
         group = self._group
         return group.take(encode_record(group.size, group.last_leaf, group.time, tag, commitment), record)
 
+    def insert(self, table: str, columns: tuple[str, ...], row: tuple[Any, ...]) -> None:
+        """Write a row with the work's entries.
+
+        Cheaper than through `connection`: where the work does not use that, the rows of a whole group are written
+        together. A row that the database refuses then fails the whole group, so the caller must know it is right.
+
+        Args:
+            table: name of the table.
+            columns: names of columns.
+            row: one value for each.
+        """
+        self._check()
+        if self._saved:
+            insert_rows(self._group.connection, table, columns, [row])
+        else:
+            self._late.append((table, columns, row))
+
     def append_log(self, event: str, body: Mapping[str, Any]) -> Appended:
         """Append an entry about the log itself, in clear.
 
@@ -160,6 +205,8 @@ class LedgerTransaction:
             if undo:
                 driver.execute("ROLLBACK TO work")
             driver.execute("RELEASE work")
+        if not undo:
+            self._group.late += self._late
 
     def _check(self) -> None:
         if not self._open:

@@ -7,13 +7,13 @@ anywhere leaves either nothing or everything, and at most a recovery file that n
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import threading
 import time as clockwork
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -26,8 +26,9 @@ from vault.db.engine import Database
 from vault.errors import LedgerError, Unavailable, VaultError
 from vault.ledger.group import Appended, Group, LedgerTransaction
 from vault.ledger.stored import read_head
+from vault.ledger.waiting import FutureWaiter, Mailbox, TaskWaiter, ThreadWaiter, Waiter
 
-__all__ = ["Appended", "LedgerTransaction", "LedgerWriter", "WriterConfig"]
+__all__ = ["Appended", "AsyncSubmitter", "LedgerTransaction", "LedgerWriter", "WriterConfig"]
 
 T = TypeVar("T")
 MAX_STEP_BACK = timedelta(seconds=10)
@@ -54,7 +55,7 @@ class _Job:
     """A queued work: what to run, and who waits for it."""
 
     work: Callable[[LedgerTransaction], Any]
-    future: Future[Any]
+    waiter: Waiter
 
 
 class LedgerWriter:
@@ -110,20 +111,10 @@ class LedgerWriter:
             self._loop()
 
     def submit(self, work: Callable[[LedgerTransaction], T]) -> Future[T]:
-        """Queue a work; its result is there once the group is durable.
-
-        Raises:
-            Unavailable: LEDGER_UNAVAILABLE once closed.
-            LedgerError: LEDGER_TRANSACTION_BROKEN when called from within a work.
-        """
-        if threading.get_ident() == self._thread.ident:
-            raise LedgerError("LEDGER_TRANSACTION_BROKEN", "a work cannot wait for another one")
-        future: Future[T] = Future()
-        with self._gate:
-            if self._closed:
-                raise Unavailable("LEDGER_UNAVAILABLE", "the writer is closed")
-            self._queue.put(_Job(work, future))
-        return future
+        """Queue a work; its result is there once the group is durable. Raises as `enqueue`."""
+        waiter = FutureWaiter()
+        self.enqueue(work, waiter)
+        return waiter.future
 
     def run(self, work: Callable[[LedgerTransaction], T]) -> T:
         """Submit a work and wait for it.
@@ -131,17 +122,30 @@ class LedgerWriter:
         Raises:
             Unavailable: LEDGER_UNAVAILABLE after the time limit, or when the group could not be written; what
                 `admit` refuses with.
+            LedgerError: as `enqueue`.
         """
         if self.admit is not None:
             self.admit(self._config.time_limit_s)
-        future = self.submit(work)
-        try:
-            return future.result(self._config.time_limit_s)
-        except FutureTimeout as error:
-            if future.done():
-                return future.result()  # done at the last moment, or the work itself raised this error
-            future.cancel()
-            raise Unavailable("LEDGER_UNAVAILABLE", "the writer did not answer in time") from error
+        waiter = ThreadWaiter()
+        self.enqueue(work, waiter)
+        if not waiter.arrived(self._config.time_limit_s):
+            raise Unavailable("LEDGER_UNAVAILABLE", "the writer did not answer in time")
+        result: T = waiter.outcome()
+        return result
+
+    def enqueue(self, work: Callable[[LedgerTransaction], Any], waiter: Waiter) -> None:
+        """Queue a work and who is told of its outcome.
+
+        Raises:
+            Unavailable: LEDGER_UNAVAILABLE once closed.
+            LedgerError: LEDGER_TRANSACTION_BROKEN when called from within a work.
+        """
+        if threading.get_ident() == self._thread.ident:
+            raise LedgerError("LEDGER_TRANSACTION_BROKEN", "a work cannot wait for another one")
+        with self._gate:
+            if self._closed:
+                raise Unavailable("LEDGER_UNAVAILABLE", "the writer is closed")
+            self._queue.put(_Job(work, waiter))
 
     def _loop(self) -> None:
         while not self._ending:
@@ -161,7 +165,7 @@ class LedgerWriter:
                 return
             if job is None:
                 self._ending = True
-            elif job.future.set_running_or_notify_cancel():
+            elif job.waiter.begin():
                 jobs.append(job)
 
     def _commit(self, jobs: list[_Job]) -> None:
@@ -179,11 +183,7 @@ class LedgerWriter:
             self._roots.clear()  # it may hold tiles of entries that are not there
             _fail(jobs, results, error)
             return
-        for job, (value, raised) in zip(jobs, results, strict=True):
-            if raised is not None:
-                job.future.set_exception(raised)
-            else:
-                job.future.set_result(value)
+        _settle(jobs, results)
         if group.rows and self.on_commit is not None:
             try:
                 self.on_commit(group.size)
@@ -203,6 +203,21 @@ class LedgerWriter:
         return Group(connection, time, head.size, head.last_leaf)
 
 
+class AsyncSubmitter:
+    """Submits works from the coroutines of one asyncio loop."""
+
+    def __init__(self, writer: LedgerWriter) -> None:
+        """Bind it to the running loop. Raises RuntimeError outside of one."""
+        self._writer = writer
+        self._mailbox = Mailbox(asyncio.get_running_loop())
+
+    def submit(self, work: Callable[[LedgerTransaction], T]) -> asyncio.Future[T]:
+        """Queue a work; to be awaited. Raises as `LedgerWriter.enqueue`."""
+        waiter = TaskWaiter(self._mailbox)
+        self._writer.enqueue(work, waiter)
+        return waiter.future
+
+
 def _outcome(group: Group, work: Callable[[LedgerTransaction], Any]) -> tuple[Any, BaseException | None]:
     """Run a work; what it raises is its own affair, a broken transaction everybody's."""
     try:
@@ -213,6 +228,15 @@ def _outcome(group: Group, work: Callable[[LedgerTransaction], Any]) -> tuple[An
         return None, error
 
 
+def _settle(jobs: Sequence[_Job], outcomes: Sequence[tuple[Any, BaseException | None]]) -> None:
+    """Tell everybody in a group."""
+    for job, (value, raised) in zip(jobs, outcomes, strict=True):
+        job.waiter.settle(value, raised)
+    for mailbox in {job.waiter.mailbox for job in jobs}:
+        if mailbox is not None:
+            mailbox.open()
+
+
 def _fail(jobs: Sequence[_Job], results: Sequence[Any], error: BaseException) -> None:
     """Tell everybody in a group that nothing was written; a work that had raised gets its own error."""
     shown = error
@@ -220,6 +244,5 @@ def _fail(jobs: Sequence[_Job], results: Sequence[Any], error: BaseException) ->
         _log.error("a commit group could not be written", exc_info=error)
         shown = Unavailable("LEDGER_UNAVAILABLE", type(error).__name__)
         shown.__cause__ = error
-    for place, job in enumerate(jobs):
-        raised = results[place][1] if place < len(results) else None
-        job.future.set_exception(raised or shown)
+    own = [raised for _, raised in results] + [None] * (len(jobs) - len(results))
+    _settle(jobs, [(None, raised or shown) for raised in own])
