@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from vault.clock import SystemClock
 from vault.db.bulk import insert_rows
+from vault.db.driver import driver_of
 from vault.db.engine import Database
 from vault.db.models import outbox
 from vault.errors import LedgerError, Unavailable
@@ -208,7 +209,7 @@ def test_rows_of_any_number(safe: tuple[Database, LedgerWriter]) -> None:
     database, _ = safe
     for count in (0, 1, 7, 128, 129, 383):
         with database.writing() as connection:
-            insert_rows(connection, "outbox", COLUMNS, [row(f"{count:03}-{at:03}") for at in range(count)])
+            insert_rows(driver_of(connection), "outbox", COLUMNS, [row(f"{count:03}-{at:03}") for at in range(count)])
     wanted = [f"{count:03}-{at:03}" for count in (1, 7, 128, 129, 383) for at in range(count)]
     assert topics(database) == wanted
 

@@ -17,6 +17,7 @@ from storage.filesystem import FilesystemRecordStore
 from storage.keys import LocalKeyWrapper
 from vault.changes import RECORD, SEQ, Change
 from vault.db.bulk import insert_rows
+from vault.db.driver import driver_of
 from vault.errors import LedgerError
 from vault.keyring import Keyring
 from vault.records import RecordBook
@@ -252,7 +253,7 @@ class Sink:
         self._connection = connection
 
     def insert(self, table: str, columns: tuple[str, ...], row: tuple[Any, ...]) -> None:
-        insert_rows(self._connection, table, columns, [row])
+        insert_rows(driver_of(self._connection), table, columns, [row])
 
 
 def _announce(database: Any, *documents: str) -> None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection
+from vault.db.driver import Driver
 
 _MOST = (
     128  # rows in one statement: times the columns of any table, below every database's limit of parameters
@@ -15,7 +15,7 @@ _MOST = (
 
 
 def insert_rows(
-    connection: Connection, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+    driver: Driver, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
 ) -> None:
     """Insert rows, up to 128 in one statement.
 
@@ -24,7 +24,7 @@ def insert_rows(
     prepared statements serve all.
 
     Args:
-        connection: in a write transaction.
+        driver: in a write transaction.
         table: name of the table, not quoted.
         columns: names of columns, not quoted.
         rows: one value for each column, each row.
@@ -33,7 +33,7 @@ def insert_rows(
     while at < len(rows):
         count = min(_MOST, 1 << ((len(rows) - at).bit_length() - 1))
         values = tuple(chain.from_iterable(rows[at : at + count]))
-        connection.exec_driver_sql(_statement(table, columns, count), values)
+        driver.execute(_statement(table, columns, count), values)
         at += count
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from vault import faults
 from vault.db.bulk import insert_rows
+from vault.db.driver import driver_of
 from vault.errors import LedgerError
 from vault.ledger.entry import LogEntry, LogEvent, encode, encode_record, leaf_hash
 from vault.ledger.stored import StoredTiles
@@ -54,7 +55,7 @@ class Group:
 
     def __init__(self, connection: Connection, time: str, size: int, last_leaf: bytes) -> None:
         self.connection = connection
-        self.driver: Any = connection.connection.driver_connection
+        self.driver = driver_of(connection)
         self.time = time
         self.start = self.size = size
         self.last_leaf = last_leaf
@@ -95,16 +96,16 @@ class Group:
             tables.setdefault((table, columns), []).append(row)
         self.late.clear()
         for (table, columns), rows in tables.items():
-            insert_rows(self.connection, table, columns, rows)
+            insert_rows(self.driver, table, columns, rows)
 
     def write(self, write_records: Callable[[str, Sequence[bytes]], None], roots: dict[Any, bytes]) -> None:
         """Write entries, tiles, recovery file and head, everything but the commit."""
         self.flush()
         if not self.rows:
             return
-        insert_rows(self.connection, "ledger_entries", _ENTRY, self.rows)
+        insert_rows(self.driver, "ledger_entries", _ENTRY, self.rows)
         StoredTiles(self.connection, roots).store_completed(self.start, self.size)
-        advanced = self.connection.exec_driver_sql(
+        advanced = self.driver.execute(
             "UPDATE ledger_head SET size = ?, last_leaf = ?, last_time = ? WHERE id = 1 AND size = ?",
             (self.size, self.last_leaf, self.time, self.start),
         )
@@ -138,7 +139,7 @@ class LedgerTransaction:
             group.driver.execute("SAVEPOINT work")
             self._saved = True
             for table, columns, row in self._late:
-                insert_rows(group.connection, table, columns, [row])
+                insert_rows(group.driver, table, columns, [row])
             self._late.clear()
         return group.connection
 
@@ -178,7 +179,7 @@ class LedgerTransaction:
         """
         self._check()
         if self._saved:
-            insert_rows(self._group.connection, table, columns, [row])
+            insert_rows(self._group.driver, table, columns, [row])
         else:
             self._late.append((table, columns, row))
 

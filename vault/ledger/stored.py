@@ -12,6 +12,7 @@ from vault.ledger.tree import HASH_SIZE, TILE_HEIGHT, TILE_WIDTH, fold
 
 _PAGE = 4096
 _MAX_ROOTS = 1 << 16
+_HEAD = "SELECT origin, generation, size, last_leaf, last_time FROM ledger_head WHERE id = 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +36,29 @@ class Head:
 
 def find_head(connection: Connection) -> Head | None:
     """Return the head, None before the ledger is opened."""
-    row = connection.exec_driver_sql(
-        "SELECT origin, generation, size, last_leaf, last_time FROM ledger_head WHERE id = 1"
-    ).fetchone()
+    row = connection.exec_driver_sql(_HEAD).fetchone()
     return None if row is None else Head(*row)
 
 
 def read_head(connection: Connection) -> Head:
     """Return the head. Raises LedgerError(LEDGER_NOT_OPENED)."""
-    head = find_head(connection)
+    return _demanded(find_head(connection))
+
+
+def lock_head(connection: Connection) -> Head:
+    """Return the head, for a transaction that advances it: PostgreSQL keeps its row from everybody else until then.
+
+    SQLite has nothing finer than the write lock, which the transaction has already.
+
+    Raises:
+        LedgerError: LEDGER_NOT_OPENED.
+    """
+    lock = " FOR UPDATE" if connection.dialect.name == "postgresql" else ""
+    row = connection.exec_driver_sql(_HEAD + lock).fetchone()
+    return _demanded(None if row is None else Head(*row))
+
+
+def _demanded(head: Head | None) -> Head:
     if head is None:
         raise LedgerError("LEDGER_NOT_OPENED", "this database has no ledger yet")
     return head

@@ -25,7 +25,7 @@ from vault.clock import Clock, parse_rfc3339, rfc3339
 from vault.db.engine import Database
 from vault.errors import LedgerError, Unavailable, VaultError
 from vault.ledger.group import Appended, Group, LedgerTransaction
-from vault.ledger.stored import read_head
+from vault.ledger.stored import lock_head
 from vault.ledger.waiting import FutureWaiter, Mailbox, TaskWaiter, ThreadWaiter, Waiter
 
 __all__ = ["Appended", "AsyncSubmitter", "LedgerTransaction", "LedgerWriter", "WriterConfig"]
@@ -120,8 +120,8 @@ class LedgerWriter:
         """Submit a work and wait for it.
 
         Raises:
-            Unavailable: LEDGER_UNAVAILABLE after the time limit, or when the group could not be written; what
-                `admit` refuses with.
+            Unavailable: LEDGER_UNAVAILABLE after the time limit, or when the group could not be written, or when
+                the answer to its commit was lost; what `admit` refuses with.
             LedgerError: as `enqueue`.
         """
         if self.admit is not None:
@@ -192,7 +192,7 @@ class LedgerWriter:
 
     def _begin(self, connection: Connection) -> Group:
         """Read the head; time never runs backwards along the chain."""
-        head = read_head(connection)
+        head = lock_head(connection)
         now = self._clock.now()
         time = rfc3339(now)
         if time < head.last_time:
@@ -219,11 +219,12 @@ class AsyncSubmitter:
 
 
 def _outcome(group: Group, work: Callable[[LedgerTransaction], Any]) -> tuple[Any, BaseException | None]:
-    """Run a work; what it raises is its own affair, a broken transaction everybody's."""
+    """Run a work; what it raises is its own affair, a broken transaction or a lost connection everybody's."""
     try:
         return group.run(work), None
     except BaseException as error:
-        if isinstance(error, LedgerError) and error.code == "LEDGER_TRANSACTION_BROKEN":
+        broken = isinstance(error, LedgerError) and error.code == "LEDGER_TRANSACTION_BROKEN"
+        if broken or not group.driver.in_transaction:
             raise
         return None, error
 
