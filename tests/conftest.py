@@ -62,6 +62,7 @@ NEEDS: dict[str, Callable[[], bool]] = {
     # It holds its key in an SSH agent.
     "litewitness": lambda: (JUDGES / "litewitness").is_file() and shutil.which("ssh-agent") is not None,
     "tessera-fsck": partial(_built, "tessera-fsck"),
+    "tessera-bench": partial(_built, "tessera-bench"),
     "tlog-scales": partial(_built, "tlog-scales/version"),
     "aics-tlog": partial(_built, "aics-tlog/version"),
 }

@@ -3,6 +3,7 @@
 #   qpdf pdfsig openssl unzip strace unshare   programs, from the distribution's packages
 #   dss verapdf                        independent judges, built with Maven into .cache/judges/
 #   tessera-fsck litewitness           judge and witness of the ledger, built with Go into .cache/judges/
+#   tessera-bench                      what benchmarks compare the ledger's writers with, built with Go there too
 #   tlog-scales aics-tlog              judges of the ledger, each in a Python environment of its own there; aics-tlog
 #                                      wants Python 3.12 and is left out of `all` where there is none
 # Made for a brand-new Debian 12, as root or with sudo. Installs only what is missing; may be run again at any time,
@@ -11,7 +12,7 @@ set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 judges=$root/.cache/judges
-everything='qpdf pdfsig openssl unzip strace unshare dss verapdf tessera-fsck litewitness tlog-scales'
+everything='qpdf pdfsig openssl unzip strace unshare dss verapdf tessera-fsck litewitness tessera-bench tlog-scales'
 names=${*:-all}
 
 # The newest Python of at least 3.12, if any.
@@ -65,7 +66,7 @@ for name in $names; do
         pdfsig) want pdfsig poppler-utils ;;
         unshare) want unshare util-linux ;;
         dss | verapdf) want javac default-jdk-headless && want mvn maven ;;
-        tessera-fsck) with_go=yes ;;
+        tessera-fsck | tessera-bench) with_go=yes ;;
         litewitness) with_go=yes && want ssh-agent openssh-client ;;
         tlog-scales) ;;
         aics-tlog)
@@ -125,12 +126,12 @@ go_build() {
     printf '%s\n' "$2" >"$judges/$1.version"
 }
 
-# go_pinned NAME PACKAGE: builds a command of a module that tools/judges/NAME/go.mod pins, checked against go.sum.
+# go_pinned NAME FOLDER PACKAGE: builds a command in FOLDER, whose go.mod pins all it needs, checked against go.sum.
 go_pinned() {
-    version=$(cat "$root/tools/judges/$1/go.mod" "$root/tools/judges/$1/go.sum" | sha256sum)
+    version=$(cat "$root/$2/go.mod" "$root/$2/go.sum" "$root/$2"/*.go 2>/dev/null | sha256sum)
     if [ -x "$judges/$1" ] && [ "$(cat "$judges/$1.version" 2>/dev/null)" = "$version" ]; then return; fi
     echo "building $1"
-    persist env CGO_ENABLED=0 go -C "$root/tools/judges/$1" build -trimpath -o "$judges/$1.new" "$2"
+    persist env CGO_ENABLED=0 go -C "$root/$2" build -trimpath -o "$judges/$1.new" "$3"
     mv "$judges/$1.new" "$judges/$1"
     printf '%s\n' "$version" >"$judges/$1.version"
 }
@@ -148,7 +149,8 @@ python_judge() {
 for name in $names; do
     case $name in
         tessera-fsck) go_build "$name" github.com/transparency-dev/tessera/cmd/fsck@v1.0.4 ;;
-        litewitness) go_pinned "$name" filippo.io/torchwood/cmd/litewitness ;;
+        litewitness) go_pinned "$name" tools/judges/litewitness filippo.io/torchwood/cmd/litewitness ;;
+        tessera-bench) go_pinned "$name" benchmarks/peers/tessera . ;;
         tlog-scales) python_judge "$name" "${PYTHON:-python3}" tlog-scales==0.0.3 ;;
         aics-tlog) python_judge "$name" "$(newer_python)" aics-tlog==0.2.1 ;;
     esac

@@ -65,6 +65,7 @@ def test_what_is_missing_is_an_error_where_all_is_required(suite: Path) -> None:
         "pdfsig",
         "qpdf",
         "strace",
+        "tessera-bench",
         "tessera-fsck",
         "tlog-scales",
         "unzip",
