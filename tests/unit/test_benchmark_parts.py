@@ -68,7 +68,7 @@ echo "{\\"per_second\\": $rate, \\"p99_ms\\": 5, \\"max_ms\\": 9}"
 
 
 @pytest.mark.usefixtures("importable")
-def test_the_comparison_keeps_the_better_of_the_peers_settings(
+def test_the_comparison_is_with_the_better_of_the_peers_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from benchmarks import peers
@@ -79,10 +79,11 @@ def test_the_comparison_keeps_the_better_of_the_peers_settings(
     monkeypatch.setattr(peers, "TESSERA", program)
     rates, waits, ratio = peers.compare(tmp_path, 0.01, 2, lambda: (3500.0, [2.0, 7.0]))
     assert rates.runs == [3500.0, 3500.0]
-    assert list(rates.baseline.values()) == [[1000.0, 1000.0]]
+    assert list(rates.baseline.values()) == [[1000.0, 1000.0], [900.0, 900.0]]
     assert waits.summary()["value"] == 2.0
-    assert sorted(waits.summary()["baseline"].values()) == [5.0, 7.0, 9.0]
+    assert sorted(waits.summary()["baseline"].values()) == [5.0, 5.0, 7.0, 9.0, 9.0]
     assert ratio.summary()["value"] == 3.5
+    assert "5ms" in ratio.name
     assert list(tmp_path.iterdir()) == [program]
 
 
@@ -103,7 +104,7 @@ def test_tessera_is_measured(tmp_path: Path) -> None:
     from benchmarks import peers
 
     assert peers.here()
-    rate, (p99, longest) = peers.tessera(tmp_path, 0.1, 8)
+    rate, (p99, longest) = peers.tessera(tmp_path, 0.1, writers=8)
     assert rate > 10
     assert 0 < p99 <= longest
     assert list(tmp_path.iterdir()) == []
