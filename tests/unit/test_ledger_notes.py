@@ -170,6 +170,16 @@ def test_signature_lines_that_are_refused(line: str) -> None:
     assert caught.value.code == "FORMAT_FAILURE"
 
 
+@pytest.mark.parametrize("octet", [octet for octet in range(32) if octet != 10])
+def test_no_control_character_stands_in_a_note(octet: int) -> None:
+    note = encode_note(b"origin\n7\nx\n", [NoteSignature("name", bytes(4), b"x")])
+    Note.parse(note)
+    for at in (0, 3, len(note) // 2, len(note) - 1):
+        with pytest.raises(LedgerProofRefused) as caught:
+            Note.parse(note[:at] + bytes([octet]) + note[at:])
+        assert caught.value.code == "FORMAT_FAILURE"
+
+
 def test_limits_of_a_note() -> None:
     line = NoteSignature("x", b"abcd", b"e").line()
     assert verify_checkpoint(NOTE + line * 30, POLICY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from vault.ledger.errors import malformed
 MAX_NOTE = 512 * 1024
 MAX_SIGNATURES = 64
 _DASH = "\u2014"
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 def b64encode(data: bytes) -> str:
@@ -79,7 +81,7 @@ class Note:
             whole = data.decode("utf-8")
         except UnicodeDecodeError as error:
             raise malformed("a note is UTF-8 text") from error
-        if any(c < " " and c != "\n" for c in whole):
+        if _CONTROL.search(whole):
             raise malformed("a note has no control characters")
         text, separator, tail = whole.rpartition("\n\n")
         if not separator or not text or not tail.endswith("\n"):
