@@ -9,7 +9,8 @@ from vault.changes import Change
 from vault.clock import rfc3339
 from vault.db.repositories import Safes
 from vault.ids import new_id
-from vault.ledger.genesis import check_keys, open_ledger
+from vault.ledger.genesis import open_ledger
+from vault.ledger.stated import check_keys
 from vault.parts import Parts
 
 
@@ -19,7 +20,7 @@ def open_first_entry(parts: Parts) -> None:
     seals = [
         {"purpose": key.purpose.value, "sha256": key.certificate.fingerprint(SHA256()).hex()} for key in keys
     ]
-    open_ledger(parts.database, parts.clock, parts.ledger_keys, seals)
+    open_ledger(parts.database, parts.clock, parts.ledger_keys.first(), seals)
     with parts.database.reading() as connection:
         check_keys(connection, parts.ledger_keys)
 

@@ -186,6 +186,13 @@ _DOCUMENTS = {
         "The receipt is not ready yet.",
         "Ask for it again in a few seconds.",
     ),
+    "KEYS_CHANGING": Entry(
+        409,
+        "Un changement de clés est en cours.",
+        "Attendez qu’il soit achevé, puis recommencez.",
+        "A change of keys is under way.",
+        "Wait until it is finished, then try again.",
+    ),
     "RETENTION_ACTIVE": Entry(
         409,
         "Ce document doit être gardé jusqu’au {until}.",

@@ -11,8 +11,9 @@ from vault.clock import Clock
 from vault.db.engine import Database
 from vault.db.twins import TwinGuard
 from vault.keyring import Keyring
-from vault.ledger.keys import LedgerKeys
+from vault.ledger.key_folder import LedgerKeyFolder
 from vault.ledger.policy import Policy
+from vault.ledger.stated import log_policy, own_policy
 from vault.records import RecordBook
 from vault.recovery import Recovery
 from vault.settings import Settings
@@ -29,20 +30,22 @@ class Parts:
     log: LogStore
     records: RecordBook
     keyring: Keyring
-    ledger_keys: LedgerKeys
+    ledger_keys: LedgerKeyFolder
     guard: TwinGuard
     pki: DevPki
     resources: ExitStack
 
     @property
-    def origin_keys(self) -> list[str]:
-        """The log's verifier keys."""
-        return self.ledger_keys.vkeys
+    def trusted(self) -> Policy:
+        """The log's policy for verifiers, without witnesses: every key that the ledger states, read anew."""
+        with self.database.reading() as connection:
+            return log_policy(connection, self.ledger_keys.held())
 
     @property
     def policy(self) -> Policy:
-        """The log's policy: its own keys, no witness yet."""
-        return Policy.from_vkeys("\n".join(self.origin_keys) + "\n")
+        """The log's policy for the operator's own processes, without witnesses, read anew: keys may change."""
+        with self.database.reading() as connection:
+            return own_policy(connection, self.ledger_keys)
 
     def recovery(self) -> Recovery:
         """Return the tool that rebuilds the database."""

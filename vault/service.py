@@ -13,12 +13,14 @@ from vault.db import models
 from vault.healing import Healer
 from vault.issuing import Issuing
 from vault.ledger.anchoring import Anchoring
+from vault.ledger.policy import Policy
 from vault.ledger.publisher import Publisher, Receipts
 from vault.ledger.witnessing import Witnessing
 from vault.lifecycle import Lifecycle
 from vault.parts import Parts
 from vault.personas import Personas
 from vault.reading import Reading
+from vault.rotation import KeyRotation
 from vault.settings import Settings
 from vault.submissions import Submissions
 from vault.verifying import Verifying
@@ -30,13 +32,15 @@ class Trust:
 
     Attributes:
         roots_pem: certificate roots of seals and timestamps.
-        vkeys: the log's verifier keys.
+        vkeys: the log's verifier keys, those that sign now first.
         policy: the log's policy in c2sp.org/tlog-policy form.
+        vkeys_text: the same keys as a file, one a line, with how far those that were replaced signed.
     """
 
     roots_pem: bytes
     vkeys: Sequence[str]
     policy: str
+    vkeys_text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +68,22 @@ class Vault:
     verifying: Verifying
     personas: Personas
     authority: EmbeddedAuthority | None
-    trust: Trust
     healer: Healer
     anchoring: Anchoring
     publisher: Publisher
     witnessing: Witnessing | None
     receipts: Receipts
+    rotation: KeyRotation
     parts: Parts
+    _policy: Callable[[], Policy]
     _running: ExitStack
+
+    @property
+    def trust(self) -> Trust:
+        """What verifiers need today."""
+        policy = self._policy()
+        vkeys = [key.vkey for key in policy.logs]
+        return Trust(self.parts.pki.roots_pem(), vkeys, policy.text(), policy.vkeys_text())
 
     def health(self) -> Mapping[str, Health]:
         """Tell for each part whether it works."""

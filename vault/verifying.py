@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from signing.trust import TrustStore
@@ -16,7 +16,7 @@ class Verifying:
     """The service's own verifier: the same code as `probans verify`, with the service's trust."""
 
     def __init__(
-        self, spool: Path, limit: int, trust: TrustStore, tsa_trust: TrustStore, policy: Policy
+        self, spool: Path, limit: int, trust: TrustStore, tsa_trust: TrustStore, policy: Callable[[], Policy]
     ) -> None:
         self._spool = spool
         self._limit = limit
@@ -34,5 +34,5 @@ class Verifying:
             chunks, folder=self._spool, limit=self._limit, expected_length=expected_length
         ) as spooled:
             return verify_file(
-                spooled.path, trust=self._trust, tsa_trust=self._tsa_trust, policy=self._policy
+                spooled.path, trust=self._trust, tsa_trust=self._tsa_trust, policy=self._policy()
             )

@@ -7,39 +7,38 @@ from pathlib import Path
 
 from vault.errors import SettingsRefused
 from vault.ledger.errors import LedgerProofRefused
-from vault.ledger.keys import LedgerKeys
-from vault.ledger.policy import NO_QUORUM, Policy, policy_text
+from vault.ledger.policy import NO_QUORUM, Policy
 
 
-def witness_policy(path: Path | None, keys: LedgerKeys) -> Policy:
+def witness_policy(path: Path | None, origin: str, own: Policy) -> Policy:
     """Return the policy under which this log is to be verified.
 
     Args:
         path: c2sp.org/tlog-policy file; None for no witness. Its log lines, where there are any for this log,
             must be of the log's own keys; those of other logs are left out.
-        keys: the log's own.
+        origin: identity of the log.
+        own: the log's own keys.
 
     Raises:
         SettingsRefused: SETTINGS_REFUSED with what is wrong with the file.
     """
-    own = (keys.ed25519, keys.ml_dsa_44)
     if path is None:
-        return Policy(logs=own)
+        return own
     try:
         read = Policy.parse(path.read_bytes())
     except OSError as error:
         raise _refused(f"{path.name} cannot be read") from error
     except LedgerProofRefused as error:
         raise _refused(f"{path.name}, {error.detail}") from error
-    if not set(read.log_keys(keys.origin)) <= set(own):
-        raise _refused(f"{path.name} lists keys of {keys.origin} that are not this log's")
+    if not set(read.log_keys(origin)) <= set(own.logs):
+        raise _refused(f"{path.name} lists keys of {origin} that are not this log's")
     if not read.witnesses:
         raise _refused(f"{path.name} names no witness")
     if absent := [name for name in read.witnesses if name not in read.urls]:
         raise _refused(f"{path.name}: witness {absent[0]} has no address to ask it at")
-    if {key.public for key in own} & {key.public for key in read.witnesses.values()}:
+    if {key.public for key in own.logs} & {key.public for key in read.witnesses.values()}:
         raise _refused(f"{path.name}: a key of this log cannot be its witness")
-    return replace(read, logs=own)
+    return with_keys(read, own)
 
 
 def counting(policy: Policy) -> Policy:
@@ -47,9 +46,9 @@ def counting(policy: Policy) -> Policy:
     return replace(policy, quorum=NO_QUORUM)
 
 
-def trust_text(policy: Policy) -> str:
-    """Write the policy for verifiers."""
-    return policy.text() if policy.witnesses else policy_text([key.vkey for key in policy.logs])
+def with_keys(policy: Policy, own: Policy) -> Policy:
+    """Return a policy with the log's keys as they are now: they may have been changed since it was read."""
+    return replace(policy, logs=own.logs, last_sizes=own.last_sizes)
 
 
 def _refused(detail: str) -> SettingsRefused:

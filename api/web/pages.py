@@ -137,7 +137,7 @@ def trust_file(name: str, vault: Safe) -> Response:
         "roots.pem": ("application/x-pem-file", vault.trust.roots_pem),
         "ledger.vkeys": (
             "text/plain; charset=utf-8",
-            "".join(f"{key}\n" for key in vault.trust.vkeys).encode(),
+            vault.trust.vkeys_text.encode(),
         ),
         "ledger.policy": ("text/plain; charset=utf-8", vault.trust.policy.encode()),
     }

@@ -347,7 +347,7 @@ class Small:
             self.outsider.authority,
             Rfc3161Verifier(self.outsider.trust),
             self.outsider,
-            self.policy,
+            lambda: self.policy,
             self.clock,
             interval,
         )

@@ -354,9 +354,6 @@ def test_keys_that_the_ledger_does_not_state(safe: Safe) -> None:
     with pytest.raises(LedgerError) as caught:
         safe.publisher(changed).publish()
     assert caught.value.code == "LEDGER_KEYS_MISMATCH"
-    keys = {"ed25519": changed.ed25519.vkey, "ml-dsa-44": changed.ml_dsa_44.vkey, "seals": []}
-    safe.writer.run(lambda tx: tx.append_log("log.keys-changed", {"keys": keys}))
-    assert safe.publisher(changed).publish() == 2
 
 
 def execute(safe: Safe, sql: str, *values: object) -> None:

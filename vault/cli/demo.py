@@ -138,9 +138,7 @@ def write_files(vault: Vault, out: Path, act: _Told, photo: _Told, xml: _Told) -
     """Write what the story leaves for auditors."""
     (out / "trust").mkdir(exist_ok=True)
     (out / "trust/roots.pem").write_bytes(vault.trust.roots_pem)
-    (out / "trust/ledger.vkeys").write_text(
-        "".join(f"{vkey}\n" for vkey in vault.trust.vkeys), encoding="utf-8"
-    )
+    (out / "trust/ledger.vkeys").write_text(vault.trust.vkeys_text, encoding="utf-8")
     (out / "trust/ledger.policy").write_text(vault.trust.policy, encoding="utf-8")
     (out / "act.pdf").write_bytes(act.original)
     (out / "act.asice").write_bytes(act.bundle)

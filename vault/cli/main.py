@@ -8,7 +8,19 @@ from importlib import import_module
 
 import typer
 
-COMMANDS = ("demo", "serve", "verify", "audit", "watch", "witness", "issue", "deposit", "bundle", "recover")
+COMMANDS = (
+    "demo",
+    "serve",
+    "verify",
+    "audit",
+    "watch",
+    "witness",
+    "issue",
+    "deposit",
+    "bundle",
+    "recover",
+    "keys",
+)
 _MODULES = {"issue": "deposit"}
 
 
@@ -24,7 +36,11 @@ def build(names: Iterable[str] = COMMANDS) -> typer.Typer:
     app.callback()(_several)
     for name in names:
         module = import_module(f"vault.cli.{_MODULES.get(name, name)}")
-        app.command(name)(getattr(module, name))
+        found = getattr(module, name)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
     return app
 
 

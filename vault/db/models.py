@@ -52,6 +52,13 @@ ledger_entries = Table(
     comment="Canonical bytes of each entry and their RFC 6962 leaf hash.",
 )
 
+ledger_statements = Table(
+    "ledger_statements",
+    metadata,
+    Column("seq", BigKey, primary_key=True, autoincrement=False),
+    comment="Numbers of the entries that state the log's keys: entry 0, and each change of keys.",
+)
+
 ledger_tiles = Table(
     "ledger_tiles",
     metadata,

@@ -145,7 +145,7 @@ def verify_log_signatures(anchor: Anchor, policy: Policy) -> CheckpointReport:
     Raises:
         LedgerProofRefused: see `verify_checkpoint`.
     """
-    return verify_checkpoint(anchor.note, Policy(logs=policy.logs))
+    return verify_checkpoint(anchor.note, policy.of_logs())
 
 
 def verify_anchor(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -62,7 +62,7 @@ class Anchoring:
         authority: TimestampAuthority,
         verifier: TimestampVerifier,
         revocation: MaterialSource,
-        policy: Policy,
+        policy: Callable[[], Policy],
         clock: Clock,
         interval: timedelta,
     ) -> None:
@@ -74,7 +74,7 @@ class Anchoring:
             authority: dates them.
             verifier: what readers will verify tokens with: one that it refuses is not stored.
             revocation: gives the authority's revocation lists.
-            policy: keys of the log.
+            policy: returns the keys of the log, which may change.
             clock: says when the next one is due, and which month it is.
             interval: from one anchor to the next while entries come.
         """
@@ -151,7 +151,7 @@ class Anchoring:
         faults.point("anchor.before-token")
         token = self._authority.token(anchor.imprint)
         faults.point("anchor.after-token")
-        report = verify_anchor(anchor.encode(), token.der, self._policy, self._verifier, crls=crls)
+        report = verify_anchor(anchor.encode(), token.der, self._policy(), self._verifier, crls=crls)
         # 5
         try:
             write_anchor(self._log, anchor, token.der, tuple(crls))
@@ -185,7 +185,7 @@ class Anchoring:
             try:
                 stored = read_anchor(self._log, size)
                 report = verify_anchor(
-                    stored.anchor, stored.token, self._policy, self._verifier, crls=stored.crls
+                    stored.anchor, stored.token, self._policy(), self._verifier, crls=stored.crls
                 )
                 if report.size != size:
                     raise LedgerProofRefused("ANCHOR_MISMATCH", "it bears another size than its name")

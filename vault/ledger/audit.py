@@ -75,7 +75,7 @@ def audit_database(
         if found != expected:
             report.add("HEAD_MISMATCH", "head", expected, found, check="head")
     # 4
-    own = Policy(logs=policy.logs) if policy else None
+    own = policy.of_logs() if policy else None
     for size, root, note in kept:
         _audit_checkpoint(report, roots.get(size), (head.origin, size, bytes(root).hex()), bytes(note), own)
     return report

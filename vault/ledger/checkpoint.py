@@ -91,8 +91,9 @@ def verify_checkpoint(data: bytes, policy: Policy) -> CheckpointReport:
     Steps:
         1. The note has the documented form, without extension lines.
         2. The policy knows the origin.
-        3. Every line of a known key verifies; one line a key; lines of unknown keys are ignored.
-        4. Every key that the policy lists for this log has signed.
+        3. Every line of a known key verifies; one line a key; lines of unknown keys are ignored. No key signed
+           a larger tree than the policy says it did.
+        4. Of every algorithm that the policy lists for this log, one of its keys has signed.
         5. The witness quorum is met; a cosignature without time states nothing about the newest tree and
            does not count.
 
@@ -101,8 +102,8 @@ def verify_checkpoint(data: bytes, policy: Policy) -> CheckpointReport:
         policy: keys and quorum; the only keys that are trusted.
 
     Raises:
-        LedgerProofRefused: FORMAT_FAILURE, LOG_SIGNATURE_INVALID, WITNESS_SIGNATURE_INVALID (failed);
-            LOG_UNKNOWN, LOG_SIGNATURE_MISSING, WITNESS_QUORUM_UNMET (indeterminate).
+        LedgerProofRefused: FORMAT_FAILURE, LOG_SIGNATURE_INVALID, LOG_KEY_RETIRED, WITNESS_SIGNATURE_INVALID
+            (failed); LOG_UNKNOWN, LOG_SIGNATURE_MISSING, WITNESS_QUORUM_UNMET (indeterminate).
     """
     # 1
     checkpoint = Checkpoint.parse(data)
@@ -115,16 +116,26 @@ def verify_checkpoint(data: bytes, policy: Policy) -> CheckpointReport:
             "LOG_UNKNOWN", "the policy lists no key of this log", indeterminate=True, found=checkpoint.origin
         )
     # 3
-    logs = _verified(checkpoint, {key.vkey: key for key in log_keys}, "LOG_SIGNATURE_INVALID")
-    witnesses = _verified(checkpoint, policy.witnesses, "WITNESS_SIGNATURE_INVALID")
+    logs = verified_lines(checkpoint, {key.vkey: key for key in log_keys}, "LOG_SIGNATURE_INVALID")
+    witnesses = verified_lines(checkpoint, policy.witnesses, "WITNESS_SIGNATURE_INVALID")
+    for vkey in logs:
+        if checkpoint.size > policy.last_sizes.get(vkey, checkpoint.size):
+            raise LedgerProofRefused(
+                "LOG_KEY_RETIRED",
+                "signed by a key that had been replaced",
+                expected=f"at most size {policy.last_sizes[vkey]}",
+                found=checkpoint.size,
+            )
     # 4
-    if len(logs) < len(log_keys):
+    demanded = sorted({key.algorithm.name for key in log_keys})
+    found = sorted({key.algorithm.name for key in log_keys if key.vkey in logs})
+    if found != demanded:
         raise LedgerProofRefused(
             "LOG_SIGNATURE_MISSING",
             "a signature that the policy asks of the log is not there",
             indeterminate=True,
-            expected=[key.algorithm.name for key in log_keys],
-            found=[key.algorithm.name for key in log_keys if key.vkey in logs],
+            expected=demanded,
+            found=found,
         )
     # 5
     cosigned = {name: time for name, time in witnesses.items() if time}
@@ -142,13 +153,15 @@ def verify_checkpoint(data: bytes, policy: Policy) -> CheckpointReport:
         checkpoint.size,
         checkpoint.root,
         tuple(cosigned),
-        tuple(sorted({key.algorithm.name for key in log_keys})),
+        tuple(demanded),
         max(times, default=None),
         tuple(cosigned.values()),
     )
 
 
-def _verified(checkpoint: Checkpoint, keys: Mapping[str, VerifierKey], invalid: str) -> dict[str, int | None]:
+def verified_lines(
+    checkpoint: Checkpoint, keys: Mapping[str, VerifierKey], invalid: str
+) -> dict[str, int | None]:
     """Verify every line of these keys; return the time each one states, under the key's name here.
 
     Raises:

@@ -1,18 +1,18 @@
-"""Entry 0 and the keys a log states: what everybody who trusts the log starts from."""
+"""Entry 0: what everybody who trusts the log starts from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
-
 from vault.clock import Clock, rfc3339
 from vault.db.engine import Database
 from vault.errors import LedgerError
-from vault.ledger.entry import GENESIS_PREV, LogEntry, LogEvent, decode, encode, leaf_hash
+from vault.ledger.entry import GENESIS_PREV, LogEntry, LogEvent, encode, leaf_hash
 from vault.ledger.keys import LedgerKeys
-from vault.ledger.stored import entry_body, find_head
+from vault.ledger.stated import remember_statement
+from vault.ledger.stored import find_head
+from vault.ledger.succession import stated_vkeys
 
 
 def stated_keys(keys: LedgerKeys, seals: Sequence[Mapping[str, str]]) -> dict[str, Any]:
@@ -22,11 +22,7 @@ def stated_keys(keys: LedgerKeys, seals: Sequence[Mapping[str, str]]) -> dict[st
         keys: the log's own keys.
         seals: {"purpose", "sha256"} of each seal certificate, the digest over its DER in hex.
     """
-    return {
-        "ed25519": keys.ed25519.vkey,
-        "ml-dsa-44": keys.ml_dsa_44.vkey,
-        "seals": [dict(seal) for seal in seals],
-    }
+    return {**stated_vkeys(keys.held()), "seals": [dict(seal) for seal in seals]}
 
 
 def open_ledger(
@@ -79,31 +75,5 @@ def open_ledger(
             " VALUES (1, ?, ?, 1, ?, ?)",
             (keys.origin, generation, leaf, time),
         )
+        remember_statement(connection, 0)
     return True
-
-
-def check_keys(connection: Connection, keys: LedgerKeys) -> None:
-    """Refuse signing keys that are not those the log states, so that a lost key is noticed before it signs.
-
-    Raises:
-        LedgerError: LEDGER_KEYS_MISMATCH.
-    """
-    own = keys.vkeys
-    first = entry_body(connection, 0)
-    if first is not None and _states(first, own):
-        return
-    # Rare: keys were changed since. Only a log entry is in clear, so its text can be searched for.
-    changed = connection.exec_driver_sql(
-        "SELECT body FROM ledger_entries WHERE instr(body, ?) > 0 ORDER BY seq DESC LIMIT 1",
-        (f'"event":"{LogEvent.KEYS_CHANGED.value}"'.encode(),),
-    ).fetchone()
-    if changed is None or not _states(bytes(changed[0]), own):
-        raise LedgerError("LEDGER_KEYS_MISMATCH", "the key files are not those the ledger states")
-
-
-def _states(data: bytes, vkeys: Sequence[str]) -> bool:
-    entry = decode(data)
-    if not isinstance(entry, LogEntry):
-        return False
-    stated = entry.body.get("keys")
-    return isinstance(stated, dict) and [stated.get("ed25519"), stated.get("ml-dsa-44")] == list(vkeys)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from vault.errors import SettingsRefused
+from vault.errors import LedgerError, SettingsRefused
 from vault.keyfiles import make_folder, sync_folder
 from vault.ledger.checkpoint import checkpoint_text
 from vault.ledger.note import NoteSignature, encode, is_key_name
@@ -26,6 +27,23 @@ from vault.ledger.vkeys import Algorithm, VerifierKey, ml_dsa_44_cosigned_messag
 
 ED25519_FILE = "ledger-ed25519.pem"
 ML_DSA_FILE = "ledger-ml-dsa-44.pem"
+
+
+class KeySource(Protocol):
+    """Where the signing keys of a log are had from, whichever its entries name."""
+
+    @property
+    def origin(self) -> str:
+        """Identity of the log."""
+        ...
+
+    def find(self, stated: Sequence[VerifierKey]) -> LedgerKeys:
+        """Return the pair that an entry states. Raises LedgerError(LEDGER_KEYS_MISMATCH) when it is not held."""
+        ...
+
+    def held(self) -> tuple[VerifierKey, ...]:
+        """Return the public keys of every pair that is held, the newest pair first."""
+        ...
 
 
 class LedgerKeys:
@@ -72,6 +90,16 @@ class LedgerKeys:
         """Both public keys in text form, Ed25519 first."""
         return [self.ed25519.vkey, self.ml_dsa_44.vkey]
 
+    def find(self, stated: Sequence[VerifierKey]) -> LedgerKeys:
+        """Return this pair when it is the one stated. Raises LedgerError(LEDGER_KEYS_MISMATCH)."""
+        if tuple(stated) != self.held():
+            raise LedgerError("LEDGER_KEYS_MISMATCH", "the key files are not those the ledger states")
+        return self
+
+    def held(self) -> tuple[VerifierKey, ...]:
+        """Return both public keys, Ed25519 first."""
+        return (self.ed25519, self.ml_dsa_44)
+
     def sign_checkpoint(self, size: int, root: bytes, now: datetime) -> bytes:
         """Sign a checkpoint with both keys.
 
@@ -81,16 +109,24 @@ class LedgerKeys:
             now: the service's statement of the time, written into the ML-DSA line in seconds.
         """
         text = checkpoint_text(self.origin, size, root)
+        return encode(text, self.lines(size, root, now))
+
+    def lines(self, size: int, root: bytes, now: datetime) -> list[NoteSignature]:
+        """Return the signature lines of a checkpoint by both keys; see `sign_checkpoint`."""
+        text = checkpoint_text(self.origin, size, root)
         time = int(now.timestamp())
         message = ml_dsa_44_cosigned_message(self.origin, time, self.origin, 0, size, root)
         post_quantum = time.to_bytes(8, "big") + self._mldsa44.sign(message)
-        return encode(
-            text,
-            [
-                NoteSignature(self.origin, self.ed25519.id, self._ed25519.sign(text)),
-                NoteSignature(self.origin, self.ml_dsa_44.id, post_quantum),
-            ],
-        )
+        return [
+            NoteSignature(self.origin, self.ed25519.id, self._ed25519.sign(text)),
+            NoteSignature(self.origin, self.ml_dsa_44.id, post_quantum),
+        ]
+
+
+def sign_with_all(pairs: Sequence[LedgerKeys], size: int, root: bytes, now: datetime) -> bytes:
+    """Sign a checkpoint with several pairs of one log: while keys change, the old ones sign beside the new."""
+    text = checkpoint_text(pairs[0].origin, size, root)
+    return encode(text, [line for pair in pairs for line in pair.lines(size, root, now)])
 
 
 def open_pair(first: Path, second: Path, *, create: bool) -> tuple[Ed25519PrivateKey, MLDSA44PrivateKey]:

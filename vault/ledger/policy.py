@@ -1,7 +1,9 @@
 """Trust policies (c2sp.org/tlog-policy): which logs and witnesses are known, and how many must have cosigned.
 
-The specification accepts a checkpoint signed by any listed log key. This verifier asks more: where a policy
-lists several keys under one origin (the log signs with two algorithms), each of them must have signed.
+The specification accepts a checkpoint signed by any listed log key. This verifier asks more: of every algorithm
+that a policy lists under one origin, a key must have signed. Several keys of one algorithm are those of a log
+whose keys were changed; the comment `#last-size <vkey> <n>` says that the key signed no tree larger than n, so that
+what a retired key signs later counts for nothing. Other programs pass over it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from vault.ledger.vkeys import Algorithm, VerifierKey
 
 MAX_POLICY = 1 << 20
 NO_QUORUM = "none"
+LAST_SIZE = "#last-size"
 _LOG_ALGORITHMS = frozenset({Algorithm.ED25519, Algorithm.ML_DSA_44})
 _WITNESS_ALGORITHMS = frozenset({Algorithm.ED25519_COSIGNATURE, Algorithm.ML_DSA_44})
 
@@ -41,6 +44,7 @@ class Policy:
         groups: groups by name.
         quorum: name of the witness or group that must have cosigned, or `none`.
         urls: submission prefixes of the witnesses that have one, by their name in the policy.
+        last_sizes: of log keys that were replaced, the largest tree each of them signed, by vkey.
     """
 
     logs: tuple[VerifierKey, ...]
@@ -48,6 +52,7 @@ class Policy:
     groups: Mapping[str, Group] = field(default_factory=dict)
     quorum: str = NO_QUORUM
     urls: Mapping[str, str] = field(default_factory=dict)
+    last_sizes: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str | bytes) -> Policy:
@@ -66,19 +71,25 @@ class Policy:
     def from_vkeys(cls, text: str | bytes) -> Policy:
         """Make the policy that trusts the log keys of a file, one vkey a line, and asks for no witness.
 
+        Lines that begin with `#` are read as in a policy.
+
         Raises:
             LedgerProofRefused: POLICY_INVALID.
         """
         reader = _Reader()
         for number, line in enumerate(_lines(text), start=1):
             if word := line.strip(" \t"):
-                reader.read(number, ["log", word])
+                reader.read(number, word.split() if word.startswith("#") else ["log", word])
         reader.read(0, ["quorum", NO_QUORUM])
         return reader.policy()
 
     def log_keys(self, origin: str) -> tuple[VerifierKey, ...]:
         """Return the keys listed for an origin, none when the log is unknown."""
         return tuple(key for key in self.logs if key.name == origin)
+
+    def of_logs(self) -> Policy:
+        """Return the policy with the same log keys that asks for no witness and knows none."""
+        return Policy(logs=self.logs, last_sizes=self.last_sizes)
 
     def is_met(self, cosigned: Set[str]) -> bool:
         """Tell whether the quorum is met by these witnesses (names of the policy)."""
@@ -93,11 +104,19 @@ class Policy:
     def text(self) -> str:
         """Write the policy file."""
         lines = [f"log {key.vkey}" for key in self.logs]
+        lines += self._last_size_lines()
         for name, key in self.witnesses.items():
             url = self.urls.get(name)
             lines.append(f"witness {name} {key.vkey}" + (f" {url}" if url else ""))
         lines += [f"group {name} {g.threshold} {' '.join(g.members)}" for name, g in self.groups.items()]
         return "".join(f"{line}\n" for line in [*lines, f"quorum {self.quorum}"])
+
+    def vkeys_text(self) -> str:
+        """Write the file that `from_vkeys` reads: the log keys alone."""
+        return "".join(f"{line}\n" for line in [*(key.vkey for key in self.logs), *self._last_size_lines()])
+
+    def _last_size_lines(self) -> list[str]:
+        return [f"{LAST_SIZE} {vkey} {size}" for vkey, size in self.last_sizes.items()]
 
 
 def origins(policy: Policy) -> tuple[str, ...]:
@@ -134,14 +153,17 @@ class _Reader:
         self._witnesses: dict[str, VerifierKey] = {}
         self._groups: dict[str, Group] = {}
         self._urls: dict[str, str] = {}
+        self._last_sizes: dict[str, int] = {}
         self._quorum: str | None = None
         self._taken: set[str] = set()
 
     def read(self, number: int, words: list[str]) -> None:
         """Take one line, split into words."""
-        if not words or words[0].startswith("#"):
+        if not words or (words[0].startswith("#") and words[0] != LAST_SIZE):
             return
         match words:
+            case [first, vkey, size] if first == LAST_SIZE:
+                self._last_size(number, vkey, size)
             case ["log", vkey] | ["log", vkey, _]:
                 key = self._key(number, vkey, _LOG_ALGORITHMS)
                 if any(key.public == other.public for other in self._logs):
@@ -166,7 +188,16 @@ class _Reader:
             raise _invalid(0, "no quorum line")
         if {key.public for key in self._logs} & {key.public for key in self._witnesses.values()}:
             raise _invalid(0, "a key is listed as log and as witness")
-        return Policy(tuple(self._logs), self._witnesses, self._groups, self._quorum, self._urls)
+        return Policy(
+            tuple(self._logs), self._witnesses, self._groups, self._quorum, self._urls, self._last_sizes
+        )
+
+    def _last_size(self, number: int, vkey: str, size: str) -> None:
+        if vkey in self._last_sizes or all(key.vkey != vkey for key in self._logs):
+            raise _invalid(number, "the last size of no log key listed before, or a second one")
+        if not size.isascii() or not size.isdigit() or size.startswith("0") or len(size) > 18:
+            raise _invalid(number, "not a size")
+        self._last_sizes[vkey] = int(size)
 
     def _witness(self, number: int, name: str, vkey: str, url: list[str]) -> None:
         self._new_name(number, name)

@@ -21,12 +21,14 @@ from vault.clock import Clock, rfc3339
 from vault.db.engine import Database
 from vault.errors import LedgerError, Unavailable
 from vault.ledger import tree
+from vault.ledger.announcing import announce
 from vault.ledger.checkpoint import Checkpoint, verify_checkpoint
-from vault.ledger.genesis import check_keys
-from vault.ledger.keys import LedgerKeys
+from vault.ledger.keys import KeySource, sign_with_all
 from vault.ledger.policy import Policy
 from vault.ledger.receipts import Receipts, StoredReceipts
-from vault.ledger.stored import StoredTiles, entries, latest_checkpoint, read_head
+from vault.ledger.stated import check_keys, keys_at, read_succession
+from vault.ledger.stored import Head, StoredTiles, entries, latest_checkpoint, read_head
+from vault.ledger.succession import Succession
 from vault.ledger.tiles import (
     CHECKPOINT_PATH,
     CHECKPOINT_TYPE,
@@ -54,7 +56,7 @@ class Publisher:
         self,
         database: Database,
         log_store: LogStore,
-        keys: LedgerKeys,
+        keys: KeySource,
         clock: Clock,
         *,
         interval: float = 0.2,
@@ -64,7 +66,7 @@ class Publisher:
         Args:
             database: holds the ledger.
             log_store: where the files go.
-            keys: the log's own keys; they must be those the ledger states.
+            keys: the log's own keys; the ledger's entries say which of them sign.
             clock: stated in the checkpoint.
             interval: seconds between two checkpoints at least.
         """
@@ -74,7 +76,6 @@ class Publisher:
         self._keys = keys
         self._clock = clock
         self._interval = interval
-        self._policy = Policy(logs=(keys.ed25519, keys.ml_dsa_44))
         self._roots: dict[tuple[int, int], bytes] = {}
         self._checked = False
         self._published = threading.Condition()
@@ -130,8 +131,9 @@ class Publisher:
             1. Become the one that publishes.
             2. Find what is published, and see that the database continues it.
             3. Write bundles, then tiles, durably; a file once there never changes.
-            4. Prove that the new tree extends the published one, and sign it.
-            5. Swap the checkpoint, then remember it in the database.
+            4. Prove that the new tree extends the published one, and sign it with the keys that its entries name.
+               Where keys change, the checkpoint ends with the change, and the rest follows in another turn.
+            5. Swap the checkpoint, then remember it in the database; hand over to new keys.
             6. Remove partial files whose full ones are there.
 
         Returns:
@@ -148,7 +150,8 @@ class Publisher:
         with self._database.leading("publisher") as leader:
             if leader:
                 try:
-                    self._publish()
+                    while self._publish():
+                        pass
                 except LedgerError as error:
                     self.failure = error
                     _log.critical("publication stopped: %s %s", error.code, error.detail)
@@ -159,28 +162,33 @@ class Publisher:
             latest = latest_checkpoint(connection)
         return latest[0] if latest else 0
 
-    def _publish(self) -> None:
+    def _publish(self) -> bool:
+        """Publish up to the next change of keys; tell whether there is more."""
         with self._database.reading() as connection:
             # 2
             if not self._checked:
                 check_keys(connection, self._keys)
-            size = read_head(connection).size
+            head = read_head(connection)
             latest = latest_checkpoint(connection)
-            if self._checked and latest is not None and latest[0] == size:
-                return
+            if self._checked and latest is not None and latest[0] == head.size:
+                return False
             tiles = StoredTiles(connection, self._roots)
-            old = self._standing(tiles, size, latest)
+            succession = read_succession(connection)
+            old = self._standing(connection, tiles, head, latest, succession)
             old_size, old_root = (old[1].size, old[1].root) if old else (0, tree.EMPTY_ROOT)
+            if old is not None:
+                self._announce(connection, tiles, succession, old[0])
             if old is not None and (latest is None or latest[0] < old_size):
                 adopted: tuple[Checkpoint, bytes] | None = (old[1], old[0])
             else:
                 adopted = None
+            size = succession.next_stop(old_size, head.size)
             made = None
             if old_size < size:
                 # 3
                 self._write(connection, tiles, old_size, size)
                 # 4
-                made = self._sign(tiles, old_size, old_root, size)
+                made = self._sign(connection, tiles, succession, old_size, old_root, size)
         # 5
         if adopted is not None:
             self._remember(*adopted)
@@ -191,17 +199,27 @@ class Publisher:
                     CHECKPOINT_PATH, old[0] if old else None, made[1], CHECKPOINT_TYPE
                 )
             except LogConflict:
-                return  # a publisher on another host was first; the next run continues from its checkpoint
+                return (
+                    False  # a publisher on another host was first; the next run continues from its checkpoint
+                )
             faults.point("publish.after-checkpoint")
             self._remember(*made)
+            with self._database.reading() as connection:
+                self._announce(connection, StoredTiles(connection, self._roots), succession, made[1])
         with self._published:
             self._published.notify_all()
         # 6
         self._collect(old_size if self._checked else 0, size)
         self._checked = True
+        return size < head.size
 
     def _standing(
-        self, tiles: StoredTiles, size: int, latest: tuple[int, bytes] | None
+        self,
+        connection: Connection,
+        tiles: StoredTiles,
+        head: Head,
+        latest: tuple[int, bytes] | None,
+        succession: Succession,
     ) -> tuple[bytes, Checkpoint] | None:
         """Return the checkpoint that stands in the store, once it is sure that the database continues it."""
         try:
@@ -209,14 +227,17 @@ class Publisher:
         except ObjectMissing:
             return None
         checkpoint = Checkpoint.parse(note)
+        behind = checkpoint.size > head.size
         if latest is None or latest[1] != note:
-            verify_checkpoint(note, self._policy)
-        if checkpoint.size > size:
+            # A database that was set back may not know the keys that signed since.
+            pairs = [self._keys.held()] if behind else keys_at(connection, succession, checkpoint.size)
+            verify_checkpoint(note, Policy(logs=tuple(key for pair in pairs for key in pair)))
+        if behind:
             raise LedgerError(
                 "LEDGER_BEHIND",
                 "the database is older than the published ledger",
                 expected=checkpoint.size,
-                found=size,
+                found=head.size,
             )
         found = tree.root(tiles, checkpoint.size)
         if found != checkpoint.root:
@@ -227,6 +248,14 @@ class Publisher:
                 found=found.hex(),
             )
         return note, checkpoint
+
+    def _announce(
+        self, connection: Connection, tiles: StoredTiles, succession: Succession, note: bytes
+    ) -> None:
+        try:
+            announce(connection, tiles, self._store, succession, note)
+        except LogConflict as error:
+            raise LedgerError("LOG_STORE_CONFLICT", "another handover of keys stands there") from error
 
     def _write(self, connection: Connection, tiles: StoredTiles, old: int, size: int) -> None:
         faults.point("publish.before-bundles")
@@ -246,10 +275,19 @@ class Publisher:
                 "LOG_STORE_CONFLICT", f"other octets stand at {tile.path}", found=tile.path
             ) from error
 
-    def _sign(self, tiles: StoredTiles, old: int, old_root: bytes, size: int) -> tuple[Checkpoint, bytes]:
+    def _sign(
+        self,
+        connection: Connection,
+        tiles: StoredTiles,
+        succession: Succession,
+        old: int,
+        old_root: bytes,
+        size: int,
+    ) -> tuple[Checkpoint, bytes]:
         root = tree.root(tiles, size)
         tree.verify_consistency(old, size, tree.consistency_proof(tiles, old, size), old_root, root)
-        note = self._keys.sign_checkpoint(size, root, self._clock.now())
+        pairs = [self._keys.find(pair) for pair in keys_at(connection, succession, size)]
+        note = sign_with_all(pairs, size, root, self._clock.now())
         return Checkpoint.parse(note), note
 
     def _remember(self, checkpoint: Checkpoint, note: bytes) -> None:
