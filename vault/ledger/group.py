@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
@@ -20,8 +19,7 @@ T = TypeVar("T")
 _ENTRY = ("seq", "body", "leaf")
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
     """An entry that becomes durable with its group.
 
     Attributes:
@@ -124,7 +122,7 @@ class LedgerTransaction:
 
     def __init__(self, group: Group) -> None:
         self._group = group
-        self._late: list[tuple[str, tuple[str, ...], tuple[Any, ...]]] = []
+        self._late = len(group.late)
         self._open = True
         self._saved = False
 
@@ -135,12 +133,13 @@ class LedgerTransaction:
         group = self._group
         if not self._saved:
             # Only a work that looks at the database pays for its savepoint; it sees what others before it wrote.
+            own = group.late[self._late :]
+            del group.late[self._late :]
             group.flush()
             group.driver.execute("SAVEPOINT work")
             self._saved = True
-            for table, columns, row in self._late:
+            for table, columns, row in own:
                 insert_rows(group.driver, table, columns, [row])
-            self._late.clear()
         return group.connection
 
     @property
@@ -181,7 +180,7 @@ class LedgerTransaction:
         if self._saved:
             insert_rows(self._group.driver, table, columns, [row])
         else:
-            self._late.append((table, columns, row))
+            self._group.late.append((table, columns, row))
 
     def append_log(self, event: str, body: Mapping[str, Any]) -> Appended:
         """Append an entry about the log itself, in clear.
@@ -206,8 +205,8 @@ class LedgerTransaction:
             if undo:
                 driver.execute("ROLLBACK TO work")
             driver.execute("RELEASE work")
-        if not undo:
-            self._group.late += self._late
+        elif undo:
+            del self._group.late[self._late :]
 
     def _check(self) -> None:
         if not self._open:
