@@ -12,13 +12,15 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.services import postgresql
 
 JUDGES = Path(__file__).resolve().parents[1] / ".cache" / "judges"
 MISSING = pytest.StashKey[Counter[str]]()
@@ -59,6 +61,7 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "unshare": partial(_answers, "unshare", "-rn", "true"),
     "dss": partial(_judge, "dss.jar"),
     "verapdf": partial(_judge, "verapdf.jar"),
+    "postgresql": postgresql.installed,
     # It holds its key in an SSH agent.
     "litewitness": lambda: (JUDGES / "litewitness").is_file() and shutil.which("ssh-agent") is not None,
     "tessera-fsck": partial(_built, "tessera-fsck"),
@@ -78,6 +81,28 @@ def available(name: str) -> bool:
             f"needs({name!r}): unknown name; tests/conftest.py lists {', '.join(sorted(NEEDS))}"
         )
     return NEEDS[name]()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[postgresql.Server]:
+    """One server for each process that runs tests, started when the first of them wants it."""
+    server = postgresql.Server()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))])
+def each_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Run the test on each kind of database: the safe that it opens, and those at `postgresql.address`."""
+    if request.param == "sqlite":
+        yield "sqlite"
+        return
+    server: postgresql.Server = request.getfixturevalue("postgresql_server")
+    monkeypatch.setenv(postgresql.CHOSEN, str(server.folder))
+    monkeypatch.setenv("PROBANS_DATABASE_URL", server.create("safe"))
+    yield "postgresql"
+    for name in server.databases():
+        server.drop(name)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

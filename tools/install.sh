@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests want beside Python: tools/install.sh [NAME...], no NAME or `all` meaning every one.
 #   qpdf pdfsig openssl unzip strace unshare   programs, from the distribution's packages
+#   postgresql                         database server, from the distribution's packages
 #   dss verapdf                        independent judges, built with Maven into .cache/judges/
 #   tessera-fsck litewitness           judge and witness of the ledger, built with Go into .cache/judges/
 #   tessera-bench                      what benchmarks compare the ledger's writers with, built with Go there too
@@ -12,7 +13,7 @@ set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 judges=$root/.cache/judges
-everything='qpdf pdfsig openssl unzip strace unshare dss verapdf tessera-fsck litewitness tessera-bench tlog-scales'
+everything='qpdf pdfsig openssl unzip strace unshare postgresql dss verapdf tessera-fsck litewitness tessera-bench tlog-scales'
 names=${*:-all}
 
 # The newest Python of at least 3.12, if any.
@@ -65,6 +66,8 @@ for name in $names; do
         qpdf | openssl | unzip | strace) want "$name" "$name" ;;
         pdfsig) want pdfsig poppler-utils ;;
         unshare) want unshare util-linux ;;
+        # Debian keeps the server's programs out of the path.
+        postgresql) ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || want initdb postgresql ;;
         dss | verapdf) want javac default-jdk-headless && want mvn maven ;;
         tessera-fsck | tessera-bench) with_go=yes ;;
         litewitness) with_go=yes && want ssh-agent openssh-client ;;

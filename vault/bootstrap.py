@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from sqlalchemy import select
 
 from signing.dev_pki import DevPki
 from signing.keys import PROBANS_ARC
@@ -25,11 +24,10 @@ from timestamping.verify import Rfc3161Verifier
 from vault import personas
 from vault.bundles import Bundles
 from vault.clock import Clock, SystemClock
-from vault.db import models
 from vault.db.engine import Database
 from vault.db.repositories import Documents, Safes
 from vault.db.twins import TwinGuard
-from vault.errors import LedgerError, SettingsRefused, VaultError
+from vault.errors import SettingsRefused, VaultError
 from vault.first_start import make_people, open_first_entry
 from vault.healing import Healer
 from vault.held_keys import demand_files, has_begun, secret, usable_keys
@@ -53,12 +51,13 @@ from vault.parts import Parts
 from vault.pipeline import Pipeline, PipelineConfig
 from vault.reading import Reading
 from vault.records import RecordBook
+from vault.restore_guard import RestoreGuard
 from vault.sealing import SealingDesk
 from vault.service import Trust, Vault
 from vault.services import KeySealers
 from vault.settings import Settings
 from vault.submissions import Submissions
-from vault.tidying import newest_group, sweep_dead_records
+from vault.tidying import sweep_dead_records
 from vault.verifying import Verifying
 from vault.witness_settings import counting, trust_text, witness_policy
 
@@ -91,7 +90,7 @@ def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
         # A folder's own name must survive power loss too, or all that is in it goes with it.
         make_durable_folder(folder)
     with ExitStack() as resources:
-        database = Database.open(settings.database_address, data / "run")
+        database = Database.open(settings.database_address, data / "run", settings.database_limits)
         resources.callback(database.close)
         database.migrate()
         objects = FilesystemObjectStore(data / "objects")
@@ -117,7 +116,7 @@ def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
             records=RecordBook(records, wrapper),
             keyring=Keyring(wrapper, secret(index)),
             ledger_keys=LedgerKeys.open(keys / "ledger", settings.origin, create=create),
-            guard=TwinGuard(data / "run"),
+            guard=TwinGuard(data / "run", database.locks),
             pki=pki,
             resources=resources.pop_all(),
         )
@@ -171,8 +170,14 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
         clock,
         WriterConfig(time_limit_s=settings.ledger_timeout),
     )
-    writer.on_commit = publisher.wake
-    _guard_head(parts)
+    guard = RestoreGuard(parts.log, parts.records)
+
+    def committed(size: int) -> None:
+        guard.committed(size)
+        publisher.wake(size)
+
+    writer.on_commit = committed
+    parts.database.guard = guard.check
     open_first_entry(parts)
     sweep_dead_records(parts.database, parts.records)
     policy = witness_policy(settings.witness_policy, parts.ledger_keys)
@@ -335,26 +340,6 @@ def _crl_fetcher(parts: Parts, authority: TimestampAuthority) -> Callable[[datet
         return (*own, *fetch_http_crls([authority.chain()], parts.settings.tsa_timeout))
 
     return fetch
-
-
-def _guard_head(parts: Parts) -> None:
-    """Refuse to write when the published ledger knows more than the database: an old copy was restored."""
-    published = parts.recovery().published_size()
-    # A group is begun only when the one before is committed: so a record from beyond the head says that
-    # committed entries are gone. Asked before the head, since other processes may be writing.
-    recorded = newest_group(parts.records)
-    with parts.database.reading() as connection:
-        size = connection.scalar(select(models.ledger_head.c.size)) or 0
-    if published > size:
-        raise LedgerError(
-            "LEDGER_BEHIND",
-            f"the database ends at entry {size}, the published ledger at {published}: run `probans recover`",
-        )
-    if recorded > size:
-        raise LedgerError(
-            "LEDGER_BEHIND",
-            f"the database ends at entry {size}, recovery records at {recorded}: run `probans recover`",
-        )
 
 
 def _publish_last(parts: Parts, publisher: Publisher) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, exists, select
 from sqlalchemy.exc import IntegrityError
 
 from storage.base import LogStore, ObjectStore
@@ -26,6 +26,7 @@ from vault.changes import Change
 from vault.clock import Clock
 from vault.db import models
 from vault.db.engine import Database
+from vault.db.functions import contains_octets
 from vault.db.repositories import Documents
 from vault.errors import LedgerError
 from vault.keyring import Keyring
@@ -120,7 +121,7 @@ class Recovery:
         report = RecoveryReport()
         held = read_records(self._records)
         report.findings += held.findings
-        with self._database.writing() as connection:
+        with self._database.writing(patient=True) as connection:
             # 3
             self._restore_registry(connection, held)
             new = self._restore_entries(connection, held, report)
@@ -312,7 +313,5 @@ def _addresses(change: Change) -> Iterator[str]:
 
 def _stands(connection: Connection, commitment: bytes) -> bool:
     """Tell whether an entry with this commitment is in the ledger."""
-    found = connection.exec_driver_sql(
-        "SELECT EXISTS (SELECT 1 FROM ledger_entries WHERE instr(body, ?) > 0)", (commitment.hex().encode(),)
-    )
-    return bool(found.scalar())
+    body = models.ledger_entries.c.body
+    return bool(connection.scalar(select(exists().where(contains_octets(body, commitment.hex().encode())))))

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from vault.db.limits import DatabaseLimits
 from vault.errors import SettingsRefused
 
 GIB = 1024**3
@@ -26,7 +27,20 @@ class Settings(BaseSettings):
         "probans.example/ledger/1",
         description="Origin line of the ledger's checkpoints (C2SP tlog-checkpoint).",
     )
-    database_url: str = Field("", description="SQLAlchemy address; empty: SQLite in the data folder.")
+    database_url: str = Field(
+        "",
+        description="`postgresql+psycopg://USER@HOST/NAME`, or another SQLAlchemy address of PostgreSQL or SQLite; "
+        "empty: SQLite in the data folder.",
+    )
+    database_connections: int = Field(
+        16, ge=4, le=1000, description="Connections of one process to PostgreSQL, beside one for locks."
+    )
+    database_timeout: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="Seconds that PostgreSQL has for a statement, and that a transaction may lie open unused.",
+    )
     spool: Path | None = Field(None, description="Volume of the unnamed spool files; empty: data folder.")
     keys: Path | None = Field(None, description="Folder of keys; empty: `keys` in the data folder.")
     templates: Path | None = Field(
@@ -102,6 +116,17 @@ class Settings(BaseSettings):
     def database_address(self) -> str:
         """The database's SQLAlchemy address."""
         return self.database_url or f"sqlite:///{(self.data / 'probans.db').resolve()}"
+
+    @property
+    def database_limits(self) -> DatabaseLimits:
+        """What a process takes of the database; in production commits must wait for a standby."""
+        return DatabaseLimits(
+            connections=self.database_connections,
+            statement_s=self.database_timeout,
+            lock_s=min(10.0, self.database_timeout),
+            idle_s=self.database_timeout,
+            replicated=self.is_production,
+        )
 
     def check(self) -> Settings:
         """Refuse combinations that would weaken the safe. Raises SettingsRefused."""

@@ -13,7 +13,8 @@ from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from vault.db.backend import Backend, DatabaseLimits, KeyLocks
+from vault.db.backend import Backend, KeyLocks
+from vault.db.limits import DatabaseLimits
 from vault.db.sqlite import SqliteBackend
 from vault.errors import SettingsRefused, Unavailable
 

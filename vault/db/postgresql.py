@@ -21,12 +21,14 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, create_engine, event
 
-from vault.db.backend import DatabaseLimits, KeyLocks
+from vault.db.backend import KeyLocks
 from vault.db.driver import pyformat
+from vault.db.limits import DatabaseLimits
 from vault.db.session_locks import SessionLocks, lock_number
 from vault.errors import SettingsRefused, Unavailable
 
 _DRIVERS = ("postgresql", "postgresql+psycopg")
+_QUOTING = ("22", "23")  # classes of errors about values
 _GRACE_S = 10.0  # beyond the server's own limit, before it is taken for dead
 _CONNECTING = {
     "connect_timeout": 5,
@@ -49,6 +51,8 @@ _log = logging.getLogger("probans.database")
 class LimitedConnection(psycopg.Connection[Any]):
     """A connection that is closed when the server leaves it without an answer for too long.
 
+    Its errors do not quote rows: what the server says of a row that breaks a rule is the whole row.
+
     Attributes:
         limit: seconds; None waits for ever.
     """
@@ -59,11 +63,20 @@ class LimitedConnection(psycopg.Connection[Any]):
         """Wait for the server. Raises psycopg.OperationalError after the limit."""
         try:
             return super().wait(gen, interval, self.limit if timeout is None else timeout)
-        except psycopg.OperationalError:
+        except psycopg.Error as error:
             # After an error that the server reported, it is waiting for us, not we for it.
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.close()
+            error.args = (_without_values(error),)
             raise
+
+
+def _without_values(error: psycopg.Error) -> str:
+    found = error.diag
+    if (error.sqlstate or "")[:2] not in _QUOTING:
+        return found.message_primary or str(error)
+    where = (found.table_name, found.column_name, found.constraint_name)
+    return " ".join((type(error).__name__, *(name for name in where if name)))
 
 
 class PsycopgDriver:
