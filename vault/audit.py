@@ -21,7 +21,7 @@ from vault.errors import LedgerError
 from vault.keyring import Keyring
 from vault.ledger.entry import RecordEntry, decode
 from vault.ledger.findings import AuditReport, Problem, Progress, quiet
-from vault.ledger.published import undetected_share
+from vault.ledger.sampled import undetected_share
 from vault.ledger.stored import read_head
 from vault.records import RecordBook
 from vault.recovery_records import is_destruction_record

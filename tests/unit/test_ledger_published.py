@@ -15,7 +15,8 @@ from vault.ledger.entry import GENESIS_PREV, LogEntry, LogEvent, encode, encode_
 from vault.ledger.files import ComputedTiles, LogReader, first_difference
 from vault.ledger.keys import LedgerKeys
 from vault.ledger.policy import Policy
-from vault.ledger.published import Known, audit_published, audit_sample, undetected_share
+from vault.ledger.published import Known, audit_published
+from vault.ledger.sampled import audit_sample, undetected_share
 from vault.ledger.tiles import Tile, changed_bundles, encode_bundle
 from vault.ledger.tree import TreeHasher
 from vault.ledger.watch import Alarm, Watcher

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,13 +12,15 @@ import orjson
 import typer
 
 from vault.cli.common import USAGE, fail, plain_errors, settings_for
-from vault.cli.ledger_options import EXIT_CODES, published_files, read_known, shown_progress
+from vault.cli.ledger_options import EXIT_CODES, cores, published_files, read_known, shown_progress
 from vault.cli.policy_options import PolicyFile, Vkeys, read_policy
-from vault.errors import VaultError
+from vault.errors import LedgerError, VaultError
+from vault.ledger.audit_state import StateFile
 from vault.ledger.files import LogReader, PublishedFiles
 from vault.ledger.findings import AuditReport, Progress
 from vault.ledger.policy import Policy
-from vault.ledger.published import Known, audit_published, audit_sample
+from vault.ledger.published import Work, audit_published
+from vault.ledger.sampled import audit_sample
 
 _WORDS = {
     "PASSED": "tout concorde / everything holds",
@@ -48,18 +51,35 @@ def audit(
         Path | None,
         typer.Option(metavar="FILE", help="Write the checkpoint here if everything holds, for --since."),
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Processes that share the published entries; as many as cores."
+        ),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            metavar="FILE",
+            help="Remembers how far the published entries are read: an audit cut short goes on from there.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Vérifier tout le registre. / Check the whole ledger; in a safe's folder, every document too.
 
     Exit code: 0 everything holds, 1 something does not, 3 something cannot be decided, 2 wrong usage.
     """
+    if state is not None and sample is not None:
+        raise typer.BadParameter("--state goes with an audit of all entries, not with --sample")
     given = read_policy(vkeys, policy)
+    how = _How(since, sample, Work(processes or cores(), StateFile(state) if state else None))
     with plain_errors():
         if "://" not in source and (Path(source) / "keys").is_dir():
-            reports = _of_safe(Path(source), given, since, sample, save)
+            reports = _of_safe(Path(source), given, how, save)
         else:
-            reports = _of_files(published_files(source), given, since, sample, save)
+            reports = _of_files(published_files(source), given, how, save)
     verdicts = {report.verdict for report in reports.values()}
     verdict = next(word for word in ("FAILED", "INDETERMINATE", "PASSED") if word in verdicts)
     if json:
@@ -71,24 +91,38 @@ def audit(
     raise typer.Exit(EXIT_CODES[verdict])
 
 
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What the options say of the published files."""
+
+    since: Path | None
+    sample: int | None
+    work: Work
+
+
 def _of_files(
-    files: PublishedFiles, policy: Policy | None, since: Path | None, sample: int | None, save: Path | None
+    files: PublishedFiles, policy: Policy | None, how: _How, save: Path | None
 ) -> dict[str, AuditReport]:
     if policy is None:
         fail("--vkeys manque : un registre se vérifie avec ses clés. / --vkeys is needed.", USAGE)
-    check = _published(files, policy, read_known(since, policy), sample)
-    return _run({"published": check}, files, save)
+    return _run({"published": _published(files, policy, how)}, files, save)
 
 
-def _published(files: PublishedFiles, policy: Policy, known: Known | None, sample: int | None) -> _Check:
+def _published(files: PublishedFiles, policy: Policy, how: _How) -> _Check:
+    known, sample = read_known(how.since, policy), how.sample
     if sample is not None and known is None:
         return lambda progress: audit_sample(files, policy, sample, progress=progress)
-    return lambda progress: audit_published(files, policy, since=known, progress=progress)
+
+    def check(progress: Progress) -> AuditReport:
+        try:
+            return audit_published(files, policy, since=known, progress=progress, work=how.work)
+        except LedgerError as error:
+            fail(f"--state : {error.detail} \\[{error.code}]", USAGE)
+
+    return check
 
 
-def _of_safe(
-    data: Path, given: Policy | None, since: Path | None, sample: int | None, save: Path | None
-) -> dict[str, AuditReport]:
+def _of_safe(data: Path, given: Policy | None, how: _How, save: Path | None) -> dict[str, AuditReport]:
     # A copied ledger is audited without the code of database and store.
     from vault.audit import audit_safe
     from vault.bootstrap import open_parts
@@ -99,13 +133,18 @@ def _of_safe(
     files = StoreFiles(parts.log)
     try:
         checks: dict[str, _Check] = {
-            "published": _published(files, policy, read_known(since, policy), sample),
+            "published": _published(files, policy, how),
             "agreement": lambda progress: audit_agreement(parts.database, parts.log, progress=progress),
             "documents": lambda progress: audit_safe(
-                parts.database, parts.keyring, parts.objects, parts.records, sample=sample, progress=progress
+                parts.database,
+                parts.keyring,
+                parts.objects,
+                parts.records,
+                sample=how.sample,
+                progress=progress,
             ),
         }
-        if sample is None:
+        if how.sample is None:
             checks = {
                 "database": lambda progress: audit_database(parts.database, policy, progress=progress),
                 **checks,

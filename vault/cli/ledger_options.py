@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,11 @@ def read_known(since: Path | None, policy: Policy) -> Known | None:
         return Known(verify_checkpoint(since.read_bytes(), policy))
     except (VaultError, OSError) as error:
         raise typer.BadParameter(f"--since: {error}") from error
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vault.errors import LedgerError
 from vault.ledger.entry import GENESIS_PREV, Entry, LogEntry, LogEvent, decode, leaf_hash
+from vault.ledger.quick import last_time_of, leaves_of
 from vault.ledger.tree import TreeHasher
 
 
@@ -29,39 +30,24 @@ class ChainReport:
     origin: str
 
 
-class ChainVerifier:
-    """Takes entries one after another from entry 0 and refuses the first that does not follow.
+class Chain:
+    """Takes entries one after another and refuses the first that does not follow; keeps nothing but the end.
 
     Attributes:
-        size: entries accepted.
+        size: entries accepted, with those before the first.
         last_leaf: leaf hash of the last one.
         last_time: its time.
         origin: what entry 0 names.
     """
 
-    def __init__(self) -> None:
-        self.size = 0
-        self.last_leaf = GENESIS_PREV
-        self.last_time = ""
-        self.origin = ""
-        self._tree = TreeHasher()
-
-    @classmethod
-    def resume(cls, hasher: TreeHasher, first: bytes, origin: str) -> ChainVerifier:
-        """Go on in the middle: what the next entry says of the one before it is taken as it stands.
-
-        Args:
-            hasher: holds the leaves of all entries before.
-            first: octets of the next entry; still to be added.
-            origin: identity of the log.
-
-        Raises:
-            LedgerError: ENTRY_INVALID.
-        """
-        verifier, entry = cls(), decode(first)
-        verifier.size, verifier._tree = hasher.size, hasher
-        verifier.last_leaf, verifier.last_time, verifier.origin = entry.prev, entry.time, origin
-        return verifier
+    def __init__(
+        self, size: int = 0, last_leaf: bytes = GENESIS_PREV, last_time: str = "", origin: str = ""
+    ) -> None:
+        """Begin at entry 0, or after entries that were accepted before."""
+        self.size = size
+        self.last_leaf = last_leaf
+        self.last_time = last_time
+        self.origin = origin
 
     def add(self, data: bytes) -> tuple[Entry, bytes]:
         """Check the next entry; return it and its leaf hash.
@@ -87,8 +73,80 @@ class ChainVerifier:
             self.origin = str(entry.body.get("origin", ""))
         self.last_leaf, self.last_time = leaf_hash(data), entry.time
         self.size += 1
-        self._tree.add(self.last_leaf)
         return entry, self.last_leaf
+
+
+class BundleChain(Chain):
+    """A chain that takes a bundle of entries at a time."""
+
+    @classmethod
+    def from_entry(cls, seq: int, first: bytes, origin: str) -> BundleChain:
+        """Begin in the middle: what the next entry says of the one before it is taken as it stands.
+
+        Args:
+            seq: number of the next entry.
+            first: its octets; still to be added.
+            origin: identity of the log.
+
+        Raises:
+            LedgerError: ENTRY_INVALID.
+        """
+        entry = decode(first)
+        return cls(seq, entry.prev, entry.time, origin)
+
+    def add_bundle(self, bodies: Sequence[bytes], leaves: list[bytes]) -> None:
+        """Check the entries of a bundle: at once where they are plainly in order, else one by one.
+
+        Args:
+            bodies: octets of the next entries, at least one.
+            leaves: takes the leaf hash of each entry accepted, of those before a refused one too.
+
+        Raises:
+            LedgerError: as `add`.
+        """
+        hashed = leaves_of(bodies)
+        # Entry 0 is none of those that the quick check knows.
+        time = last_time_of(bodies, hashed, self.size, self.last_leaf, self.last_time) if self.size else None
+        if time is None:
+            for body in bodies:
+                _, leaf = self.add(body)
+                leaves.append(leaf)
+            return
+        leaves += hashed
+        self.size += len(bodies)
+        self.last_leaf, self.last_time = hashed[-1], time
+
+
+class ChainVerifier(Chain):
+    """A chain that also computes the tree of its entries."""
+
+    def __init__(self) -> None:
+        """Begin at entry 0."""
+        super().__init__()
+        self._tree = TreeHasher()
+
+    @classmethod
+    def resume(cls, hasher: TreeHasher, first: bytes, origin: str) -> ChainVerifier:
+        """Go on in the middle: what the next entry says of the one before it is taken as it stands.
+
+        Args:
+            hasher: holds the leaves of all entries before.
+            first: octets of the next entry; still to be added.
+            origin: identity of the log.
+
+        Raises:
+            LedgerError: ENTRY_INVALID.
+        """
+        verifier, entry = cls(), decode(first)
+        verifier.size, verifier._tree = hasher.size, hasher
+        verifier.last_leaf, verifier.last_time, verifier.origin = entry.prev, entry.time, origin
+        return verifier
+
+    def add(self, data: bytes) -> tuple[Entry, bytes]:
+        """See `Chain.add`."""
+        entry, leaf = super().add(data)
+        self._tree.add(leaf)
+        return entry, leaf
 
     def root(self) -> bytes:
         """Return the root of the tree of the entries so far."""

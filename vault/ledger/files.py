@@ -78,11 +78,15 @@ class LogReader:
 
 
 class ComputedTiles:
-    """Hash tiles computed from the leaves as they pass, to be compared with stored ones."""
+    """Hash tiles computed from the leaves as they pass, to be compared with stored ones.
+
+    Attributes:
+        size: leaves so far.
+    """
 
     def __init__(self) -> None:
+        self.size = 0
         self._rows: list[list[bytes]] = [[]]
-        self._counts = [0]
 
     @classmethod
     def resume(cls, reader: LogReader, start: int, size: int) -> tuple[ComputedTiles, TreeHasher]:
@@ -93,42 +97,74 @@ class ComputedTiles:
         Returns:
             The tiles, and a hasher that holds the same leaves.
         """
-        computed = cls()
-        peaks: list[bytes] = []
-        level = 1
-        while (count := start >> (TILE_HEIGHT * level)) > 0:
-            index, width = divmod(count, TILE_WIDTH)
+        edge = b""
+        for level in range(1, _levels(start)):
+            index, width = divmod(start >> (TILE_HEIGHT * level), TILE_WIDTH)
             published = min(TILE_WIDTH, (size >> (TILE_HEIGHT * level)) - index * TILE_WIDTH)
-            row = reader.tile(level, index, published)[: width * HASH_SIZE] if width else b""
-            computed._rows.append([row[at : at + HASH_SIZE] for at in range(0, len(row), HASH_SIZE)])
-            computed._counts.append(index)
-            computed._counts[level - 1] = count
-            peaks = [*_peaks(row), *peaks]
-            level += 1
-        return computed, TreeHasher.resume(start, peaks)
+            edge += reader.tile(level, index, published)[: width * HASH_SIZE] if width else b""
+        computed = cls.restore(start, edge)
+        return computed, computed.hasher()
+
+    @classmethod
+    def restore(cls, start: int, edge: bytes) -> ComputedTiles:
+        """Go on after `start` leaves, a multiple of 256, from what `edge` returned then.
+
+        Raises:
+            LedgerProofRefused: FORMAT_FAILURE when that is not the edge of a tree of this size.
+        """
+        computed, at = cls(), 0
+        computed.size = start
+        for level in range(1, _levels(start)):
+            width = (start >> (TILE_HEIGHT * level)) % TILE_WIDTH
+            end = at + width * HASH_SIZE
+            computed._rows.append(_split(edge[at:end]))
+            at = end
+        if start % TILE_WIDTH or len(edge) != at:
+            raise malformed("not the right edge of a tree", expected=at, found=len(edge))
+        return computed
+
+    def edge(self) -> bytes:
+        """Return the hashes of the tiles above the leaves that are not full, level by level."""
+        return b"".join(b"".join(row) for row in self._rows[1:])
 
     def add(self, leaf: bytes) -> Iterator[tuple[int, int, bytes]]:
         """Add a leaf; yield level, index and hashes of every tile that it completes."""
-        level, node = 0, leaf
+        self.size += 1
+        return self._add(0, leaf)
+
+    def add_full(self, root: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """Add 256 leaves by the root of their tile; yield level, index and hashes of what completes above it."""
+        self.size += TILE_WIDTH
+        return self._add(1, root)
+
+    def _add(self, level: int, node: bytes) -> Iterator[tuple[int, int, bytes]]:
         while True:
-            if level == len(self._rows):
+            while level >= len(self._rows):
                 self._rows.append([])
-                self._counts.append(0)
             row = self._rows[level]
             row.append(node)
             if len(row) < TILE_WIDTH:
                 return
             hashes = b"".join(row)
             row.clear()
-            yield level, self._counts[level], hashes
-            self._counts[level] += 1
+            yield level, (self.size >> (TILE_HEIGHT * (level + 1))) - 1, hashes
             level, node = level + 1, fold(hashes)
 
     def partial(self) -> Iterator[tuple[int, int, bytes]]:
         """Yield the tiles at the right edge that are not full."""
         for level, row in enumerate(self._rows):
             if row:
-                yield level, self._counts[level], b"".join(row)
+                yield level, self.size >> (TILE_HEIGHT * (level + 1)), b"".join(row)
+
+    def hasher(self) -> TreeHasher:
+        """Return a hasher that holds the same leaves."""
+        return TreeHasher.resume(
+            self.size, [peak for row in reversed(self._rows) for peak in _peaks(b"".join(row))]
+        )
+
+    def root(self) -> bytes:
+        """Return the root of the tree of the leaves so far."""
+        return self.hasher().root()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +210,15 @@ def difference_within(one: bytes, other: bytes) -> int:
     """Return the place of the first hash in which two tiles of one length differ."""
     places = range(0, len(one), HASH_SIZE)
     return next(at for at in places if one[at : at + HASH_SIZE] != other[at : at + HASH_SIZE]) // HASH_SIZE
+
+
+def _levels(size: int) -> int:
+    """Return how many levels of tiles a tree has, the leaves' included."""
+    return max(1, -(-size.bit_length() // TILE_HEIGHT))
+
+
+def _split(row: bytes) -> list[bytes]:
+    return [row[at : at + HASH_SIZE] for at in range(0, len(row), HASH_SIZE)]
 
 
 def _peaks(row: bytes) -> list[bytes]:
