@@ -27,6 +27,8 @@ from vault.ids import new_id
 from vault.service import Vault
 from vault.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 class HandClock:
     """A clock that is set by hand."""

@@ -18,6 +18,8 @@ from vault.domain.transfer import Transfer
 from vault.ledger.findings import AuditReport
 from vault.service import Vault
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 def judged(vault: Vault, sample: int | None = None) -> AuditReport:
     parts = vault.parts

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from tests.services.database import Copy, lose
 from timestamping.errors import AuthorityUnavailable
 from vault import faults
 from vault.bootstrap import open_parts, open_vault
@@ -22,6 +23,8 @@ from vault.recovery import RecoveryReport
 from vault.recovery_records import read_records
 from vault.service import Vault
 from vault.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 class Killed(BaseException):
@@ -57,11 +60,6 @@ def read(vault: Vault, document_id: str) -> bytes:
 
 def destroy(vault: Vault, document_id: str) -> None:
     vault.lifecycle.destroy(vault.personas.named("exploitant").actor, document_id)
-
-
-def drop_database(settings: Settings) -> None:
-    for file in settings.data.glob("probans.db*"):
-        file.unlink()
 
 
 def recovered(settings: Settings) -> RecoveryReport:
@@ -105,7 +103,7 @@ def test_an_emptied_database_is_rebuilt_with_acts_and_all_their_changes(settings
     vault.lifecycle.revoke(agent, new.document_id, "error", Transfer("r"))
     assert read(vault, attachment.document_id) == b"piece"
     vault.close()
-    drop_database(settings)
+    lose(settings)
     with pytest.raises(LedgerError, match="recover"):
         opened(settings)
     assert recovered(settings).findings == []
@@ -131,7 +129,7 @@ def test_a_document_that_waited_is_rebuilt_sealed_and_waiting(settings: Settings
     authority.token = _down  # type: ignore[method-assign]
     third = deposit(vault, "c", b"attend")
     vault.close()
-    drop_database(settings)
+    lose(settings)
     assert recovered(settings).findings == []
     vault = opened(settings)
     assert read(vault, first.document_id) == b"un acte"
@@ -154,7 +152,7 @@ def test_what_was_answered_but_never_published_is_appended_anew_once(settings: S
     lost = [deposit(vault, f"d{index}", b"%d" % index) for index in range(4)]
     vault.close()
     put_back()
-    drop_database(settings)
+    lose(settings)
     report = recovered(settings)
     assert (report.appended, report.findings) == (4, [])
     assert recovered(settings).appended == 0
@@ -173,7 +171,7 @@ def test_destroying_what_was_appended_anew_leaves_no_second_copy_of_its_record(s
     outcome = issue(vault, "a")
     vault.close()
     put_back()
-    drop_database(settings)
+    lose(settings)
     assert recovered(settings).appended == 1
     vault = opened(settings)
     destroy(vault, outcome.document_id)
@@ -200,7 +198,7 @@ def test_an_attempt_that_was_never_committed_does_not_come_back(settings: Settin
         faults.install(None)
     issue(vault, "other", b"autre")
     vault.close()
-    drop_database(settings)
+    lose(settings)
     assert recovered(settings).appended == 0
     vault = opened(settings)
     assert documents(vault) == 1
@@ -224,7 +222,7 @@ def test_of_an_attempt_and_its_repetition_the_answered_one_is_recovered(settings
     answered = issue(vault, "same")
     vault.close()
     put_back()
-    drop_database(settings)
+    lose(settings)
     assert recovered(settings).appended == 1
     vault = opened(settings)
     assert read(vault, answered.document_id) == b"un acte"
@@ -249,7 +247,7 @@ def test_a_safe_whose_opening_was_cut_short_does_not_hinder_recovery(settings: S
     vault.close()
     for file, content in kept:
         file.write_bytes(content)
-    drop_database(settings)
+    lose(settings)
     assert recovered(settings).findings == []
     vault = opened(settings)
     assert read(vault, outcome.document_id) == b"un acte"
@@ -261,14 +259,12 @@ def test_a_database_behind_its_records_refuses_to_start(settings: Settings) -> N
     put_back = unpublished(vault, settings)
     issue(vault, "a")
     vault.close()
-    backup = settings.data.parent / "backup.db"
-    shutil.copy(settings.data / "probans.db", backup)
+    backup = Copy(settings, settings.data.parent)
     vault = opened(settings)
     lost = [issue(vault, key, key.encode()) for key in ("b", "c")]
     vault.close()
     put_back()
-    drop_database(settings)
-    shutil.copy(backup, settings.data / "probans.db")
+    backup.put_back()
     with pytest.raises(LedgerError, match="recover"):
         opened(settings)
     assert recovered(settings).appended == 2
@@ -290,8 +286,9 @@ def test_a_copy_from_before_a_destruction_stays_unreadable(
         authority.token = _down  # type: ignore[method-assign]
     outcome = issue(vault, "a", act_pdf)
     vault.close()
-    copy = settings.data.parent / "copy"
-    shutil.copytree(settings.data, copy)
+    records = settings.data.parent / "records"
+    shutil.copytree(settings.data / "records", records)
+    backup = Copy(settings, settings.data.parent)
     vault = opened(settings)
     vault.healer.heal()
     if revoked:
@@ -300,11 +297,9 @@ def test_a_copy_from_before_a_destruction_stays_unreadable(
     destroy(vault, outcome.document_id)
     vault.close()
     # Everything comes back from the copy but the published ledger and the objects.
-    for name in ("records", "probans.db"):
-        target = settings.data / name
-        shutil.rmtree(target) if target.is_dir() else target.unlink()
-        source = copy / name
-        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    backup.put_back()
+    shutil.rmtree(settings.data / "records")
+    shutil.copytree(records, settings.data / "records")
     report = recovered(settings)
     assert (report.destroyed, report.findings) == (1, [])
     vault = opened(settings)
@@ -327,7 +322,7 @@ def test_a_destruction_that_was_never_published_is_in_the_ledger_after_recovery(
     )
     vault.close()
     put_back()
-    drop_database(settings)
+    lose(settings)
     report = recovered(settings)
     assert (report.appended, report.findings) == (1, [])
     assert recovered(settings).appended == 0
@@ -346,7 +341,7 @@ def test_a_recovery_cut_short_after_appending_ends_in_the_same_state(
     outcome = issue(vault, "a")
     vault.close()
     put_back()
-    drop_database(settings)
+    lose(settings)
 
     def cut(*_: object) -> None:
         raise Killed
@@ -380,7 +375,7 @@ def test_a_missing_object_is_a_finding_and_never_an_entry(settings: Settings) ->
     ]
     vault.close()
     put_back()
-    drop_database(settings)
+    lose(settings)
     lost = next((settings.data / "objects").glob(f"objects/*/{addresses[0]}"))
     content = lost.read_bytes()
     lost.unlink()

@@ -22,6 +22,7 @@ from vault.ledger.policy import Policy
 from vault.service import Vault
 
 Issue = Callable[..., Outcome]
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 def holder(vault: Vault, name: str = "camille"):

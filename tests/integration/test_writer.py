@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from storage.errors import StorageUnavailable
+from tests.services.postgresql import address
 from vault import faults
 from vault.clock import SystemClock
 from vault.db.engine import Database
@@ -32,6 +33,7 @@ from vault.ledger.writer import Appended, LedgerTransaction, LedgerWriter, Write
 SPAWN = multiprocessing.get_context("spawn")
 TAG, COMMITMENT = bytes(range(32)), bytes(32)
 ROW = {"topic": "t", "payload": "p", "created_at": "2026-01-01T00:00:00.000Z"}
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 class SettableClock:
@@ -59,7 +61,7 @@ class Safe:
     """A database with a ledger, its writer and its recovery files."""
 
     def __init__(self, folder: Path, config: WriterConfig | None = None) -> None:
-        self.database = Database.open(f"sqlite:///{folder / 'safe.db'}", folder / "locks")
+        self.database = Database.open(address(folder), folder / "locks")
         self.database.migrate()
         self.clock = SettableClock()
         self.records = Records()
@@ -361,7 +363,7 @@ def test_opening_twice_and_opening_another_log(tmp_path: Path) -> None:
 
 
 def test_a_database_without_ledger_says_so(tmp_path: Path) -> None:
-    database = Database.open(f"sqlite:///{tmp_path / 'safe.db'}", tmp_path)
+    database = Database.open(address(tmp_path), tmp_path)
     database.migrate()
     writer = LedgerWriter(database, Records(), SettableClock())
     writer.start()
@@ -374,7 +376,7 @@ def test_a_database_without_ledger_says_so(tmp_path: Path) -> None:
 
 def _write_and_tell(folder: str, pipe: Any, count: int) -> None:
     """A writing process: tells each entry that was promised, as `seq:record`."""
-    database = Database.open(f"sqlite:///{folder}/safe.db", Path(folder) / "locks")
+    database = Database.open(address(Path(folder)), Path(folder) / "locks")
 
     def durable(name: str, records: Sequence[bytes]) -> None:
         descriptor = os.open(Path(folder) / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)

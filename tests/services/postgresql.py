@@ -140,7 +140,7 @@ class Server:
 
     def execute(self, sql: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run a statement as the owner of everything. Raises OSError while it does not answer."""
-        return _execute(self.folder, sql, database)
+        return execute(self.folder, sql, database)
 
     def _program(self, name: str) -> str:
         folder = programs()
@@ -172,17 +172,18 @@ def address(folder: Path) -> str:
     if chosen is None:
         return f"sqlite:///{folder / 'safe.db'}"
     name = "t" + hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:24]
-    if not _execute(Path(chosen), f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
+    if not execute(Path(chosen), f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
         import psycopg
 
         with suppress(
             psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation
         ):  # another process was first
-            _execute(Path(chosen), f'CREATE DATABASE "{name}" TEMPLATE template0')
+            execute(Path(chosen), f'CREATE DATABASE "{name}" TEMPLATE template0')
     return address_at(Path(chosen), name)
 
 
-def _execute(folder: Path, sql: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+def execute(folder: Path, sql: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+    """Run a statement at the server whose socket is in a folder. Raises OSError while it does not answer."""
     import psycopg
 
     try:
