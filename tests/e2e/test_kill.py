@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 import random
 import re
-import shutil
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,26 +18,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from signing.trust import TrustStore
-from storage.filesystem import FilesystemLogStore
 from tests.e2e.conftest import Plan
-from tests.e2e.harness.client import Cut, agent, holder
+from tests.e2e.harness.client import holder
 from tests.e2e.harness.judge import (
     Given,
-    check_bundle,
-    check_forgotten,
     check_ledger,
-    check_objects,
     check_records,
 )
-from tests.e2e.harness.load import Load
 from tests.e2e.harness.samples import CANARY, Sample
 from tests.e2e.harness.server import Server, killed_start
+from tests.e2e.harness.siege import ANY_MOMENT, Siege, clear_text
+from tests.e2e.harness.witnesses import POINTS as WITNESS_POINTS
 from vault.bootstrap import open_vault
 from vault.db import models
-from vault.db.engine import Database
-from vault.ledger.audit import audit_database, audit_log_store
-from vault.ledger.keys import LedgerKeys
 from vault.ledger.policy import Policy
 from vault.settings import Settings
 
@@ -63,154 +54,23 @@ POINTS = (
     "publish.before-tiles",
     "publish.before-checkpoint",
     "publish.after-checkpoint",
+    "anchor.before-token",
+    "anchor.after-token",
+    "anchor.after-text",
+    "anchor.after-lists",
+    "anchor.before-row",
+    "anchor.after-row",
 )
+# Passed with witnesses only: see the suite with them.
+WITNESSING_POINTS = (
+    "witnessing.before-keep",
+    "witnessing.after-keep",
+    "witnessing.before-publish",
+    "witnessing.after-publish",
+)
+ALARM_POINTS = ("witnessing.before-alarm", "witnessing.after-alarm")
 # Passed at the first start only, before any request.
 FIRST_START_POINTS = ("safes.recorded",)
-# The witness is a program of its own, and no request for documents passes through it.
-WITNESS_POINTS = ("witness.before-commit", "witness.before-answer")
-SETTINGS = {"RETENTION_DAYS": 0, "PUBLISH_INTERVAL": 0.05}
-ANY_MOMENT = "any moment"
-# In titles, names, references and attachments; and the first octets of every PDF.
-PERSONAL = (CANARY.encode(), CANARY.encode("utf-16-le"), b"%PDF-")
-
-
-class Siege:
-    """One data folder, killed again and again."""
-
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.scratch = folder
-        self.data = folder / "site" / "data"
-        self.data.parent.mkdir()
-        self.load = Load(seed)
-        self.chance = random.Random(seed)
-        self.kills: Counter[str] = Counter()
-        self.in_flight: list[int] = []
-        self.bundles = 0
-        self._seen: set[str] = set()
-        self._trust: tuple[TrustStore, Policy] | None = None
-
-    def trust(self) -> tuple[TrustStore, Policy]:
-        """Return roots and policy as they were given out after the first start."""
-        if self._trust is None:
-            keys = LedgerKeys.open(self.data / "keys/ledger", Settings().origin, create=False)
-            policy = Policy.from_vkeys("\n".join(keys.vkeys) + "\n")
-            self._trust = TrustStore.from_pem((self.data / "keys/pki/roots.pem").read_bytes()), policy
-        return self._trust
-
-    def strike(self, point: str) -> None:
-        """Start the service, check what it kept, load it, kill it."""
-        server = Server(self.data, settings=SETTINGS)
-        try:
-            self.check(server, bundles=4)
-            with self.load.running(server, writers=2, readers=2, destroyers=1):
-                time.sleep(0.15)
-                if point == ANY_MOMENT:
-                    time.sleep(self.chance.uniform(0, 0.5))
-                    server.kill()
-                else:
-                    passage = self.chance.randint(1, 5)
-                    # The trap may close before the answer to this request is out.
-                    with suppress(Cut):
-                        holder(server).ask("POST", f"/test/trap?point={point}&passage={passage}")
-                assert server.wait(60) == -signal.SIGKILL
-        finally:
-            server.stop()
-        assert not self.load.wrong, self.load.wrong
-        assert server.killed_at == (None if point == ANY_MOMENT else point)
-        assert self.load.cut >= 1, f"no request was under way at {point}"
-        self.kills[point] += 1
-        self.in_flight.append(self.load.cut)
-        self.check_as_it_lies()
-
-    def check(self, server: Server, bundles: int | None) -> None:
-        """Check what was answered since the last check; retry what was not, and some of what was."""
-        load, client, clerk = self.load, holder(server), agent(server)
-        for sample in load.unanswered:
-            load.send(clerk if sample.is_act else client, sample)
-        new = [each for each in load.living() if each.document_id not in self._seen]
-        old = [each for each in load.living() if each.document_id in self._seen]
-        again = [*new[-5:], *self.chance.sample(old, min(3, len(old)))]
-        before = load.replayed
-        for each in again:
-            load.send(clerk if each.sample.is_act else client, each.sample)
-        assert load.replayed - before == len(again), "each retry is recognised"
-        proven = new if bundles is None else new[-bundles:]
-        for each in [*new, *self.chance.sample(old, min(3, len(old)))]:
-            self._check_document(server, each, with_bundle=each in proven)
-        for document in self.load.destroyed:
-            assert client.ask("GET", f"/v1/documents/{document}/original").status == 410
-        assert not load.wrong, load.wrong
-        self._seen |= {each.document_id for each in new}
-
-    def _check_document(self, server: Server, each: Given, *, with_bundle: bool) -> None:
-        client = holder(server)
-        original = client.ask("GET", f"/v1/documents/{each.document_id}/original")
-        assert original.status == 200, (each, original)
-        sent = each.sample.content()
-        if each.sample.is_act:
-            assert original.body.startswith(sent)
-        else:
-            assert original.body == sent
-        if with_bundle:
-            bundle = client.ask("GET", f"/v1/documents/{each.document_id}/evidence")
-            assert bundle.status == 200, (each, bundle)
-            check_bundle(bundle.body, *self.trust(), self.scratch)
-            self.bundles += 1
-        client.close()
-
-    def check_as_it_lies(self) -> None:
-        """Audit the ledger, count documents and look for clear text, before anything is started again."""
-        # On a copy: opening a database repairs it, and that is the service's own work to do.
-        copied = self.scratch / "copied"
-        copied.mkdir()
-        for path in self.data.glob("probans.db*"):
-            shutil.copy2(path, copied / path.name)
-        database = Database.open(f"sqlite:///{copied / 'probans.db'}", copied)
-        try:
-            kept = audit_database(database)
-            assert kept.ok, kept.problems
-            with database.reading() as connection:
-                documents = list(connection.scalars(select(models.documents.c.id)))
-        finally:
-            database.close()
-            shutil.rmtree(copied)
-        published = audit_log_store(FilesystemLogStore(self.data / "ledger"), self.trust()[1])
-        assert published.ok, published.problems
-        assert published.size <= kept.size
-        assert {each.document_id for each in self.load.given.values()} <= set(documents)
-        assert len(documents) <= len(self.load.asked)
-        assert clear_text(self.data.parent) == []
-
-    def end(self, bundles: int | None) -> None:
-        """Check everything once more: every document, object, record, and that there is no double."""
-        server = Server(self.data, settings=SETTINGS)
-        try:
-            self._seen.clear()
-            self.check(server, bundles=bundles)
-        finally:
-            server.stop()
-        self.check_as_it_lies()
-        vault = open_vault(Settings(data=self.data), background=False)
-        try:
-            check_ledger(vault, self.trust()[1])
-            check_objects(vault)
-            check_records(vault)
-            assert check_forgotten(vault) >= len(self.load.destroyed)
-            with vault.parts.database.reading() as connection:
-                documents = list(connection.scalars(select(models.documents.c.id)))
-        finally:
-            vault.close()
-        assert not self.load.unanswered
-        assert sorted(documents) == sorted(each.document_id for each in self.load.given.values())
-
-
-def clear_text(folder: Path) -> list[str]:
-    """Return the names of files that hold something personal in clear, or are named by it."""
-    return [
-        str(path.relative_to(folder))
-        for path in folder.rglob("*")
-        if CANARY in path.name or (path.is_file() and any(each in path.read_bytes() for each in PERSONAL))
-    ]
 
 
 def test_the_list_of_points_is_the_codes() -> None:
@@ -220,7 +80,9 @@ def test_the_list_of_points_is_the_codes() -> None:
         for path in (REPOSITORY / package).rglob("*.py")
         for name in re.findall(r'faults\.point\("([^"]+)"\)', path.read_text(encoding="utf-8"))
     )
-    assert sorted(set(found)) == sorted((*POINTS, *FIRST_START_POINTS, *WITNESS_POINTS))
+    assert sorted(set(found)) == sorted(
+        (*POINTS, *FIRST_START_POINTS, *WITNESSING_POINTS, *ALARM_POINTS, *WITNESS_POINTS)
+    )
 
 
 def test_the_canary_would_be_found(tmp_path: Path) -> None:
@@ -281,6 +143,7 @@ def besiege(
         f"kill -9: {kills} kills, seed {seed}, {sum(siege.in_flight)} requests in flight "
         f"({min(siege.in_flight)} to {max(siege.in_flight)} each), {load.requests} answered, "
         f"{len(load.given)} documents, {len(load.destroyed)} destroyed, {siege.bundles} bundles verified, "
+        f"{siege.tokens} anchors in one chain, "
         f"{load.replayed} retries recognised, 0 lost, 0 doubled, {time.monotonic() - begun:.0f} s"
     )
     for point, count in sorted(siege.kills.items()):
@@ -288,7 +151,7 @@ def besiege(
 
 
 def test_kills_at_every_point(tmp_path: Path, plan: Plan, figure: Callable[[str], None]) -> None:
-    besiege(tmp_path, plan.seed, 20, figure, bundles=40)
+    besiege(tmp_path, plan.seed, 28, figure, bundles=40)
 
 
 @pytest.mark.parametrize(

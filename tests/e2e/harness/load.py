@@ -25,17 +25,26 @@ class Load:
         doomed: documents whose destruction was asked for.
         destroyed: documents whose destruction was answered.
         requests: requests answered.
+        anchors: outside dates of the ledger that were made.
         cut: requests that were under way when the server died, in the last run.
         wrong: answers that should not have come.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, pace: float = 0.0) -> None:
+        """Begin with nothing asked.
+
+        Args:
+            seed: of every choice by chance.
+            pace: seconds that each client rests after each request.
+        """
+        self._pace = pace
         self.asked: dict[str, Sample] = {}
         self.given: dict[str, Given] = {}
         self.replayed = 0
         self.doomed: set[str] = set()
         self.destroyed: set[str] = set()
         self.requests = 0
+        self.anchors = 0
         self.cut = 0
         self.wrong: list[str] = []
         self._chance = random.Random(seed)
@@ -54,7 +63,9 @@ class Load:
             return [each for each in self.given.values() if each.document_id not in self.doomed]
 
     @contextmanager
-    def running(self, server: Server, *, writers: int, readers: int, destroyers: int = 0) -> Iterator[None]:
+    def running(
+        self, server: Server, *, writers: int, readers: int, destroyers: int = 0, daters: int = 0
+    ) -> Iterator[None]:
         """Run clients while the block does; each ends at its first cut."""
         self._stop.clear()
         self.cut = 0
@@ -62,6 +73,7 @@ class Load:
             *[(agent, self._issue), (holder, self._submit)] * writers,
             *[(holder, self._read)] * readers,
             *[(holder, self._destroy)] * destroyers,
+            *[(holder, self._date)] * daters,
         ]
         threads = [
             threading.Thread(
@@ -114,6 +126,7 @@ class Load:
         try:
             while not self._stop.is_set() and not self.wrong:
                 work(client, chance)
+                self._stop.wait(self._pace)
         except Cut:
             with self._lock:
                 self.cut += 1
@@ -153,3 +166,10 @@ class Load:
         if self.expect(client.ask("DELETE", f"/test/documents/{answer['id']}"), 200):
             with self._lock:
                 self.destroyed.add(answer["id"])
+
+    def _date(self, client: Client, _: random.Random) -> None:
+        reply = client.ask("POST", "/test/anchors")
+        if self.expect(reply, 200):
+            with self._lock:
+                self.anchors += reply.json["size"] is not None
+        self._stop.wait(0.02)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.e2e.harness.launcher import Trap
+from tests.e2e.harness.trap import Trap
 from vault import faults
 from vault.cli.recover import recover
 

@@ -132,9 +132,11 @@ def _launch(
         )
 
 
-def killed_start(data: Path, *trap: str, after: float = START_SECONDS) -> str:
+def killed_start(
+    data: Path, *trap: str, after: float = START_SECONDS, settings: Mapping[str, object] | None = None
+) -> str:
     """Start a server that is killed while it starts, by a trap or after some seconds; return its output."""
-    process = _launch(data, data.parent / "server.log", {}, "1", *trap)
+    process = _launch(data, data.parent / "server.log", settings or {}, "1", *trap)
     with suppress(subprocess.TimeoutExpired):
         process.wait(after)
     process.kill()
