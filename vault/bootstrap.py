@@ -38,7 +38,7 @@ from vault.journal import Journal
 from vault.keyring import Keyring
 from vault.ledger.anchoring import Anchoring
 from vault.ledger.anchors import Anchors
-from vault.ledger.keys import LedgerKeys
+from vault.ledger.key_folder import LedgerKeyFolder
 from vault.ledger.policy import Policy
 from vault.ledger.publisher import Publisher, Receipts
 from vault.ledger.stored import read_head
@@ -52,14 +52,15 @@ from vault.pipeline import Pipeline, PipelineConfig
 from vault.reading import Reading
 from vault.records import RecordBook
 from vault.restore_guard import RestoreGuard
+from vault.rotation import KeyRotation
 from vault.sealing import SealingDesk
-from vault.service import Trust, Vault
+from vault.service import Vault
 from vault.services import KeySealers
 from vault.settings import Settings
 from vault.submissions import Submissions
 from vault.tidying import sweep_dead_records
 from vault.verifying import Verifying
-from vault.witness_settings import counting, trust_text, witness_policy
+from vault.witness_settings import counting, with_keys, witness_policy
 
 _STAGING_AGE = timedelta(days=1)
 _RECORD_STAGING_AGE = timedelta(minutes=1)
@@ -115,7 +116,7 @@ def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
             log=log,
             records=RecordBook(records, wrapper),
             keyring=Keyring(wrapper, secret(index)),
-            ledger_keys=LedgerKeys.open(keys / "ledger", settings.origin, create=create),
+            ledger_keys=LedgerKeyFolder.open(keys / "ledger", settings.origin, create=create),
             guard=TwinGuard(data / "run", database.locks),
             pki=pki,
             resources=resources.pop_all(),
@@ -180,7 +181,7 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
     parts.database.guard = guard.check
     open_first_entry(parts)
     sweep_dead_records(parts.database, parts.records)
-    policy = witness_policy(settings.witness_policy, parts.ledger_keys)
+    policy = witness_policy(settings.witness_policy, settings.origin, parts.trusted)
     witnessing = _witnessing(parts, publisher, policy) if policy.witnesses else None
     if witnessing is not None:
         running.callback(witnessing.close)
@@ -233,7 +234,6 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
     people = make_people(parts, safes)
     lifecycle = Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock)
     lifecycle.forget_destroyed()
-    trust = Trust(parts.pki.roots_pem(), parts.origin_keys, trust_text(policy))
     return Vault(
         settings=settings,
         issuing=Issuing(parts.database, safes, pipeline),
@@ -254,17 +254,18 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
             settings.max_upload_bytes,
             TrustStore(roots),
             TrustStore([*dict.fromkeys((*tsa_roots, *anchor_roots))]),
-            counting(policy),
+            lambda: with_keys(counting(policy), parts.trusted),
         ),
         personas=people,
         authority=authority if isinstance(authority, EmbeddedAuthority) else None,
-        trust=trust,
         healer=healer,
         anchoring=anchoring,
         publisher=publisher,
         witnessing=witnessing,
         receipts=receipts,
+        rotation=KeyRotation(parts.database, parts.ledger_keys, writer, publisher, clock),
         parts=parts,
+        _policy=lambda: with_keys(policy, parts.trusted),
         _running=running,
     )
 
@@ -326,7 +327,7 @@ def _anchoring(
         authority,
         Rfc3161Verifier(TrustStore([*dict.fromkeys((*tsa_roots, *anchor_roots))])),
         revocation,
-        parts.policy,
+        lambda: parts.policy,
         parts.clock,
         timedelta(minutes=settings.anchor_interval_minutes),
     )

@@ -81,6 +81,12 @@ class Settings(BaseSettings):
         True, description="Whether files no antivirus has looked at may be given out (the finding is shown)."
     )
     publish_interval: float = Field(0.2, gt=0, description="Seconds between ledger publications.")
+    ledger_key_overlap_days: int = Field(
+        30,
+        ge=0,
+        le=3650,
+        description="Days for which the keys before sign beside new ledger keys.",
+    )
     witness_policy: Path | None = Field(
         None,
         description="Witnesses with their addresses and the quorum (c2sp.org/tlog-policy); empty: none is asked.",

@@ -100,6 +100,14 @@ def _tell(news: News) -> None:
             f"{checkpoint.origin} {checkpoint.size} (+{news.grown}) {checkpoint.root.hex()} "
             f"témoins / witnesses: {witnesses}"
         )
+    for change in news.key_changes:
+        typer.echo(
+            f"CLÉS CHANGÉES à l'inscription {change.seq}, annoncées dans le registre que signent les clés tenues ; "
+            f"les anciennes signent jusqu'au {change.until} / KEYS CHANGED at entry {change.seq}, announced in the log "
+            f"signed by the keys you trust; the old ones sign until {change.until}:"
+        )
+        for key in change.keys:
+            typer.echo(f"  {key.vkey}")
     for item in news.sightings:
         typer.echo(
             f"clé / key {item.key_id} : inscription / entry {item.seq}, {item.time}, compteur / counter {item.counter}"

@@ -137,6 +137,14 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "une signature attendue du registre manque",
         "a signature expected of the ledger is missing",
     ),
+    "LOG_KEY_RETIRED": (
+        "le registre est signé par une clé qui avait été remplacée",
+        "the ledger is signed by a key that had been replaced",
+    ),
+    "KEYS_CHANGE_INVALID": (
+        "un changement des clés du registre n'est pas conforme",
+        "a change of the ledger's keys is not as it must be",
+    ),
     "LOG_SIGNATURE_INVALID": ("une signature du registre est fausse", "a signature of the ledger is false"),
     "WITNESS_QUORUM_UNMET": (
         "trop peu de témoins ont contresigné le registre",

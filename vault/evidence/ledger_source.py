@@ -16,9 +16,11 @@ from typing import Protocol
 
 from vault.errors import LedgerError
 from vault.evidence.errors import EvidenceRefused, LedgerUnavailable
-from vault.ledger.checkpoint import CheckpointReport, verify_checkpoint
+from vault.ledger.checkpoint import CheckpointReport
 from vault.ledger.entry import RecordEntry, decode, leaf_hash
 from vault.ledger.errors import LedgerProofRefused
+from vault.ledger.files import LogReader
+from vault.ledger.handover import follow
 from vault.ledger.note import MAX_NOTE
 from vault.ledger.policy import Policy
 from vault.ledger.tags import tag
@@ -35,6 +37,7 @@ from vault.ledger.tree import (
 )
 
 TIMEOUT = 15.0  # seconds for each request
+_USUAL = 128 << 10  # octets; a bundle of record entries has about 75 KiB
 _MAX_TILE = TILE_WIDTH * HASH_SIZE
 _MAX_BUNDLE = TILE_WIDTH * (2 + 65_535)
 
@@ -63,7 +66,10 @@ class FolderLedger:
         """See `LedgerSource.read`."""
         try:
             with (self._folder / path).open("rb") as file:
-                data = file.read(limit + 1)
+                # What is asked for is set aside before it is read, and the limit is far above what comes.
+                data = file.read(min(limit + 1, _USUAL))
+                if len(data) == _USUAL:
+                    data += file.read(limit + 1 - _USUAL)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -127,7 +133,8 @@ def look_up(
 ) -> LedgerNews | None:
     """Search a published ledger for status entries newer than those of a bundle.
 
-    1. Its checkpoint is accepted by the policy and is of the same log. 2. It extends the bundle's checkpoint
+    1. Its checkpoint is accepted by the policy, or by keys that its keys handed over to, and is of the same
+    log. 2. It extends the bundle's checkpoint
     (RFC 6962 consistency); a shorter one is an older copy and says nothing. 3. Every entry after the bundle's
     last is read, and the whole hashes to the checkpoint's root. 4. Entries with the next tags are found.
 
@@ -162,7 +169,7 @@ def _look_up(
     note = source.read(CHECKPOINT_PATH, MAX_NOTE)
     if note is None:
         raise LedgerUnavailable("LEDGER_UNAVAILABLE", "there is no checkpoint")
-    newest = verify_checkpoint(note, policy)
+    newest = _accepted(source, note, policy)
     if newest.origin != known.origin:
         raise LedgerUnavailable("LOG_MISMATCH", f"the ledger given is {newest.origin}")
     # 2
@@ -186,6 +193,16 @@ def _look_up(
     if hasher.root() != newest.root:
         raise LedgerUnavailable("LEDGER_DAMAGED", "its entries do not hash to its checkpoint")
     return LedgerNews(newest, tuple(later))
+
+
+def _accepted(source: LedgerSource, note: bytes, policy: Policy) -> CheckpointReport:
+    """Accept the checkpoint by the policy, or by the keys that its keys handed over to."""
+    try:
+        return follow(LogReader(source), note, policy).checkpoint
+    except LedgerProofRefused as error:
+        if error.code == "LOG_INCONSISTENT":
+            raise EvidenceRefused(error.code, error.detail) from error
+        raise
 
 
 def _check_extends(tiles: _Tiles, known: CheckpointReport, newest: CheckpointReport) -> None:

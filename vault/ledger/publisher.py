@@ -78,6 +78,7 @@ class Publisher:
         self._interval = interval
         self._roots: dict[tuple[int, int], bytes] = {}
         self._checked = False
+        self._announced = 0
         self._published = threading.Condition()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -252,10 +253,14 @@ class Publisher:
     def _announce(
         self, connection: Connection, tiles: StoredTiles, succession: Succession, note: bytes
     ) -> None:
+        size = Checkpoint.parse(note).size
+        if size == self._announced:
+            return
         try:
             announce(connection, tiles, self._store, succession, note)
         except LogConflict as error:
             raise LedgerError("LOG_STORE_CONFLICT", "another handover of keys stands there") from error
+        self._announced = size
 
     def _write(self, connection: Connection, tiles: StoredTiles, old: int, size: int) -> None:
         faults.point("publish.before-bundles")

@@ -142,6 +142,19 @@ class Succession:
         self.statements.append(found)
         return found
 
+    def take(self, entry: LogEntry) -> Statement | None:
+        """Take the next entry of a log that may not state its keys; of such a log nothing is known, and None returned.
+
+        Raises:
+            LedgerProofRefused: KEYS_CHANGE_INVALID.
+        """
+        if self.statements:
+            return self.add(entry)
+        try:
+            return self.add(entry) if entry.event is LogEvent.OPENED else None
+        except LedgerProofRefused:
+            return None
+
     def in_force(self, size: int, last_time: str) -> tuple[Pair, ...]:
         """Return the pairs that sign a checkpoint, the newest first; none where entry 0 is not known.
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vault.errors import LedgerError, VaultError
 from vault.ledger.chain import ChainVerifier
 from vault.ledger.checkpoint import CheckpointReport, verify_checkpoint
-from vault.ledger.entry import RecordEntry, leaf_hash
+from vault.ledger.entry import LogEntry, RecordEntry, decode, leaf_hash
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.files import ComputedTiles, LogReader, PublishedFiles
+from vault.ledger.handover import follow, follow_known
 from vault.ledger.policy import Policy
+from vault.ledger.succession import Statement, Succession, check_signers
 from vault.ledger.tags import tag
 from vault.ledger.tree import (
     EMPTY_ROOT,
@@ -67,11 +69,13 @@ class News:
         checkpoint: the newest, accepted.
         grown: entries since the last look.
         sightings: entries about watched documents.
+        key_changes: changes of the log's keys among the new entries.
     """
 
     checkpoint: CheckpointReport
     grown: int
     sightings: tuple[Sighting, ...]
+    key_changes: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,26 @@ class _Next:
     checkpoint: CheckpointReport
     known: int
     prints: bytes
+    policy: Policy
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What reading new entries gathers.
+
+    Attributes:
+        counters: next counter by key id.
+        sightings: entries about watched documents.
+        prints: octets of the leaf hashes.
+        statements: new entries of the log itself.
+        last_time: time of the last entry.
+    """
+
+    counters: dict[str, int]
+    sightings: list[Sighting] = field(default_factory=list)
+    prints: bytearray = field(default_factory=bytearray)
+    statements: list[tuple[LogEntry, bytes]] = field(default_factory=list)
+    last_time: str = ""
 
 
 def key_id(key: bytes) -> str:
@@ -111,22 +135,23 @@ class Watcher:
             LedgerError: WATCH_STATE_INVALID.
         """
         self._reader = LogReader(files)
-        self._policy = policy
         self._state = state
         self._keys = {key_id(key): key for key in keys}
         self.memory = load(state)
-        self._known = verify_checkpoint(self.memory.note, policy) if self.memory.note else None
+        self._policy = follow_known(policy, self.memory.handovers)
+        self._known = verify_checkpoint(self.memory.note, self._policy) if self.memory.note else None
         self._next: _Next | None = None
 
     def look(self, now: float) -> News:
         """Look once.
 
         Steps:
-            1. The policy accepts the checkpoint, and it is of the same log.
+            1. The policy accepts the checkpoint, or the keys do that its keys handed over to; it is of the same log.
             2. It is not smaller, and of one size there is one root.
             3. It extends the known one (RFC 6962 consistency).
             4. The new entries are in canonical form, form the chain and make the root.
-            5. Entries with the next tag of a watched key are named; a key not seen before is searched from entry 0.
+            5. Those signed whom the entries of the log name: no key that had its time, none that was never stated.
+            6. Entries with the next tag of a watched key are named; a key not seen before is searched from entry 0.
 
         Nothing is remembered before `keep`: what was found and not kept is found again.
 
@@ -134,38 +159,44 @@ class Watcher:
             now: POSIX seconds.
 
         Raises:
-            Alarm: LOG_MISMATCH, LEDGER_TRUNCATED, LEDGER_FORKED, CHAIN_BROKEN.
+            Alarm: LOG_MISMATCH, LEDGER_TRUNCATED, LEDGER_FORKED, CHAIN_BROKEN, KEYS_CHANGE_INVALID,
+                LOG_KEY_RETIRED, LOG_KEY_UNSTATED.
             VaultError: nothing can be said now: the log cannot be reached or is damaged, or its checkpoint is
                 not accepted by the policy.
         """
         self._next = None
         # 1
         note = self._reader.checkpoint()
-        newest = verify_checkpoint(note, self._policy)
+        followed = follow(self._reader, note, self._policy)
+        newest = followed.checkpoint
         known = self._known
         if known is not None:
             # 2, 3
             self._check_extends(known, newest, note)
-        # 4, 5
+        # 4, 6
         size = known.size if known else 0
         late = [name for name in self._keys if name not in self.memory.counters]
-        counters = dict.fromkeys(late, 0) | self.memory.counters
+        walk = _Walk(dict.fromkeys(late, 0) | self.memory.counters)
         start = 0 if late or size == 0 else (size - 1) // TILE_WIDTH * TILE_WIDTH
-        sightings: list[Sighting] = []
-        prints = b""
         if newest.size > size or late:
-            prints = self._follow(start, size, newest, counters, sightings, note)
+            self._follow(start, size, newest, walk, note)
+        # 5
+        changes = self._check_signers(note, walk, followed.policy)
         grown = newest.size - size
         seen_at = now if grown or not self.memory.note else self.memory.seen_at
         # A checkpoint of the same size may carry more cosignatures: the newer note is kept.
-        self._next = _Next(Memory(note, seen_at, counters), newest, size, prints)
-        return News(newest, grown, tuple(sightings))
+        handovers = (*self.memory.handovers, *(change.handover for change in followed.changes))
+        statements = (*self.memory.statements, *(body for _, body in walk.statements))
+        memory = Memory(note, seen_at, walk.counters, handovers, statements)
+        self._next = _Next(memory, newest, size, bytes(walk.prints), followed.policy)
+        return News(newest, grown, tuple(walk.sightings), tuple(changes))
 
     def keep(self) -> None:
         """Remember the last look durably, once its news have been told."""
         if self._next is not None:
             remember_leaves(self._state, self._next.known, self._next.prints)
             save(self._state, self._next.memory)
+            self._policy = self._next.policy
             self.memory, self._known, self._next = self._next.memory, self._next.checkpoint, None
 
     def silent_for(self, now: float) -> float:
@@ -232,13 +263,13 @@ class Watcher:
         start: int,
         known: int,
         newest: CheckpointReport,
-        counters: dict[str, int],
-        sightings: list[Sighting],
+        walk: _Walk,
         note: bytes,
-    ) -> bytes:
-        """Read the entries from `start`; return what is to be remembered of the leaves after the known ones."""
+    ) -> None:
+        """Read the entries from `start`, and gather what is to be told and remembered of them."""
+        counters = walk.counters
         wanted = {tag(key, counters[name]): name for name, key in self._keys.items()}
-        chain, prints = ChainVerifier(), bytearray()
+        chain = ChainVerifier()
         for seq, body in self._reader.from_bundle(start, newest.size):
             if seq == start and start:
                 _, hasher = ComputedTiles.resume(self._reader, start, newest.size)
@@ -252,17 +283,36 @@ class Watcher:
                     ) from error
                 raise
             if seq >= known:
-                prints += leaf[:PRINT]
+                walk.prints += leaf[:PRINT]
+                if isinstance(entry, LogEntry):
+                    walk.statements.append((entry, body))
             name = wanted.pop(entry.tag, None) if isinstance(entry, RecordEntry) else None
             if name is not None:
-                sightings.append(Sighting(name, counters[name], seq, entry.time))
+                walk.sightings.append(Sighting(name, counters[name], seq, entry.time))
                 counters[name] += 1
                 wanted[tag(self._keys[name], counters[name])] = name
         if chain.root() != newest.root:
             raise LedgerProofRefused(
                 "LEDGER_DAMAGED", "its entries do not hash to its checkpoint", indeterminate=True
             )
-        return bytes(prints)
+        walk.last_time = chain.last_time
+
+    def _check_signers(self, note: bytes, walk: _Walk, policy: Policy) -> list[Statement]:
+        """Check who signed; return the new changes of keys. Nothing is known of a log that states no keys."""
+        succession = Succession()
+        for body in self.memory.statements:
+            entry = decode(body)
+            if isinstance(entry, LogEntry):
+                succession.take(entry)
+        try:
+            added = [succession.take(entry) for entry, _ in walk.statements]
+            if succession.statements and walk.last_time:
+                check_signers(note, succession, walk.last_time, policy)
+        except LedgerProofRefused as error:
+            if error.indeterminate:
+                raise
+            raise Alarm(error.code, error.detail, (note,), **error.params) from error
+        return [each for each in added if each is not None and each.replaces]
 
     def _is_in(self, newest: CheckpointReport, seq: int, body: bytes) -> bool:
         """Tell whether the log signed this entry: only then a broken chain is its own doing."""

@@ -13,7 +13,7 @@ from vault.errors import LedgerError
 
 PRINT = 8  # octets kept of each leaf hash: enough to say where, the roots prove that
 _VERSION = 1
-_MAX_STATE = 1 << 20
+_MAX_STATE = 1 << 24
 
 
 @dataclass(slots=True)
@@ -24,11 +24,15 @@ class Memory:
         note: last checkpoint accepted; b"" before the first.
         seen_at: POSIX seconds when it was first seen.
         counters: next counter by key id.
+        handovers: proofs of the changes of keys that were followed, in order.
+        statements: entries of the log itself, from entry 0 on; empty where they were never read.
     """
 
     note: bytes = b""
     seen_at: float = 0.0
     counters: dict[str, int] = field(default_factory=dict)
+    handovers: tuple[bytes, ...] = ()
+    statements: tuple[bytes, ...] = ()
 
 
 def leaves_of(path: Path) -> Path:
@@ -60,7 +64,13 @@ def load(path: Path) -> Memory:
             raw = orjson.loads(file.read(_MAX_STATE))
         known = {_VERSION: raw}[raw["v"]]
         counters = {str(name): int(counter) for name, counter in known["counters"].items()}
-        return Memory(base64.b64decode(known["checkpoint"], validate=True), float(known["seen_at"]), counters)
+        # States of earlier versions lack these two.
+        handovers, statements = (
+            tuple(base64.b64decode(item, validate=True) for item in known.get(name, ()))
+            for name in ("handovers", "statements")
+        )
+        note = base64.b64decode(known["checkpoint"], validate=True)
+        return Memory(note, float(known["seen_at"]), counters, handovers, statements)
     except FileNotFoundError:
         return Memory()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -75,6 +85,8 @@ def save(path: Path, memory: Memory) -> None:
             "checkpoint": base64.b64encode(memory.note).decode(),
             "seen_at": memory.seen_at,
             "counters": memory.counters,
+            "handovers": [base64.b64encode(item).decode() for item in memory.handovers],
+            "statements": [base64.b64encode(item).decode() for item in memory.statements],
         }
     )
     write_durably(path, data)
