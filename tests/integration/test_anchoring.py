@@ -27,6 +27,7 @@ from signing.base import ValidationMaterial
 from signing.trust import TrustStore
 from storage.errors import StorageUnavailable
 from storage.memory import MemoryLogStore
+from tests.services.postgresql import address
 from timestamping.authority import EmbeddedAuthority
 from timestamping.verify import Rfc3161Verifier
 from vault import faults
@@ -52,6 +53,7 @@ from vault.settings import Settings
 
 REPLY = "application/timestamp-reply"
 MONTH = timedelta(days=31)
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 class Now:
@@ -331,7 +333,7 @@ class Small:
     def __init__(self, folder: Path, store: Any, at: datetime | None = None) -> None:
         self.folder, self.store = folder, store
         self.clock = Now(at)
-        self.database = Database.open(f"sqlite:///{folder / 'safe.db'}", folder / "locks")
+        self.database = Database.open(address(folder), folder / "locks")
         self.database.migrate()
         self.keys = LedgerKeys.open(folder / "keys", "safe.example/ledger/1")
         open_ledger(self.database, self.clock, self.keys, [])

@@ -13,6 +13,7 @@ import pytest
 from storage.errors import LogConflict, StorageUnavailable
 from storage.filesystem_log import FilesystemLogStore
 from storage.memory import MemoryLogStore
+from tests.services.postgresql import address
 from vault import faults
 from vault.db.engine import Database
 from vault.errors import LedgerError, Unavailable
@@ -31,6 +32,7 @@ from vault.ledger.writer import LedgerWriter
 
 ORIGIN = "safe.example/ledger/1"
 PIECES = bytes(32)
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 class FixedClock:
@@ -42,7 +44,7 @@ class Safe:
     """A ledger, its writer, and a log store; publishers are made on demand."""
 
     def __init__(self, folder: Path, store: MemoryLogStore | FilesystemLogStore | None = None) -> None:
-        self.database = Database.open(f"sqlite:///{folder / 'safe.db'}", folder / "locks")
+        self.database = Database.open(address(folder), folder / "locks")
         self.database.migrate()
         self.keys = LedgerKeys.open(folder / "keys", ORIGIN)
         self.store = store or MemoryLogStore()
