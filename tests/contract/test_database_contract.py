@@ -204,8 +204,11 @@ def test_the_drivers_own_statements_and_savepoints(database: Database) -> None:
         driver.executemany(statement, [(seq, b"b", b"l") for seq in range(3)])
         driver.execute("SAVEPOINT work")
         driver.execute(statement, (3, b"b", b"l"))
-        with pytest.raises(Exception, match=r"(?i)unique"):
-            driver.execute(statement, (3, b"b", b"l"))
+        for write in (driver.execute, lambda sql, row: driver.executemany(sql, [row])):
+            driver.execute("SAVEPOINT here")
+            with pytest.raises(IntegrityError, match=r"(?i)unique"):
+                write(statement, (3, b"b", b"l"))
+            driver.execute("ROLLBACK TO here")
         assert driver.in_transaction
         driver.execute("ROLLBACK TO work")
         driver.execute("RELEASE work")

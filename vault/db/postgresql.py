@@ -22,7 +22,7 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, create_engine, event
 
 from vault.db.backend import KeyLocks
-from vault.db.driver import pyformat
+from vault.db.driver import as_sqlalchemy, pyformat
 from vault.db.limits import DatabaseLimits
 from vault.db.session_locks import SessionLocks, lock_number
 from vault.errors import SettingsRefused, Unavailable
@@ -96,25 +96,25 @@ class PsycopgDriver:
         )
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> psycopg.Cursor[Any]:
-        """Run a statement. Raises Unavailable(DATABASE_UNAVAILABLE) when the connection is lost."""
-        with self._lost():
+        """Run a statement. Raises as every `Driver`."""
+        try:
             return self._connection.execute(_query(pyformat(sql)), parameters)
+        except psycopg.Error as error:
+            raise self._shown(sql, error) from error
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> psycopg.Cursor[Any]:
-        """Run a statement for each row, all sent before the first answer is waited for. Raises as `execute`."""
-        with self._lost():
-            cursor = self._connection.cursor()
-            cursor.executemany(_query(pyformat(sql)), rows)
-            return cursor
-
-    @contextmanager
-    def _lost(self) -> Iterator[None]:
+        """Run a statement for each row, all sent before the first answer is waited for. Raises as every `Driver`."""
+        cursor = self._connection.cursor()
         try:
-            yield
+            cursor.executemany(_query(pyformat(sql)), rows)
         except psycopg.Error as error:
-            if self._connection.closed:
-                raise Unavailable("DATABASE_UNAVAILABLE", type(error).__name__) from error
-            raise
+            raise self._shown(sql, error) from error
+        return cursor
+
+    def _shown(self, sql: str, error: psycopg.Error) -> BaseException:
+        if self._connection.closed:
+            return Unavailable("DATABASE_UNAVAILABLE", type(error).__name__)
+        return as_sqlalchemy(sql, error, psycopg.Error)
 
 
 class PostgresqlBackend:
