@@ -78,6 +78,32 @@ class PathValidator(Protocol):
         ...
 
 
+class AlgorithmRule(Protocol):
+    """Says until when algorithms were good, given to this package by its user."""
+
+    def check(
+        self,
+        *,
+        digest: str | None = None,
+        scheme: str | None = None,
+        bits: int | None = None,
+        curve: str | None = None,
+        at: datetime,
+        proven: bool,
+    ) -> None:
+        """Refuse what was not accepted at a time; raise an error with a `code` attribute.
+
+        Args:
+            digest: name such as "sha1".
+            scheme: "rsa-pkcs1", "rsa-pss", "ecdsa" or "ed25519".
+            bits: key size.
+            curve: name of the curve of an elliptic key.
+            at: the time, UTC.
+            proven: that what is judged existed at this time is proven.
+        """
+        ...
+
+
 class TimestampAuthority(Protocol):
     """An authority that timestamps SHA-256 imprints."""
 
@@ -110,8 +136,18 @@ class TimestampVerifier(Protocol):
         *,
         others: Sequence[x509.Certificate] = (),
         crls: Sequence[bytes] = (),
+        at: datetime | None = None,
+        proven: bool = False,
     ) -> TokenReport:
         """Check a token over an imprint (SHA-256 unless the token's algorithm has that digest size).
+
+        Args:
+            token: DER TimeStampToken.
+            imprint: the digest that it must cover.
+            others: further certificates.
+            crls: further DER certificate lists.
+            at: time at which a dated rule judges the algorithms; None for the token's own.
+            proven: that the token existed at `at` is proven by something newer.
 
         Raises:
             TokenRefused: with the code of the first step that failed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from timestamping import der
-from timestamping.algorithms import digest, digest_name, read_algorithm
+from timestamping.algorithms import DIGESTS, digest, digest_name, read_algorithm
 from timestamping.errors import TokenRefused
 from timestamping.structure import SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2, SignerInfo
 
@@ -85,7 +85,10 @@ def single(signer: SignerInfo, kind: str, what: str) -> der.Element:
 
 
 def select_signer(
-    signer: SignerInfo, inside: Sequence[Certificate], others: Sequence[x509.Certificate]
+    signer: SignerInfo,
+    inside: Sequence[Certificate],
+    others: Sequence[x509.Certificate],
+    accepted: Mapping[str, str] = DIGESTS,
 ) -> Certificate:
     """Find the certificate that the SignerInfo names, in the token first, else among others.
 
@@ -99,7 +102,7 @@ def select_signer(
     # Several certificates with one name and serial number: only the hash in the signed reference tells them
     # apart, so it chooses; the reference is checked in full afterwards.
     if len(matching) > 1:
-        matching = {encoded: c for encoded, c in matching.items() if _is_referenced(signer, c)}
+        matching = {encoded: c for encoded, c in matching.items() if _is_referenced(signer, c, accepted)}
     if not matching:
         raise TokenRefused("NO_SIGNING_CERTIFICATE_FOUND", "the signer's certificate is not at hand")
     if len(matching) > 1:
@@ -107,15 +110,17 @@ def select_signer(
     return next(iter(matching.values()))
 
 
-def _is_referenced(signer: SignerInfo, certificate: Certificate) -> bool:
+def _is_referenced(signer: SignerInfo, certificate: Certificate, accepted: Mapping[str, str]) -> bool:
     try:
-        check_reference(signer, certificate)
+        check_reference(signer, certificate, accepted)
     except (TokenRefused, der.DerError):
         return False
     return True
 
 
-def check_reference(signer: SignerInfo, certificate: Certificate) -> None:
+def check_reference(
+    signer: SignerInfo, certificate: Certificate, accepted: Mapping[str, str] = DIGESTS
+) -> None:
     """Check the signed reference to the signer: ESSCertID (RFC 2634, 5.4), ESSCertIDv2 (RFC 5035, 4).
 
     Where both attributes are present both must hold; the first reference in each is the signer's.
@@ -139,7 +144,7 @@ def check_reference(signer: SignerInfo, certificate: Certificate) -> None:
             expected = hashlib.sha1(certificate.der, usedforsecurity=False).digest()
         else:
             algorithm = first.optional(der.SEQUENCE)
-            name = "sha256" if algorithm is None else digest_name(read_algorithm(algorithm))
+            name = "sha256" if algorithm is None else digest_name(read_algorithm(algorithm), accepted)
             expected = digest(name, certificate.der)
         stated = first.take(der.OCTET_STRING).content
         issuer_serial = first.optional(der.SEQUENCE)

@@ -11,14 +11,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from timestamping import der
 from timestamping.algorithms import (
+    DIGESTS,
     ECDSA_SHA256,
     PSS_SHA256,
+    READABLE,
+    Judged,
     digest,
     digest_name,
     low_s,
     verify_signature,
 )
-from timestamping.base import PathValidator, TokenReport
+from timestamping.base import AlgorithmRule, PathValidator, TokenReport
 from timestamping.certificates import (
     HOSTILE,
     Certificate,
@@ -77,11 +80,16 @@ class Rfc3161Verifier:
         path_validator: decides whether a certificate leads to a trusted timestamp anchor.
         strict: also demand the one form that the embedded authority writes, in which no octet is left
             unauthenticated. For the operator's own tokens; a foreign token is refused by it.
+        rule: judges the algorithms at the time that `verify` is given, and so makes older ones readable;
+            None accepts only what is good at any time.
     """
 
-    def __init__(self, path_validator: PathValidator, *, strict: bool = False) -> None:
+    def __init__(
+        self, path_validator: PathValidator, *, strict: bool = False, rule: AlgorithmRule | None = None
+    ) -> None:
         self._paths = path_validator
         self._strict = strict
+        self._rule = rule
 
     def verify(
         self,
@@ -90,13 +98,15 @@ class Rfc3161Verifier:
         *,
         others: Sequence[x509.Certificate] = (),
         crls: Sequence[bytes] = (),
+        at: datetime | None = None,
+        proven: bool = False,
     ) -> TokenReport:
         """Check a token over an imprint.
 
         1. Form: one DER element without anything after it, SignedData version 3 over a TSTInfo version 1,
            exactly one SignerInfo, no signed attribute twice, no critical TSTInfo extension (RFC 3161, 2.4.2).
-        2. Algorithms: every digest algorithm is SHA-256, SHA-384 or SHA-512; the SignerInfo's is listed in
-           SignedData.
+        2. Algorithms: every digest algorithm is SHA-256, SHA-384 or SHA-512, or with a rule one that it accepts
+           at `at`; the SignerInfo's is listed in SignedData.
         3. Imprint: the token's algorithm has the size of the given imprint, and the imprint is the same.
         4. Signer: the certificate named by the SignerInfo, in the token or among `others`.
         5. Binding: signing-certificate or signing-certificate-v2 refers to that certificate by hash, and by
@@ -113,6 +123,8 @@ class Rfc3161Verifier:
             imprint: the digest that the token must cover, made with the token's own hash algorithm.
             others: further certificates from which a path may be built.
             crls: further DER certificate lists.
+            at: time at which the rule judges the algorithms; None for genTime.
+            proven: that the token existed at `at` is proven by something newer.
 
         Returns:
             What was found, all of it verified except `certificates`, which are the token's own.
@@ -123,14 +135,21 @@ class Rfc3161Verifier:
                 CHAIN_CONSTRAINTS_FAILURE (5, 8), SIG_CRYPTO_FAILURE (7), the validator's code (9).
         """
         try:
-            return self._verify(token, imprint, others, crls)
+            return self._verify(token, imprint, others, crls, at, proven=proven)
         except TimestampingError:
             raise
         except HOSTILE as error:
             raise TokenRefused("FORMAT_FAILURE", f"unreadable token: {error}") from error
 
     def _verify(
-        self, token: bytes, imprint: bytes, others: Sequence[x509.Certificate], crls: Sequence[bytes]
+        self,
+        token: bytes,
+        imprint: bytes,
+        others: Sequence[x509.Certificate],
+        crls: Sequence[bytes],
+        at: datetime | None,
+        *,
+        proven: bool,
     ) -> TokenReport:
         # 1 form
         if len(token) > MAX_TOKEN:
@@ -140,19 +159,22 @@ class Rfc3161Verifier:
         if info.critical_extensions:
             raise TokenRefused("FORMAT_FAILURE", "unknown critical extension in TSTInfo")
         # 2 algorithms
-        listed = {digest_name(algorithm) for algorithm in parsed.digest_algorithms}
-        digest_algorithm = digest_name(signer.digest_algorithm)
-        imprint_algorithm = digest_name(info.imprint_algorithm)
+        judged = None if self._rule is None else Judged(self._rule, at or info.gen_time, proven)
+        accepted = DIGESTS if judged is None else READABLE
+        listed = {digest_name(algorithm, accepted) for algorithm in parsed.digest_algorithms}
+        digest_algorithm = digest_name(signer.digest_algorithm, accepted)
+        imprint_algorithm = digest_name(info.imprint_algorithm, accepted)
         if digest_algorithm not in listed:
             raise TokenRefused("FORMAT_FAILURE", "the signer's digest algorithm is not listed")
         # 3 imprint
-        if len(imprint) != hashlib.new(imprint_algorithm).digest_size or info.imprint != imprint:
+        size = hashlib.new(imprint_algorithm, usedforsecurity=False).digest_size
+        if len(imprint) != size or info.imprint != imprint:
             raise TokenRefused("HASH_FAILURE", "the token covers another imprint")
         # 4 signer
         inside = load(parsed.certificates, strict=self._strict)
-        certificate = select_signer(signer, inside, others)
+        certificate = select_signer(signer, inside, others, accepted)
         # 5 binding
-        check_reference(signer, certificate)
+        check_reference(signer, certificate, accepted)
         # 6 content
         content_type = single(signer, CONTENT_TYPE, "content-type")
         if content_type.tag != der.OBJECT_ID or der.object_id_value(content_type) != TST_INFO:
@@ -168,7 +190,12 @@ class Rfc3161Verifier:
             digest_algorithm,
             signer.signature,
             signer.signed_message,
+            judged,
         )
+        if judged is not None:
+            # After the signature: that a token is not what it claims to be is worse than that it is old.
+            judged.check(digest=digest_algorithm)
+            judged.check(digest=imprint_algorithm)
         # 8 role
         check_role(certificate.x509)
         # 9 path
