@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmarks.audits import ORIGIN, make_log
 from benchmarks.figures import Figure
 from vault.evidence.ledger_source import FolderLedger
 from vault.ledger.checkpoint import Checkpoint
 from vault.ledger.files import LogReader
+from vault.ledger.keys import LedgerKeys
 from vault.ledger.pyramids import PyramidCache
 from vault.ledger.tree import (
     HASH_SIZE,
@@ -21,6 +24,20 @@ from vault.ledger.tree import (
     node_hash,
     verify_inclusion,
 )
+
+
+def run(size: int, seconds: float, runs: int) -> Iterator[Figure]:
+    """Measure proofs from a log made for it.
+
+    Args:
+        size: entries of the log.
+        seconds: length of each measurement.
+        runs: repetitions.
+    """
+    with tempfile.TemporaryDirectory(prefix="probans-bench-") as place:
+        log = Path(place) / "log"
+        make_log(log, LedgerKeys.new(ORIGIN), size)
+        yield from measure(log, seconds, runs)
 
 
 def measure(log: Path, seconds: float, runs: int) -> Iterator[Figure]:

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-
-from vault.ledger.files import ComputedTiles
-from vault.ledger.keys import LedgerKeys
-from vault.ledger.tiles import Tile
-from vault.ledger.tree import TreeHasher, leaf_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,29 +20,12 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delitem(sys.modules, name)
 
 
-def published(folder: Path, size: int) -> Path:
-    """Write tiles and checkpoint of a log."""
-    computed, hasher, files = ComputedTiles(), TreeHasher(), {}
-    for seq in range(size):
-        leaf = leaf_hash(b"%d" % seq)
-        hasher.add(leaf)
-        files |= {Tile(level, index).path: hashes for level, index, hashes in computed.add(leaf)}
-    for level, index, hashes in computed.partial():
-        files[Tile(level, index, len(hashes) // 32).path] = hashes
-    keys = LedgerKeys.new("safe.example/ledger/1")
-    files["checkpoint"] = keys.sign_checkpoint(size, hasher.root(), datetime(2026, 1, 1, tzinfo=UTC))
-    for path, data in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(data)
-    return folder
-
-
 @pytest.mark.usefixtures("importable")
 @pytest.mark.parametrize("size", [1, 255, 256, 257, 700])
-def test_proofs_are_measured_beside_their_baselines(tmp_path: Path, size: int) -> None:
+def test_proofs_are_measured_beside_their_baselines(size: int) -> None:
     from benchmarks import proofs
 
-    figures = list(proofs.measure(published(tmp_path, size), 0.01, 2))
+    figures = list(proofs.run(size, 0.01, 2))
     assert len({figure.name for figure in figures}) == 3
     for figure in figures:
         assert figure.unit == "proofs/s"
