@@ -12,14 +12,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from storage.filesystem_log import FilesystemLogStore
 from vault import faults
+from vault.bootstrap import open_vault
+from vault.cli.main import build
 from vault.db.engine import Database
 from vault.errors import Conflict, LedgerError, SettingsRefused
 from vault.evidence.ledger_source import FolderLedger
 from vault.ledger import tree
-from vault.ledger.audit import StoreFiles, audit_database
+from vault.ledger.audit import AuditReport, StoreFiles, audit_database
 from vault.ledger.checkpoint import Checkpoint, verify_checkpoint
 from vault.ledger.entry import LogEntry, decode
 from vault.ledger.errors import LedgerProofRefused
@@ -30,6 +33,7 @@ from vault.ledger.key_folder import NEXT, LedgerKeyFolder
 from vault.ledger.keys import ED25519_FILE, ML_DSA_FILE, LedgerKeys, sign_with_all
 from vault.ledger.note import Note
 from vault.ledger.policy import Policy
+from vault.ledger.published import Known, audit_published
 from vault.ledger.publisher import Publisher, Receipts
 from vault.ledger.receipt import verify_receipt
 from vault.ledger.stated import append_change, log_policy, read_succession
@@ -38,6 +42,7 @@ from vault.ledger.succession import Succession, change_body, check_signers, read
 from vault.ledger.watch import Alarm, Watcher
 from vault.ledger.writer import LedgerWriter
 from vault.rotation import KeyRotation, Rotated
+from vault.settings import Settings
 
 ORIGIN = "safe.example/ledger/1"
 DAY = timedelta(days=1)
@@ -435,6 +440,91 @@ def test_policies_that_say_how_far_a_key_signed(safe: Safe) -> None:
     assert refused(Policy.from_vkeys, f"#last-size {vkey} 9\n{vkey}\n")[0] == "POLICY_INVALID"
 
 
+# --- audits
+
+
+def published(safe: Safe, policy: Policy, since: Known | None = None) -> AuditReport:
+    return audit_published(StoreFiles(safe.store), policy, since=since)
+
+
+def found(report: AuditReport) -> list[tuple[str, bool]]:
+    return [(item.code, item.indeterminate) for item in report.problems]
+
+
+def test_audit_with_the_old_keys_alone(safe: Safe) -> None:
+    safe.grow(300)
+    early = published(safe, safe.old)
+    assert (early.problems, early.keys_changed) == ([], ())
+    known = Known(verify_checkpoint(safe.note(), safe.old))
+    safe.rotate(DAY)
+    for _ in range(3):
+        for policy in (safe.old, safe.policy()):
+            report = published(safe, policy)
+            assert (report.problems, report.keys_changed) == ([], (301,))
+            later = published(safe, policy, known)
+            assert (later.problems, later.start, later.keys_changed) == ([], 256, (301,))
+        safe.clock.time += DAY
+        safe.grow()
+
+
+def test_audit_finds_keys_that_were_not_to_sign(safe: Safe) -> None:
+    new, _ = handed_over(safe)
+    good = safe.note()
+    retired, current = safe.keys.find(safe.old.logs), safe.keys.find(new.logs)
+    for pairs, policy, code in (
+        ((retired,), safe.old, "LOG_KEY_RETIRED"),
+        ((retired, current), new, "LOG_KEY_RETIRED"),
+        ((retired,), safe.policy(), "LOG_KEY_RETIRED"),
+    ):
+        safe.put(safe.sign(6, *pairs))
+        assert found(published(safe, policy)) == [(code, False)]
+    # In the middle of the overlap, one pair alone.
+    (safe.path / "ledger/checkpoint").chmod(0o600)
+    safe.put(good)
+    assert published(safe, safe.old).ok
+    unstated = LedgerKeys.new(ORIGIN)
+    safe.put(safe.sign(6, unstated))
+    assert found(published(safe, safe.old)) == [("LOG_SIGNATURE_MISSING", True)]
+    assert found(published(safe, Policy(logs=unstated.held()))) == [("LOG_KEY_UNSTATED", False)]
+
+
+def test_audit_of_an_overlap_that_only_the_old_keys_signed(safe: Safe) -> None:
+    safe.grow(3)
+    safe.rotate(DAY)
+    safe.put(safe.sign(5, safe.keys.find(safe.old.logs)))
+    assert found(published(safe, safe.old)) == [("LOG_SIGNATURE_MISSING", True)]
+
+
+def test_command_lines(tmp_path: Path) -> None:
+    """The whole story as an operator and an auditor live it."""
+    data = tmp_path / "data"
+    vault = open_vault(Settings(data=data), background=False)
+    (tmp_path / "old.vkeys").write_text(vault.trust.vkeys_text)
+    vault.close()
+    runner = CliRunner()
+
+    def run(*arguments: str) -> str:
+        done = runner.invoke(build(), list(arguments))
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    trusted = ("--vkeys", str(tmp_path / "old.vkeys"))
+    saved = str(tmp_path / "seen")
+    watching = ("watch", str(data / "ledger"), *trusted, "--state", str(tmp_path / "state"), "--once")
+    run("audit", str(data / "ledger"), *trusted, "--save", saved)
+    run(*watching)
+    assert "entry 1;" in run("keys", "rotate-ledger", "--data", str(data), "--overlap", "0")
+    assert "KEYS CHANGED at entry 1" in run(*watching)
+    assert "entry 2;" in run("keys", "rotate-ledger", "--data", str(data), "--overlap", "0")
+    for _ in range(2):
+        told = run("audit", str(data / "ledger"), *trusted, "--save", saved, "--since", saved)
+        assert "keys changed at entry 2" in told
+    assert '"keys_changed":[1,2]' in run("audit", str(data / "ledger"), *trusted, "--json")
+    assert "KEYS CHANGED at entry 2" in run(*watching)
+    assert "1 paires" in run("keys", "discard-retired", "--data", str(data))
+    assert "everything holds" in run("audit", str(data))
+
+
 # --- crashes and several processes
 
 
@@ -456,9 +546,6 @@ vault.close()
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_change_killed_at_any_step_is_finished(tmp_path: Path, point: str) -> None:
-    from vault.bootstrap import open_vault
-    from vault.settings import Settings
-
     settings = Settings(data=tmp_path / "data")
     vault = open_vault(settings, background=False)
     old = vault.parts.trusted
@@ -556,7 +643,7 @@ def test_retired_keys_are_discarded_and_only_they(safe: Safe) -> None:
 
 def test_names_of_handovers_are_digests(safe: Safe) -> None:
     key = safe.old.logs[0]
-    assert handover_path(key) == f"keys/{hashlib.sha256(key.vkey.encode()).hexdigest()}"
+    assert handover_path(key) == f"handover/{hashlib.sha256(key.vkey.encode()).hexdigest()}"
     safe.grow(300)
     safe.rotate()
     checkpoint = Checkpoint.parse(safe.note())

@@ -109,7 +109,7 @@ def _of_files(
 
 
 def _published(files: PublishedFiles, policy: Policy, how: _How) -> _Check:
-    known, sample = read_known(how.since, policy), how.sample
+    known, sample = read_known(how.since, policy, files), how.sample
     if sample is not None and known is None:
         return lambda progress: audit_sample(files, policy, sample, progress=progress)
 
@@ -200,6 +200,11 @@ def _tell(name: str, report: AuditReport) -> None:
             or "aucun : seule la clé de l'opérateur / none: the operator's key alone"
         )
         typer.echo(f"  témoins / witnesses: {said}")
+    for seq in report.keys_changed:
+        typer.echo(
+            f"  clés changées à l'inscription {seq}, annoncées sous les clés d'avant / keys changed at entry {seq}, "
+            "announced under the keys before"
+        )
     for problem in report.problems:
         typer.echo(
             f"  {problem.code} [{problem.check}] {problem.where}: attendu / expected {problem.expected}, "
@@ -217,6 +222,7 @@ def _summary(report: AuditReport) -> dict[str, Any]:
         "start": report.start,
         "checked": report.checked,
         "witnesses": list(report.witnesses),
+        "keys_changed": list(report.keys_changed),
         "undetected_share": report.undetected_share,
         "problems": [
             {

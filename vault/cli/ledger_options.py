@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -15,8 +16,10 @@ from vault.cli.common import console
 from vault.errors import VaultError
 from vault.evidence.ledger_source import FolderLedger, WebLedger
 from vault.ledger.checkpoint import verify_checkpoint
+from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.files import LogReader, PublishedFiles
 from vault.ledger.findings import Progress
+from vault.ledger.handover import follow
 from vault.ledger.policy import Policy
 from vault.ledger.published import Known
 
@@ -37,8 +40,13 @@ def published_files(place: str) -> PublishedFiles:
     return FolderLedger(folder)
 
 
-def read_known(since: Path | None, policy: Policy) -> Known | None:
+def read_known(since: Path | None, policy: Policy, files: PublishedFiles) -> Known | None:
     """Return the state of the log that is trusted already: a checkpoint file, or a copied ledger's folder.
+
+    Args:
+        since: file or folder.
+        policy: keys that are trusted.
+        files: the published ledger; it leads from those keys to the ones that signed since they were changed.
 
     Raises:
         typer.BadParameter: it cannot be read, or the policy does not accept it.
@@ -48,8 +56,17 @@ def read_known(since: Path | None, policy: Policy) -> Known | None:
     try:
         if since.is_dir():
             copy = LogReader(FolderLedger(since))
-            return Known(verify_checkpoint(copy.checkpoint(), policy), copy)
-        return Known(verify_checkpoint(since.read_bytes(), policy))
+            return Known(follow(copy, copy.checkpoint(), policy).checkpoint, copy)
+        note = since.read_bytes()
+        try:
+            return Known(verify_checkpoint(note, policy))
+        except LedgerProofRefused as error:
+            if error.code != "LOG_SIGNATURE_MISSING":
+                raise
+        reader = LogReader(files)
+        changes = follow(reader, reader.checkpoint(), policy).changes
+        later = tuple(key for change in changes for key in change.statement.keys)
+        return Known(verify_checkpoint(note, replace(policy, logs=(*policy.logs, *later))))
     except (VaultError, OSError) as error:
         raise typer.BadParameter(f"--since: {error}") from error
 

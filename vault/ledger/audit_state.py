@@ -37,6 +37,7 @@ class Position:
         edge: see `vault.ledger.files.ComputedTiles.edge`.
         last_leaf, last_time: of the last entry.
         opened: origin that entry 0 names.
+        stated: octets of the entries of the log itself.
         files: bundles and tiles that were read.
         problems: what was found wrong.
     """
@@ -53,6 +54,7 @@ class Position:
     opened: str
     files: int
     problems: tuple[Problem, ...] = ()
+    stated: tuple[bytes, ...] = ()
 
     def chain(self) -> BundleChain:
         """Return the end of the chain."""
@@ -103,6 +105,8 @@ def _members(position: Position) -> Mapping[str, Any]:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
     return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
@@ -125,4 +129,5 @@ def _position(data: bytes, digest: bytes) -> Position:
         opened=str(raw["opened"]),
         files=int(raw["files"]),
         problems=tuple(Problem(**item) for item in raw["problems"]),
+        stated=tuple(base64.b64decode(item, validate=True) for item in raw["stated"]),
     )

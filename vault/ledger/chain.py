@@ -38,6 +38,7 @@ class Chain:
         last_leaf: leaf hash of the last one.
         last_time: its time.
         origin: what entry 0 names.
+        stated: octets of the entries of the log itself that were accepted.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Chain:
         self.last_leaf = last_leaf
         self.last_time = last_time
         self.origin = origin
+        self.stated: tuple[bytes, ...] = ()
 
     def add(self, data: bytes) -> tuple[Entry, bytes]:
         """Check the next entry; return it and its leaf hash.
@@ -71,6 +73,8 @@ class Chain:
             raise _broken(seq, "event", "log.opened at entry 0 and nowhere else", entry.seq)
         if isinstance(entry, LogEntry) and opens:
             self.origin = str(entry.body.get("origin", ""))
+        if isinstance(entry, LogEntry):
+            self.stated += (data,)
         self.last_leaf, self.last_time = leaf_hash(data), entry.time
         self.size += 1
         return entry, self.last_leaf

@@ -52,6 +52,7 @@ class AuditReport:
         checkpoints: checkpoints that were compared with the tree.
         tiles: tiles and bundles that were compared with the entries.
         witnesses: names of the witnesses that cosigned the published checkpoint.
+        keys_changed: entries that changed the log's keys, each announced under the keys before.
         undetected_share: of a sample, the share of bad entries that it would have missed with a probability of
             5 % at most; None when everything was looked at.
         problems: empty when everything holds.
@@ -65,6 +66,7 @@ class AuditReport:
     checkpoints: int = 0
     tiles: int = 0
     witnesses: tuple[str, ...] = ()
+    keys_changed: tuple[int, ...] = ()
     undetected_share: float | None = None
     problems: list[Problem] = field(default_factory=list)
 

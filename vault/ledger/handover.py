@@ -29,7 +29,7 @@ from vault.ledger.tree import (
 )
 from vault.ledger.vkeys import VerifierKey
 
-FOLDER = "keys/"
+FOLDER = "handover/"
 MAX_CHANGES = 256
 
 
@@ -68,11 +68,13 @@ class Followed:
     Attributes:
         checkpoint: what it states.
         policy: with the keys that signed it.
+        note: its octets.
         changes: that lead there, in order; empty where the policy's own keys signed.
     """
 
     checkpoint: CheckpointReport
     policy: Policy
+    note: bytes
     changes: tuple[KeyChange, ...] = ()
 
 
@@ -156,7 +158,7 @@ def follow(reader: LogReader, note: bytes, policy: Policy) -> Followed:
     # 3
     for change in changes:
         _check_extends(reader, change.checkpoint, checkpoint)
-    return Followed(checkpoint, policy, tuple(changes))
+    return Followed(checkpoint, policy, note, tuple(changes))
 
 
 def _published(reader: LogReader, note: bytes, policy: Policy) -> bytes | None:

@@ -55,7 +55,12 @@ class Run:
 
 
 class Joiner:
-    """One pass over the entries of a published log."""
+    """One pass over the entries of a published log.
+
+    Attributes:
+        stated: octets of the entries of the log itself, in order.
+        last_time: time of the last entry.
+    """
 
     def __init__(
         self, reader: LogReader, checkpoint: CheckpointReport, report: AuditReport, progress: Progress
@@ -67,6 +72,8 @@ class Joiner:
         self._computed = ComputedTiles()
         self._chain: BundleChain | None = None
         self._before: bytes | None = None
+        self.stated: tuple[bytes, ...] = ()
+        self.last_time = ""
 
     def run(self, run: Run) -> bool:
         """Read the entries; tell whether the pass came to its end, be it that the chain breaks."""
@@ -90,6 +97,7 @@ class Joiner:
         if run.resumed is not None:
             self._computed = ComputedTiles.restore(run.resumed.size, run.resumed.edge)
             self._chain = run.resumed.chain()
+            self.stated = run.resumed.stated
             self._report.tiles = run.resumed.files
             self._report.problems += run.resumed.problems
         elif run.start:
@@ -160,6 +168,8 @@ class Joiner:
         report.tiles += walked.files
         if not shard.raw and walked.last_leaf:
             self._chain = BundleChain(walked.size, walked.last_leaf, walked.last_time, walked.origin)
+            self.stated += walked.stated
+            self.last_time = walked.last_time
 
     def _look_back(self, walked: Walked, forked: Head | None) -> None:
         """Note the root at the size of another history once the leaves up to there are at hand."""
@@ -213,6 +223,7 @@ class Joiner:
             last_leaf=chain.last_leaf,
             last_time=chain.last_time,
             opened=chain.origin,
+            stated=self.stated,
             files=self._report.tiles,
             problems=tuple(self._report.problems),
         )

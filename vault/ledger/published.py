@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vault.errors import VaultError
@@ -12,6 +13,7 @@ from vault.ledger.findings import AuditReport, Progress, quiet
 from vault.ledger.handover import Followed, follow
 from vault.ledger.joining import Head, Joiner, Run
 from vault.ledger.policy import Policy
+from vault.ledger.succession import check_signers, read_succession_of
 from vault.ledger.tree import TILE_WIDTH, consistency_proof, verify_consistency
 
 
@@ -65,6 +67,7 @@ def audit_published(
         4. Every tile is the one that the entries make.
         5. The root of the entries is the checkpoint's.
         6. The log's own entry 0 names the checkpoint's origin.
+        7. The keys that signed are those that its entries name at this size.
 
     Args:
         files: where they lie; each process has its own, so where there are several it must be possible to pickle
@@ -109,7 +112,11 @@ def audit_published(
     state = None if forked else work.state
     keep = state.write if state and not work.raw else None
     run = Run(start, forked, work.processes, work.raw, name, resumed, keep)
-    ended = Joiner(reader, checkpoint, report, progress).run(run)
+    joiner = Joiner(reader, checkpoint, report, progress)
+    ended = joiner.run(run)
+    # 7
+    if report.size == checkpoint.size and not work.raw:
+        check_keys_used(report, followed, joiner.stated, joiner.last_time)
     if state and ended:
         state.remove()
     if since is not None and any(item.code == "LEDGER_FORKED" for item in report.problems):
@@ -137,6 +144,28 @@ def accepted_checkpoint(reader: LogReader, policy: Policy, report: AuditReport) 
     report.origin, report.witnesses = followed.checkpoint.origin, followed.checkpoint.witnesses
     report.checkpoints = 1
     return followed
+
+
+def check_keys_used(report: AuditReport, followed: Followed, stated: Sequence[bytes], last_time: str) -> None:
+    """List a checkpoint that other keys signed than its entries name; nothing is known of a log that names none.
+
+    Args:
+        report: takes what is wrong, and where keys were changed.
+        followed: the checkpoint.
+        stated: entries of the log itself.
+        last_time: time of the last entry.
+    """
+    try:
+        succession = read_succession_of(stated)
+        report.keys_changed = tuple(change.seq for change in succession.changes())
+        if succession.statements:
+            check_signers(followed.note, succession, last_time, followed.policy)
+    except VaultError as error:
+        report.add_error(error, "keys of the log", check="keys", entry=_number(error.params.get("seq")))
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _extends(reader: LogReader, known: Head, newest: CheckpointReport) -> bool:

@@ -134,7 +134,7 @@ class Publisher:
             3. Write bundles, then tiles, durably; a file once there never changes.
             4. Prove that the new tree extends the published one, and sign it with the keys that its entries name.
                Where keys change, the checkpoint ends with the change, and the rest follows in another turn.
-            5. Swap the checkpoint, then remember it in the database; hand over to new keys.
+            5. Swap the checkpoint, hand over to new keys, then remember it in the database.
             6. Remove partial files whose full ones are there.
 
         Returns:
@@ -204,9 +204,10 @@ class Publisher:
                     False  # a publisher on another host was first; the next run continues from its checkpoint
                 )
             faults.point("publish.after-checkpoint")
-            self._remember(*made)
             with self._database.reading() as connection:
                 self._announce(connection, StoredTiles(connection, self._roots), succession, made[1])
+            # Last: who reads of a checkpoint in the database finds its handover published.
+            self._remember(*made)
         with self._published:
             self._published.notify_all()
         # 6

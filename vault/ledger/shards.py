@@ -60,6 +60,7 @@ class Walked:
         prev: leaf hash of the entry before the piece: what was expected, or what its first entry says.
         time: time of that entry, or of the first entry where it was not known.
         last_leaf, last_time, origin: as in `Chain`, at the end.
+        stated: entries of the log itself.
         roots: root of each full bundle, one after another.
         leaves: leaf hashes after them.
         kept: leaf hashes of the bundle that was asked for.
@@ -75,6 +76,7 @@ class Walked:
     last_leaf: bytes = b""
     last_time: str = ""
     origin: str = ""
+    stated: tuple[bytes, ...] = ()
     roots: bytearray = field(default_factory=bytearray)
     leaves: bytes = b""
     kept: bytes = b""
@@ -124,6 +126,7 @@ def walk(shard: Shard, chain: BundleChain | None = None) -> Walked:
     walked.size, walked.leaves = size, b"".join(leaves)
     if chain is not None:
         walked.last_leaf, walked.last_time, walked.origin = chain.last_leaf, chain.last_time, chain.origin
+        walked.stated = chain.stated
     return walked
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from vault.clock import parse_rfc3339, rfc3339
 from vault.ledger.checkpoint import Checkpoint, verified_lines
-from vault.ledger.entry import LogEntry, LogEvent
+from vault.ledger.entry import LogEntry, LogEvent, decode
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.policy import Policy
 from vault.ledger.vkeys import Algorithm, VerifierKey
@@ -179,6 +179,28 @@ class Succession:
     def changes(self) -> list[Statement]:
         """Return the changes of keys, without the first statement."""
         return [each for each in self.statements if each.replaces]
+
+
+def read_succession_of(stated: Sequence[bytes]) -> Succession:
+    """Read the statements of a log from its entries about itself, or from those after some entry.
+
+    Where they do not begin with entry 0, the pair that the first of them replaces is taken as it stands.
+
+    Args:
+        stated: octets of entries, in order.
+
+    Raises:
+        LedgerProofRefused: KEYS_CHANGE_INVALID.
+    """
+    succession = Succession()
+    for data in stated:
+        entry = decode(data)
+        if not isinstance(entry, LogEntry):
+            continue
+        if not succession.statements and entry.event is LogEvent.KEYS_CHANGED and entry.seq > 0:
+            succession.statements.append(Statement(0, read_statement(entry).replaces))
+        succession.take(entry)
+    return succession
 
 
 def check_signers(note: bytes, succession: Succession, last_time: str, policy: Policy) -> None:
