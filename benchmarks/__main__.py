@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable, Iterator
 
-from benchmarks import ledger
+from benchmarks import audits, ledger
 from benchmarks.figures import Figure
 
-SUITES = {"ledger": ledger.run}
+SUITES: dict[str, Callable[[int, float, int], Iterator[Figure]]] = {
+    "ledger": ledger.run,
+    "ledger-writers": ledger.writers,
+    "ledger-audits": lambda size, _seconds, runs: audits.run(size, runs),
+}
 
 
 def main() -> int:

@@ -1,42 +1,66 @@
-"""The ledger: group commit beside raw SQLite and fdatasync, inclusion proofs."""
+"""The ledger: group commit beside raw SQLite, fdatasync, PostgreSQL and Tessera; audits; inclusion proofs.
+
+Writers of all kinds take turns within each repetition, so that what else the machine does strikes all alike.
+"""
 
 from __future__ import annotations
 
-import random
+import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.audits import ORIGIN, make_log
+from benchmarks import audits, peers, proofs
 from benchmarks.figures import Figure
 from benchmarks.writers import Bench, fdatasyncs, raw_sqlite
-from vault.evidence.ledger_source import FolderLedger
-from vault.ledger.files import LogReader
+from tests.services import postgresql
 from vault.ledger.keys import LedgerKeys
-from vault.ledger.tree import TILE_WIDTH, inclusion_proof
+
+Measure = Callable[[], tuple[float, list[float]]]
+_ONE, _TWO = "64 asyncio submitters", "two processes of 64 submitters"
 
 
 def run(size: int, seconds: float, runs: int) -> Iterator[Figure]:
     """Measure everything.
 
     Args:
-        size: entries of the log that is proven from.
+        size: entries of the logs that are audited and proven from.
         seconds: length of each measurement of writers and proofs.
         runs: repetitions.
     """
+    yield from writers(size, seconds, runs)
+    yield from audits.run(size, runs)
     with tempfile.TemporaryDirectory(prefix="probans-bench-") as folder:
-        yield from _writers(Path(folder), seconds, runs)
-        yield from _readers(Path(folder), size, seconds, runs)
+        audits.make_log(Path(folder), LedgerKeys.new(audits.ORIGIN), size)
+        yield from proofs.measure(Path(folder), seconds, runs)
 
 
-def _writers(folder: Path, seconds: float, runs: int) -> Iterator[Figure]:
-    bench = Bench(folder / "writers")
-    kinds: dict[str, Callable[[], tuple[float, list[float]]]] = {
-        "64 asyncio submitters": lambda: bench.submitters(seconds),
-        "64 blocking threads": lambda: bench.threads(seconds),
-        "two processes of 64 submitters": lambda: bench.processes(seconds, 2),
-    }
+def writers(_size: int, seconds: float, runs: int) -> Iterator[Figure]:
+    """Measure what writes, PostgreSQL and Tessera where they are installed."""
+    with tempfile.TemporaryDirectory(prefix="probans-bench-") as place, ExitStack() as stack:
+        folder = Path(place)
+        bench = stack.enter_context(Bench(folder / "writers"))
+        kinds: dict[str, Measure] = {
+            _ONE: lambda: bench.submitters(seconds),
+            "64 blocking threads": lambda: bench.threads(seconds),
+            _TWO: lambda: bench.processes(seconds, 2),
+        }
+        if postgresql.installed():
+            folder.chmod(0o711)  # the server may have to be another user's
+            server = postgresql.Server(place=folder)
+            stack.callback(server.remove)
+            other = stack.enter_context(Bench(folder / "postgresql", server.create("bench")))
+            kinds["PostgreSQL, 64 asyncio submitters"] = lambda: other.submitters(seconds)
+            kinds["PostgreSQL, two processes of 64"] = lambda: other.processes(seconds, 2)
+            kinds["PostgreSQL, four processes of 64"] = lambda: other.processes(seconds, 4)
+        else:
+            print("no PostgreSQL, so no figures of it: tools/install.sh postgresql", file=sys.stderr)
+        yield from _in_turns(folder, kinds, seconds, runs)
+        yield from peers.compare(folder, seconds, runs, kinds[_ONE])
+
+
+def _in_turns(folder: Path, kinds: dict[str, Measure], seconds: float, runs: int) -> Iterator[Figure]:
     rates = {kind: Figure(f"ledger: {kind}, entries with openings", "entries/s") for kind in kinds}
     waits = {kind: Figure(f"ledger: {kind}, wait of 99 in 100 at most", "ms") for kind in kinds}
     for number in range(runs):
@@ -49,45 +73,7 @@ def _writers(folder: Path, seconds: float, runs: int) -> Iterator[Figure]:
             rates[kind].beside("fdatasync/s", synced)
             waits[kind].runs.append(quantiles[0])
             waits[kind].beside("longest", quantiles[1])
-        rates["two processes of 64 submitters"].beside("one process", rates["64 asyncio submitters"].runs[-1])
-    bench.close()
+        rates[_TWO].beside("one process", rates[_ONE].runs[-1])
     for kind in kinds:
         yield rates[kind]
         yield waits[kind]
-
-
-def _readers(folder: Path, size: int, seconds: float, runs: int) -> Iterator[Figure]:
-    log = folder / "log"
-    make_log(log, LedgerKeys.new(ORIGIN), size)
-    proofs = Figure("ledger: inclusion proofs, tiles in memory", "proofs/s")
-    cold = Figure("ledger: inclusion proofs, tiles from files each time", "proofs/s")
-    for _ in range(runs):
-        proofs.runs.append(_proofs(_Kept(LogReader(FolderLedger(log))), size, seconds))
-        cold.runs.append(_proofs(LogReader(FolderLedger(log)), size, seconds))
-    yield from (proofs, cold)
-
-
-class _Kept:
-    """Tiles read once."""
-
-    def __init__(self, reader: LogReader) -> None:
-        self._reader = reader
-        self._tiles: dict[tuple[int, int], bytes] = {}
-
-    def tile(self, level: int, index: int, width: int) -> bytes:
-        found = self._tiles.get((level, index))
-        if found is None:
-            found = self._tiles[level, index] = self._reader.tile(level, index, width)
-        return found
-
-
-def _proofs(reader: _Kept | LogReader, size: int, seconds: float) -> float:
-    chosen, count = random.Random(1), 0
-    if isinstance(reader, _Kept):
-        for index in range(0, size, TILE_WIDTH):
-            inclusion_proof(reader, index, size)
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        inclusion_proof(reader, chosen.randrange(size), size)
-        count += 1
-    return count / seconds

@@ -32,13 +32,19 @@ _DRAWN = cycle([secrets.token_bytes(64 + OPENING) for _ in range(1024)])
 
 
 class Bench:
-    """A ledger on SQLite and a writer, as the product opens them; recovery files are left out."""
+    """A ledger and its writer, as the product opens them; recovery files are left out."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the ledger in a folder, making it when it is new."""
+    def __init__(self, folder: Path, url: str | None = None) -> None:
+        """Open the ledger in a folder, making it when it is new.
+
+        Args:
+            folder: of its keys and locks.
+            url: of its database; None for SQLite in that folder.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._database = Database.open(f"sqlite:///{folder / 'safe.db'}", folder / "locks")
+        self._url = url or f"sqlite:///{folder / 'safe.db'}"
+        self._database = Database.open(self._url, folder / "locks")
         self._database.migrate()
         seals = [{"purpose": "act-seal", "sha256": "00" * 32}]
         if open_ledger(self._database, SystemClock(), LedgerKeys.open(folder / "keys", ORIGIN), seals):
@@ -46,7 +52,11 @@ class Bench:
         self._writer = LedgerWriter(self._database, lambda _name, _records: None, SystemClock())
         self._writer.start()
 
-    def close(self) -> None:
+    def __enter__(self) -> Bench:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Close writer and database."""
         self._writer.close()
         self._database.close()
@@ -56,8 +66,8 @@ class Bench:
         with self._database.writing() as connection:
             connection.exec_driver_sql(
                 "INSERT INTO safes (id, holder_ix, wrapped_key, sealed, created_at)"
-                " VALUES ('safe_bench', x'00', x'', x'', ?)",
-                (now,),
+                " VALUES ('safe_bench', ?, ?, ?, ?)",
+                (b"0", b"", b"", now),
             )
             connection.exec_driver_sql(
                 "INSERT INTO documents (id, kind, safe_id, document_type, media_type, size, reception, sealing, scan,"
@@ -115,7 +125,7 @@ class Bench:
 
     def processes(self, seconds: float, count: int) -> tuple[float, list[float]]:
         """Return entries/s of processes together, and the worst [p99, longest] of them."""
-        command = [sys.executable, "-m", "benchmarks.writers", str(self._folder), str(seconds)]
+        command = [sys.executable, "-m", "benchmarks.writers", str(self._folder), str(seconds), self._url]
         running = [
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             for _ in range(count)
@@ -178,12 +188,11 @@ def _judged(waits: list[float], seconds: float) -> tuple[float, list[float]]:
 
 def main() -> None:
     """Be one of several processes: say that it is ready, wait for the word, print rate and waits."""
-    bench = Bench(Path(sys.argv[1]))
-    print("ready", flush=True)
-    sys.stdin.readline()
-    rate, waits = bench.submitters(float(sys.argv[2]))
-    print(rate, *waits, flush=True)
-    bench.close()
+    with Bench(Path(sys.argv[1]), sys.argv[3]) as bench:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        rate, waits = bench.submitters(float(sys.argv[2]))
+        print(rate, *waits, flush=True)
 
 
 if __name__ == "__main__":

@@ -48,14 +48,16 @@ class Server:
         pid: of its first process; 0 while it is stopped.
     """
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, place: Path | None = None) -> None:
         """Make a cluster and start it.
 
         Args:
             options: of the server, such as "max_connections=20".
+            place: folder for its own; None for memory where that can be: what counts in tests is what the server
+                does, not what a disk does.
         """
-        # In memory where that can be: what counts here is what the server does, not what a disk does.
-        place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        if place is None and os.access("/dev/shm", os.W_OK):
+            place = Path("/dev/shm")
         self.folder = Path(tempfile.mkdtemp(prefix="probans-pg-", dir=place))
         self.pid = 0
         self._options = ("listen_addresses=", f"unix_socket_directories={self.folder}", *options)

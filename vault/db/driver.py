@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -23,7 +23,7 @@ class Driver(Protocol):
 
     @property
     def in_transaction(self) -> bool:
-        """False when the transaction was ended by somebody, or the connection is lost."""
+        """False when the transaction was ended by somebody."""
         ...
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
@@ -61,6 +61,15 @@ class SqliteDriver:
             return self._connection.executemany(sql, rows)
         except sqlite3.Error as error:
             raise as_sqlalchemy(sql, error, sqlite3.Error) from error
+
+
+@runtime_checkable
+class Copying(Protocol):
+    """A driver that can load many rows at once."""
+
+    def copy_rows(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
+        """Insert rows into a table; names are not quoted."""
+        ...
 
 
 def driver_of(connection: Connection) -> Driver:

@@ -20,6 +20,7 @@ from typing import Any, cast
 import psycopg
 from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy.exc import DBAPIError
 
 from vault.db.backend import KeyLocks
 from vault.db.driver import as_sqlalchemy, pyformat
@@ -33,6 +34,7 @@ _GRACE_S = 10.0  # beyond the server's own limit, before it is taken for dead
 _CONNECTING = {
     "connect_timeout": 5,
     "application_name": "probans",
+    "client_encoding": "UTF8",
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
@@ -89,7 +91,9 @@ class PsycopgDriver:
 
     @property
     def in_transaction(self) -> bool:
-        """True within a transaction, one that only a rollback can go on from included."""
+        """True within a transaction, one that only a rollback can go on from included. Raises as every `Driver`."""
+        if self._connection.closed:
+            raise Unavailable("DATABASE_UNAVAILABLE", "the connection is lost")
         return self._connection.info.transaction_status in (
             TransactionStatus.INTRANS,
             TransactionStatus.INERROR,
@@ -110,6 +114,16 @@ class PsycopgDriver:
         except psycopg.Error as error:
             raise self._shown(sql, error) from error
         return cursor
+
+    def copy_rows(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
+        """Insert rows by COPY. Raises as every `Driver`."""
+        sql = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+        try:
+            with self._connection.cursor() as cursor, cursor.copy(_query(sql)) as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except psycopg.Error as error:
+            raise self._shown(sql, error) from error
 
     def _shown(self, sql: str, error: psycopg.Error) -> BaseException:
         if self._connection.closed:
@@ -146,12 +160,11 @@ class PostgresqlBackend:
         self._locks = SessionLocks(lambda: self._session(arguments, parameters))
         try:
             self.engine.connect().close()
-        except BaseException as error:
+        except DBAPIError as error:
             self.close()
-            if isinstance(error, SettingsRefused):
-                raise
-            if isinstance(error, Exception):
-                raise Unavailable("DATABASE_UNAVAILABLE", type(error).__name__) from error
+            raise Unavailable("DATABASE_UNAVAILABLE", type(error).__name__) from error
+        except BaseException:
+            self.close()
             raise
         self._opened = True
 
@@ -188,7 +201,7 @@ class PostgresqlBackend:
             yield held
 
     def incarnation(self, connection: Connection) -> object:
-        """Return address and start time of the server behind a connection."""
+        """Return address and start time of the server behind a connection, and the number of its database there."""
         return connection.info.get("incarnation")
 
     def is_dead(self, connection: Connection) -> bool:
@@ -235,7 +248,8 @@ class PostgresqlBackend:
         row = connection.execute(
             "SELECT current_setting('fsync'), current_setting('synchronous_commit'),"
             " current_setting('synchronous_standby_names'), current_setting('server_encoding'),"
-            " inet_server_addr()::text, inet_server_port(), pg_postmaster_start_time()::text"
+            " inet_server_addr()::text, inet_server_port(), pg_postmaster_start_time()::text,"
+            " (SELECT oid::text FROM pg_database WHERE datname = current_database())"
         ).fetchone()
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
         problem = _unfit(*row[:4], replicated=self._limits.replicated)
