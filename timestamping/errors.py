@@ -38,3 +38,17 @@ class TokenRefused(TimestampingError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class RecordRefused(TimestampingError):
+    """An evidence record is malformed, or does not prove what it should (RFC 4998).
+
+    Attributes:
+        code: FORMAT_FAILURE, HASH_FAILURE (a hash is not in the tree, or the tree does not lead to the
+            timestamp), SIGNED_DATA_NOT_FOUND, TIMESTAMP_ORDER_FAILURE, SIGNATURE_FORMAT_UNSUPPORTED,
+            CRYPTO_CONSTRAINTS_FAILURE.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
