@@ -13,6 +13,8 @@ from api.v1.schemas import (
     AttachmentDescription,
     HashRequest,
     ProblemBody,
+    ReceiptLine,
+    ReceiptsRequest,
     RevocationRequest,
 )
 
@@ -21,6 +23,8 @@ _MODELS: tuple[type[BaseModel], ...] = (
     AttachmentDescription,
     HashRequest,
     ProblemBody,
+    ReceiptLine,
+    ReceiptsRequest,
     RevocationRequest,
 )
 _TAGS = (

@@ -14,6 +14,7 @@ from api.v1.describe import problems
 from api.v1.views import json_response
 from storage.errors import NameRefused, ObjectMissing
 from vault.errors import NotFound, Refused
+from vault.ledger.anchor import ANCHOR_LIST
 
 router = APIRouter()
 _QUERY_TYPE, _REPLY_TYPE = "application/timestamp-query", "application/timestamp-reply"
@@ -21,11 +22,13 @@ _MAX_QUERY = 64 * 1024
 # c2sp.org/tlog-tiles: the only files of the log store that are published.
 _INDEX = r"(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/[1-9][0-9]{0,2})?"
 _LEDGER_FILE = re.compile(
-    rf"checkpoint|tile/(?:entries|[0-5]?[0-9])/{_INDEX}|anchor/(?:[1-9][0-9]{{0,18}}(?:\.tst)?|[0-9a-f]{{64}}\.crls)"
+    rf"checkpoint|tile/(?:entries|[0-5]?[0-9])/{_INDEX}"
+    r"|anchor/(?:[1-9][0-9]{0,18}(?:\.tst)?|[0-9a-f]{64}\.crls)|handover/[0-9a-f]{64}"
 )
 _FOREVER = "public, max-age=31536000, immutable"
 # A partial tile never changes either, but goes once its full one is there.
 _SHORT = "public, max-age=60"
+_TEXT = "text/plain; charset=utf-8"
 _GZIP_LEVEL = 6
 _OCTETS = {"schema": {"type": "string", "format": "binary"}}
 
@@ -88,6 +91,10 @@ def metrics(request: Request) -> Response:
 )
 def ledger_file(request: Request, path: str, vault: Safe) -> Response:
     """Return a published file of the ledger. Raises NotFound."""
+    if path == ANCHOR_LIST:
+        # The one answer that is no file: a folder lists its own.
+        listed = "".join(f"{size}\n" for size in vault.anchor_sizes())
+        return Response(listed, headers={"Content-Type": _TEXT, "Cache-Control": "no-cache"})
     if not _LEDGER_FILE.fullmatch(path):
         raise NotFound("NOT_FOUND")
     try:
@@ -95,7 +102,7 @@ def ledger_file(request: Request, path: str, vault: Safe) -> Response:
     except (ObjectMissing, NameRefused):
         raise NotFound("NOT_FOUND") from None
     if path == "checkpoint":
-        headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-cache"}
+        headers = {"Content-Type": _TEXT, "Cache-Control": "no-cache"}
         return Response(content, headers=headers)
     headers = {
         "Content-Type": "application/octet-stream",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -88,6 +88,23 @@ class Lookup:
     value: str
     issued_at: datetime | None = None
     issuer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenReceipt:
+    """One answer of a request for many receipts.
+
+    Attributes:
+        document_id: the document asked for.
+        entry: number of one of its status entries; None where the document is refused.
+        receipt: octets of the receipt (tlog-proof); None where it is refused.
+        refusal: why, as the request for this one alone would say: NOT_FOUND or DOCUMENT_DESTROYED.
+    """
+
+    document_id: str
+    entry: int | None = None
+    receipt: bytes | None = None
+    refusal: str | None = None
 
 
 class Reading:
@@ -181,6 +198,44 @@ class Reading:
         with self._database.reading() as connection:
             entries = self._documents.entries(connection, document.id, "status")
         return self._receipts.receipt(entries[-1].seq, wait=max(0.0, min(wait, self._receipt_wait_max)))
+
+    def receipts(
+        self, actor: Actor, document_ids: Sequence[str], purpose: str, wait: float, *, every_entry: bool
+    ) -> Sequence[GivenReceipt] | None:
+        """Return receipts of several documents, all under one checkpoint; None while none covers them all.
+
+        Access is decided and journalled for each document as for its receipt alone; one that is refused does not
+        keep the others from being answered.
+
+        Args:
+            actor: the caller.
+            document_ids: documents, each once.
+            purpose: why.
+            wait: as for `receipt`.
+            every_entry: every status entry of a document, not its newest alone.
+
+        Raises:
+            Refused, Unavailable: see `describe`.
+        """
+        asked: list[GivenReceipt] = []
+        for document_id in document_ids:
+            try:
+                document, _ = self._entitled(actor, Action.RECEIPT, document_id, purpose)
+            except NotFound as error:
+                asked.append(GivenReceipt(document_id, refusal=error.code))
+                continue
+            with self._database.reading() as connection:
+                entries = self._documents.entries(connection, document.id, "status")
+            chosen = entries if every_entry else entries[-1:]
+            asked += [GivenReceipt(document_id, entry.seq) for entry in chosen]
+        seqs = [each.entry for each in asked if each.entry is not None]
+        if not seqs:
+            return asked
+        found = self._receipts.receipts(seqs, max(0.0, min(wait, self._receipt_wait_max)))
+        if found is None:
+            return None
+        receipts = iter(found)
+        return [each if each.entry is None else replace(each, receipt=next(receipts)) for each in asked]
 
     def list(self, actor: Actor, safe_id: str, cursor: str | None, limit: int) -> Page:
         """Return documents of a safe, newest first. Raises NotFound, Refused (FIELD_INVALID)."""

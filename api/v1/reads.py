@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import StreamingResponse
 
 from api.auth import Caller
 from api.deps import Purpose, Safe
 from api.downloads import download_response
 from api.errors import wanted_language
 from api.security import DOWNLOAD_CSP
-from api.v1.describe import BEARER, READ_PROBLEMS, header, problems
-from api.v1.schemas import DocumentDescription, DocumentPage
+from api.strict_json import parse_as
+from api.uploads import read_small_body
+from api.v1.describe import BEARER, READ_PROBLEMS, header, json_body, problems
+from api.v1.schemas import DocumentDescription, DocumentPage, ReceiptLine, ReceiptsRequest
 from api.v1.views import described, json_response
-from vault.errors import Conflict
+from vault.errors import Conflict, Refused
 from vault.names import content_disposition
 
 router = APIRouter()
+NDJSON = "application/x-ndjson"
 RECEIPT_TYPE = "text/plain; charset=utf-8"
 _OCTETS: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _FILE: dict[int | str, dict[str, Any]] = {
@@ -125,6 +129,60 @@ def download_receipt(
 ) -> Response:
     """Download the receipt."""
     return receipt_response(document_id, vault.reading.receipt(actor, document_id, purpose, wait))
+
+
+@router.post(
+    "/v1/receipts",
+    operation_id="downloadReceipts",
+    summary="Receipts of many documents at once, all under one checkpoint",
+    description="For each document the answer is that of its receipt alone, with the same access rules and the same "
+    "entry in the access journal. One JSON object a line (`ReceiptLine`), in the order asked for. Asked for again "
+    "later, the receipts are under a newer checkpoint and bear the cosignatures and keys of then.",
+    tags=["documents"],
+    responses={
+        200: {
+            "description": "One `ReceiptLine` a line.",
+            "content": {NDJSON: {"schema": {"$ref": "#/components/schemas/ReceiptLine"}}},
+        },
+        **problems(
+            "UNAUTHENTICATED", "PURPOSE_REQUIRED", "FIELD_INVALID", "BODY_INVALID", "JSON_INVALID",
+            "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE", "ENCODING_INVALID", "RECEIPT_PENDING",
+            "LEDGER_UNAVAILABLE", "DATABASE_UNAVAILABLE",
+        ),
+    },
+    openapi_extra={
+        "security": BEARER,
+        **json_body(ReceiptsRequest, {"documents": ["doc_3f6k9t0w2m4r8s1v5x7y9z0a1b"], "every_entry": False}),
+    },
+    response_class=Response,
+)  # fmt: skip
+def download_receipts(
+    request: Request,
+    vault: Safe,
+    actor: Caller,
+    purpose: Purpose,
+    wait: Annotated[
+        float, Query(ge=0, allow_inf_nan=False, description="Seconds to wait at most; capped.", examples=[2])
+    ] = 0.0,
+) -> Response:
+    """Download many receipts."""
+    asked = parse_as(ReceiptsRequest, read_small_body(request, vault.settings.max_json_bytes))
+    if len(set(asked.documents)) != len(asked.documents):
+        raise Refused("FIELD_INVALID", "a document stands twice", field="documents")
+    found = vault.reading.receipts(actor, asked.documents, purpose, wait, every_entry=asked.every_entry)
+    if found is None:
+        raise Conflict("RECEIPT_PENDING")
+    lines = (
+        ReceiptLine(
+            document=each.document_id,
+            entry=each.entry,
+            receipt=each.receipt.decode() if each.receipt is not None else None,
+            code=each.refusal,
+        )
+        for each in found
+    )
+    headers = {"Content-Type": NDJSON, "Content-Security-Policy": DOWNLOAD_CSP}
+    return StreamingResponse((f"{line.model_dump_json()}\n" for line in lines), headers=headers)
 
 
 def receipt_response(document_id: str, receipt: bytes | None) -> Response:

@@ -56,6 +56,26 @@ class RevocationRequest(_Asked):
     reason: Literal["error", "fraud", "court-order", "other"]
 
 
+class ReceiptsRequest(_Asked):
+    """Documents whose receipts are asked for at once."""
+
+    documents: Annotated[list[Identifier], Field(min_length=1, max_length=100, description="Each once.")]
+    every_entry: bool = Field(
+        False, description="Receipts of every status entry of a document, not of its newest alone."
+    )
+
+
+class ReceiptLine(BaseModel):
+    """One line of the answer: a receipt, or why there is none."""
+
+    document: Identifier
+    entry: int | None = Field(description="Number of the ledger entry; null where the document is refused.")
+    receipt: str | None = Field(description="The receipt (C2SP tlog-proof); null where it is refused.")
+    code: str | None = Field(
+        description="`NOT_FOUND` or `DOCUMENT_DESTROYED`, as the request for this one alone answers; else null."
+    )
+
+
 class HashRequest(_Asked):
     """A digest to look up; in the body, so that it stands in no log of addresses."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -112,15 +113,33 @@ class Receipts:
         Raises:
             LedgerError: TILE_MISSING, TILE_DAMAGED when the database is damaged.
         """
+        found = self.receipts([seq], wait)
+        return found[0] if found else None
+
+    def receipts(self, seqs: Sequence[int], wait: float = 0.0) -> list[bytes] | None:
+        """Return the receipts of several entries, all under one checkpoint; see `receipt`.
+
+        Args:
+            seqs: numbers of the entries, at least one.
+            wait: seconds to wait for a checkpoint that covers them all.
+
+        Returns:
+            The receipts in the order asked for, None while no checkpoint covers every entry.
+
+        Raises:
+            LedgerError: TILE_MISSING, TILE_DAMAGED when the database is damaged.
+        """
+        size = max(seqs) + 1
         if wait > 0 and self._publisher is not None:
-            self._publisher.wait(seq + 1, wait)
+            self._publisher.wait(size, wait)
         with self._database.reading() as connection:
-            best = best_checkpoint(connection, seq + 1) if seq >= 0 else None
+            best = best_checkpoint(connection, size) if min(seqs) >= 0 else None
             if best is None:
                 return None
             _, note = best
-            proof = self._prover.prove(connection, seq, Checkpoint.parse(note))
-        return format_receipt(seq, proof, note)
+            checkpoint = Checkpoint.parse(note)
+            proofs = [self._prover.prove(connection, seq, checkpoint) for seq in seqs]
+        return [format_receipt(seq, proof, note) for seq, proof in zip(seqs, proofs, strict=True)]
 
     def published_size(self) -> int:
         """Return how many entries the newest checkpoint covers, 0 before the first."""
