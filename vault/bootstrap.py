@@ -297,6 +297,18 @@ def _http_authority(parts: Parts, url: str, tsa_roots: Sequence[x509.Certificate
     )
 
 
+def timestamp_trust(parts: Parts) -> TrustStore:
+    """Return what vouches for the authorities whose tokens the service takes, of seals and of anchors.
+
+    Raises:
+        SettingsRefused: a file that the settings name cannot be read.
+    """
+    roots, settings = parts.pki.roots(), parts.settings
+    tsa_roots = _tsa_roots(settings.tsa_trust, "PROBANS_TSA_TRUST", roots)
+    anchor_roots = _tsa_roots(settings.anchor_tsa_trust, "PROBANS_ANCHOR_TSA_TRUST", roots)
+    return TrustStore([*dict.fromkeys((*tsa_roots, *anchor_roots))])
+
+
 def _tsa_roots(
     path: Path | None, setting: str, roots: Sequence[x509.Certificate]
 ) -> Sequence[x509.Certificate]:

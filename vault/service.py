@@ -13,6 +13,7 @@ from vault.db import models
 from vault.healing import Healer
 from vault.issuing import Issuing
 from vault.ledger.anchoring import Anchoring
+from vault.ledger.anchors import known_sizes
 from vault.ledger.policy import Policy
 from vault.ledger.publisher import Publisher, Receipts
 from vault.ledger.witnessing import Witnessing
@@ -97,6 +98,11 @@ class Vault:
     def log_file(self, path: str) -> bytes:
         """Return a published file of the ledger. Raises storage.errors.ObjectMissing."""
         return self.parts.log.get(path)
+
+    def anchor_sizes(self) -> list[int]:
+        """Return the sizes of the ledger's anchors, in order."""
+        with self.parts.database.reading() as connection:
+            return sorted(known_sizes(connection))
 
     def close(self) -> None:
         """Stop background work, finish what was promised, close the backends."""

@@ -6,15 +6,19 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
 
+from signing.trust import TrustStore
+from timestamping.verify import Rfc3161Verifier
+from vault.cli.audit_words import summary, tell
 from vault.cli.common import USAGE, fail, plain_errors, settings_for
 from vault.cli.ledger_options import EXIT_CODES, cores, published_files, read_known, shown_progress
-from vault.cli.policy_options import PolicyFile, Vkeys, read_policy
+from vault.cli.policy_options import FILE, PolicyFile, Vkeys, read_policy, read_roots
 from vault.errors import LedgerError, VaultError
+from vault.ledger.anchor_audit import AnchoredFiles, AnyAuthority, audit_anchors
 from vault.ledger.audit_state import StateFile
 from vault.ledger.files import LogReader, PublishedFiles
 from vault.ledger.findings import AuditReport, Progress
@@ -22,12 +26,7 @@ from vault.ledger.policy import Policy
 from vault.ledger.published import Work, audit_published
 from vault.ledger.sampled import audit_sample
 
-_WORDS = {
-    "PASSED": "tout concorde / everything holds",
-    "FAILED": "ANOMALIE / PROBLEM",
-    "INDETERMINATE": "INDÉTERMINÉ / INDETERMINATE",
-}
-_Check = Callable[[Progress], AuditReport]
+_Check = Callable[[Progress], AuditReport | None]
 
 
 def audit(
@@ -57,6 +56,10 @@ def audit(
             min=1, metavar="N", help="Processes that share the published entries; as many as cores."
         ),
     ] = None,
+    tsa_trust: Annotated[
+        Path | None,
+        typer.Option(**FILE, metavar="PEM", help="Root certificates of those who date the ledger's anchors."),
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option(
@@ -75,19 +78,21 @@ def audit(
         raise typer.BadParameter("--state goes with an audit of all entries, not with --sample")
     given = read_policy(vkeys, policy)
     how = _How(since, sample, Work(processes or cores(), StateFile(state) if state else None))
+    authorities = read_roots(tsa_trust, "--tsa-trust")
     with plain_errors():
         if "://" not in source and (Path(source) / "keys").is_dir():
-            reports = _of_safe(Path(source), given, how, save)
+            reports = _of_safe(Path(source), given, authorities, how, save)
         else:
-            reports = _of_files(published_files(source), given, how, save)
+            reports = _of_files(published_files(source), given, authorities, how, save)
     verdicts = {report.verdict for report in reports.values()}
     verdict = next(word for word in ("FAILED", "INDETERMINATE", "PASSED") if word in verdicts)
     if json:
-        summaries = {name: _summary(report) for name, report in reports.items()}
+        summaries = {name: summary(report) for name, report in reports.items()}
         typer.echo(orjson.dumps({"verdict": verdict, **summaries}))
     else:
         for name, report in reports.items():
-            _tell(name, report)
+            tell(name, report)
+        _tell_of_anchors(reports, judged=authorities is not None or "documents" in reports)
     raise typer.Exit(EXIT_CODES[verdict])
 
 
@@ -101,11 +106,19 @@ class _How:
 
 
 def _of_files(
-    files: PublishedFiles, policy: Policy | None, how: _How, save: Path | None
+    files: AnchoredFiles,
+    policy: Policy | None,
+    authorities: TrustStore | None,
+    how: _How,
+    save: Path | None,
 ) -> dict[str, AuditReport]:
     if policy is None:
         fail("--vkeys manque : un registre se vérifie avec ses clés. / --vkeys is needed.", USAGE)
-    return _run({"published": _published(files, policy, how)}, files, save)
+    checks = {
+        "published": _published(files, policy, how),
+        "anchors": _anchors(files, policy, authorities, how),
+    }
+    return _run(checks, files, save)
 
 
 def _published(files: PublishedFiles, policy: Policy, how: _How) -> _Check:
@@ -122,10 +135,19 @@ def _published(files: PublishedFiles, policy: Policy, how: _How) -> _Check:
     return check
 
 
-def _of_safe(data: Path, given: Policy | None, how: _How, save: Path | None) -> dict[str, AuditReport]:
+def _anchors(files: AnchoredFiles, policy: Policy, authorities: TrustStore | None, how: _How) -> _Check:
+    known = read_known(how.since, policy, files)
+    verifier = Rfc3161Verifier(AnyAuthority() if authorities is None else authorities)
+    after = known.checkpoint.size if known else 0
+    return lambda progress: audit_anchors(files, policy, verifier, after=after, progress=progress)
+
+
+def _of_safe(
+    data: Path, given: Policy | None, authorities: TrustStore | None, how: _How, save: Path | None
+) -> dict[str, AuditReport]:
     # A copied ledger is audited without the code of database and store.
     from vault.audit import audit_safe
-    from vault.bootstrap import open_parts
+    from vault.bootstrap import open_parts, timestamp_trust
     from vault.ledger.audit import StoreFiles, audit_agreement, audit_database
 
     parts = open_parts(settings_for(data))
@@ -134,6 +156,7 @@ def _of_safe(data: Path, given: Policy | None, how: _How, save: Path | None) -> 
     try:
         checks: dict[str, _Check] = {
             "published": _published(files, policy, how),
+            "anchors": _anchors(files, policy, authorities or timestamp_trust(parts), how),
             "agreement": lambda progress: audit_agreement(parts.database, parts.log, progress=progress),
             "documents": lambda progress: audit_safe(
                 parts.database,
@@ -159,7 +182,9 @@ def _run(checks: dict[str, _Check], files: PublishedFiles, save: Path | None) ->
     reports = {}
     for name, check in checks.items():
         with shown_progress(name) as progress:
-            reports[name] = check(progress)
+            report = check(progress)
+        if report is not None:
+            reports[name] = report
     # The log may have grown meanwhile: only a checkpoint that stood throughout was judged.
     whole = all(report.ok for report in reports.values())
     if save is not None and before is not None and whole and before == _note(files):
@@ -183,56 +208,13 @@ def _write(path: Path, note: bytes) -> None:
     temporary.replace(path)
 
 
-def _tell(name: str, report: AuditReport) -> None:
-    unit = "documents" if name == "documents" else "inscriptions / entries"
-    typer.echo(f"{name}: {report.origin}, {report.checked} {unit}, {_WORDS[report.verdict]}")
-    if report.start:
-        typer.echo(f"  à partir de / from: {report.start}")
-    if report.undetected_share is not None:
-        share = f"{report.undetected_share:.2%}"
+def _tell_of_anchors(reports: dict[str, AuditReport], *, judged: bool) -> None:
+    if "anchors" not in reports:
         typer.echo(
-            f"  échantillon : au-delà de {share} d'inscriptions fausses, une au moins serait trouvée 95 fois sur 100."
-            f" / sample: with more than {share} of them wrong, it would have found one 95 times in 100."
+            "ancres non vérifiées : l'adresse n'en donne pas la liste / anchors not checked: not listed there"
         )
-    if name == "published" and report.checkpoints:
-        said = (
-            ", ".join(report.witnesses)
-            or "aucun : seule la clé de l'opérateur / none: the operator's key alone"
-        )
-        typer.echo(f"  témoins / witnesses: {said}")
-    for seq in report.keys_changed:
+    elif reports["anchors"].checked and not judged:
         typer.echo(
-            f"  clés changées à l'inscription {seq}, annoncées sous les clés d'avant / keys changed at entry {seq}, "
-            "announced under the keys before"
+            "  les autorités qui datent ne sont pas jugées : --tsa-trust manque / the dating authorities are not "
+            "judged without --tsa-trust"
         )
-    for problem in report.problems:
-        typer.echo(
-            f"  {problem.code} [{problem.check}] {problem.where}: attendu / expected {problem.expected}, "
-            f"trouvé / found {problem.found}"
-        )
-
-
-def _summary(report: AuditReport) -> dict[str, Any]:
-    return {
-        "ok": report.ok,
-        "verdict": report.verdict,
-        "origin": report.origin,
-        "size": report.size,
-        "root": report.root.hex(),
-        "start": report.start,
-        "checked": report.checked,
-        "witnesses": list(report.witnesses),
-        "keys_changed": list(report.keys_changed),
-        "undetected_share": report.undetected_share,
-        "problems": [
-            {
-                "code": item.code,
-                "check": item.check,
-                "entry": item.entry,
-                "where": item.where,
-                "expected": item.expected,
-                "found": item.found,
-            }
-            for item in report.problems
-        ],
-    }

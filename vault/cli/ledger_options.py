@@ -27,7 +27,7 @@ INDETERMINATE = 3
 EXIT_CODES = {"PASSED": 0, "FAILED": 1, "INDETERMINATE": INDETERMINATE}
 
 
-def published_files(place: str) -> PublishedFiles:
+def published_files(place: str) -> FolderLedger | WebLedger:
     """Return the published files of an address or folder. Raises typer.BadParameter."""
     try:
         if "://" in place:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from signing.errors import KeyUnusable
+from signing.trust import TrustStore
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.policy import Policy
 
@@ -30,3 +32,13 @@ def read_policy(vkeys: Path | None, policy: Path | None) -> Policy | None:
         return Policy.parse(policy.read_bytes()) if policy is not None else None
     except (LedgerProofRefused, OSError) as error:
         raise typer.BadParameter(f"{'--vkeys' if vkeys else '--policy'}: {error}") from error
+
+
+def read_roots(path: Path | None, option: str) -> TrustStore | None:
+    """Return the root certificates of a PEM file, None without one. Raises typer.BadParameter."""
+    if path is None:
+        return None
+    try:
+        return TrustStore.from_pem(path.read_bytes())
+    except (KeyUnusable, OSError) as error:
+        raise typer.BadParameter(f"{option}: {error}") from error

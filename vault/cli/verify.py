@@ -11,9 +11,8 @@ from typing import Annotated
 
 import typer
 
-from signing.errors import KeyUnusable
 from signing.trust import TrustStore
-from vault.cli.policy_options import FILE, PolicyFile, Vkeys, read_policy
+from vault.cli.policy_options import FILE, PolicyFile, Vkeys, read_policy, read_roots
 from vault.evidence.ledger_source import LedgerSource, ledger_source
 from vault.evidence.report import Verdict
 from vault.evidence.verify import verify_file
@@ -50,11 +49,11 @@ def verify(
     Exit code: 0 PASSED, 1 FAILED, 3 INDETERMINATE, 2 wrong usage.
     """
     keys = read_policy(vkeys, policy)
-    anchors = _trust(trust, "--trust") or TrustStore([])
+    anchors = read_roots(trust, "--trust") or TrustStore([])
     verdict = verify_file(
         file,
         trust=anchors,
-        tsa_trust=_trust(tsa_trust, "--tsa-trust"),
+        tsa_trust=read_roots(tsa_trust, "--tsa-trust"),
         policy=keys,
         ledger=_ledger(ledger),
         original=original,
@@ -80,15 +79,6 @@ def _print(verdict: Verdict, *, json: bool) -> None:
         for line in lines(verdict, english, checks=False):
             typer.echo(line)
     sys.stdout.flush()
-
-
-def _trust(path: Path | None, option: str) -> TrustStore | None:
-    if path is None:
-        return None
-    try:
-        return TrustStore.from_pem(path.read_bytes())
-    except (KeyUnusable, OSError) as error:
-        raise typer.BadParameter(f"{option}: {error}") from error
 
 
 def _ledger(place: str | None) -> LedgerSource | None:

@@ -6,6 +6,7 @@ accepts and that extends the checkpoint of the bundle.
 
 from __future__ import annotations
 
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,6 +17,7 @@ from typing import Protocol
 
 from vault.errors import LedgerError
 from vault.evidence.errors import EvidenceRefused, LedgerUnavailable
+from vault.ledger.anchor import ANCHOR_LIST, FOLDER, anchor_size
 from vault.ledger.checkpoint import CheckpointReport
 from vault.ledger.entry import RecordEntry, decode, leaf_hash
 from vault.ledger.errors import LedgerProofRefused
@@ -38,6 +40,8 @@ from vault.ledger.tree import (
 
 TIMEOUT = 15.0  # seconds for each request
 _USUAL = 128 << 10  # octets; a bundle of record entries has about 75 KiB
+_MAX_LIST = 32 << 20
+_LISTED = re.compile(rb"(?:[1-9][0-9]{0,17}\n)*")
 _MAX_TILE = TILE_WIDTH * HASH_SIZE
 _MAX_BUNDLE = TILE_WIDTH * (2 + 65_535)
 
@@ -76,6 +80,11 @@ class FolderLedger:
             raise LedgerUnavailable("LEDGER_UNAVAILABLE", f"{path} cannot be read") from error
         return _within(path, data, limit)
 
+    def anchors(self) -> list[int]:
+        """Return the sizes of the anchors that have their token, in order."""
+        found = (anchor_size(f"{FOLDER}{path.name}") for path in (self._folder / FOLDER).glob("*.tst"))
+        return sorted(size for size in found if size is not None)
+
 
 class WebLedger:
     """A ledger served over HTTP or HTTPS."""
@@ -103,6 +112,19 @@ class WebLedger:
         except (OSError, HTTPException, ValueError) as error:
             raise LedgerUnavailable("LEDGER_UNAVAILABLE", f"{path}: {type(error).__name__}") from error
         return _within(path, data, limit)
+
+    def anchors(self) -> list[int] | None:
+        """Return the sizes of the anchors that the service lists, None where it lists none.
+
+        Raises:
+            LedgerUnavailable: it cannot be read, or is no such list.
+        """
+        data = self.read(ANCHOR_LIST, _MAX_LIST)
+        if data is None:
+            return None
+        if _LISTED.fullmatch(data) is None:
+            raise LedgerUnavailable("LEDGER_UNAVAILABLE", f"{ANCHOR_LIST} is no list of sizes")
+        return sorted({int(line) for line in data.split()})
 
 
 def ledger_source(place: str) -> LedgerSource:

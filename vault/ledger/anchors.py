@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,19 +15,16 @@ from storage.errors import ObjectMissing
 from vault import faults
 from vault.clock import parse_rfc3339, rfc3339
 from vault.db.engine import Database
-from vault.ledger.anchor import Anchor, Links, token_digest
+from vault.ledger.anchor import FOLDER, Anchor, Links, anchor_path, anchor_size, crls_path, parse_crls
 from vault.ledger.checkpoint import Checkpoint
 from vault.ledger.cosignatures import cosignatures_of, with_cosignatures
 from vault.ledger.pyramids import PyramidCache
 from vault.ledger.receipt import format_receipt
 from vault.ledger.receipts import Prover
 
-FOLDER = "anchor/"
 ANCHOR_TYPE = "text/plain; charset=utf-8"
 TOKEN_TYPE = "application/vnd.etsi.timestamp-token"  # noqa: S105 - a media type
 CRLS_TYPE = "application/x-pem-file"
-_TOKEN_PATH = re.compile(rf"{FOLDER}([1-9][0-9]{{0,18}})\.tst")
-_PEM = re.compile(rb"-----BEGIN X509 CRL-----\n.*?-----END X509 CRL-----\n", re.DOTALL)
 _REMEMBERED = 256  # tiles; bundles are asked for at their own pace
 _log = logging.getLogger("probans.ledger")
 
@@ -158,21 +154,15 @@ def known_sizes(connection: Connection) -> frozenset[int]:
 
 def stored_sizes(log: LogStore) -> list[int]:
     """Return the sizes of the anchors of a log store that have their token, in order."""
-    found = (_TOKEN_PATH.fullmatch(path) for path in log.list(FOLDER))
-    return sorted(int(match[1]) for match in found if match is not None)
-
-
-def anchor_path(size: int) -> str:
-    """Return where the anchor of a checkpoint lies; its token lies beside it, with `.tst`."""
-    return f"{FOLDER}{size}"
+    found = (anchor_size(path) for path in log.list(FOLDER))
+    return sorted(size for size in found if size is not None)
 
 
 def read_anchor(log: LogStore, size: int) -> StoredAnchor:
     """Read an anchor. Raises ObjectMissing when one of its files is not there."""
     path = anchor_path(size)
     token = log.get(f"{path}.tst")
-    pem = log.get(_crls_path(token))
-    crls = tuple(x509.load_pem_x509_crl(found).public_bytes(Encoding.DER) for found in _PEM.findall(pem))
+    crls = parse_crls(log.get(crls_path(token)))
     return StoredAnchor(size, log.get(path), token, crls)
 
 
@@ -190,7 +180,7 @@ def write_anchor(log: LogStore, anchor: Anchor, token: bytes, crls: tuple[bytes,
     pem = b"".join(x509.load_der_x509_crl(der).public_bytes(Encoding.PEM) for der in crls)
     log.put_if_absent(path, anchor.encode(), ANCHOR_TYPE)
     faults.point("anchor.after-text")
-    log.put_if_absent(_crls_path(token), pem, CRLS_TYPE)
+    log.put_if_absent(crls_path(token), pem, CRLS_TYPE)
     faults.point("anchor.after-lists")
     log.put_if_absent(f"{path}.tst", token, TOKEN_TYPE)
 
@@ -201,7 +191,3 @@ def begun_anchor(log: LogStore, size: int) -> bytes | None:
         return log.get(anchor_path(size))
     except ObjectMissing:
         return None
-
-
-def _crls_path(token: bytes) -> str:
-    return f"{FOLDER}{token_digest(token).hex()}.crls"

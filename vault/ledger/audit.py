@@ -13,6 +13,7 @@ from storage.base import LogStore
 from storage.errors import ObjectMissing, StorageError
 from vault.db.engine import Database
 from vault.errors import LedgerError, Unavailable, VaultError
+from vault.ledger.anchors import stored_sizes
 from vault.ledger.chain import ChainVerifier
 from vault.ledger.checkpoint import Checkpoint, verify_checkpoint
 from vault.ledger.files import ComputedTiles, LogReader, difference_within
@@ -42,6 +43,13 @@ class StoreFiles:
         if len(data) > limit:
             raise LedgerError("FILE_TOO_LARGE", path, expected=limit, found=len(data))
         return data
+
+    def anchors(self) -> list[int]:
+        """See `vault.ledger.anchor_audit.AnchoredFiles.anchors`. Raises Unavailable."""
+        try:
+            return stored_sizes(self._store)
+        except StorageError as error:
+            raise Unavailable("LOG_STORE_UNAVAILABLE", f"anchors: {error.code}") from error
 
 
 def audit_database(
