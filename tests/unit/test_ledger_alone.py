@@ -11,7 +11,8 @@ ALONE = [
     *("canonical", "chain", "checkpoint", "entry", "errors", "events", "keys", "note", "opening"),
     *("policy", "receipt", "tags", "tiles", "tree", "vkeys"),
     *("witness", "witness_client", "witness_keys", "witness_protocol", "witness_server"),
-    *("files", "findings", "published", "pyramids"),
+    *("files", "findings", "published", "pyramids", "handover", "succession"),
+    *("anchor", "anchor_audit", "audit_state", "joining", "quick", "sampled", "shards"),
 ]
 FORBIDDEN = ("sqlalchemy", "alembic", "storage", "vault.db", "vault.settings", "vault.bootstrap", "fastapi")
 
