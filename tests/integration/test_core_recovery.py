@@ -12,15 +12,16 @@ from sqlalchemy import func, select
 from tests.services.database import Copy, lose
 from timestamping.errors import AuthorityUnavailable
 from vault import faults
+from vault.audit import audit_safe
 from vault.bootstrap import open_parts, open_vault
 from vault.changes import Change
 from vault.db import models
 from vault.domain.documents import NewDocument, Outcome
 from vault.domain.states import Sealing, Status
 from vault.domain.transfer import Transfer
-from vault.errors import LedgerError, NotFound, VaultError
+from vault.errors import Conflict, LedgerError, NotFound, VaultError
 from vault.recovery import RecoveryReport
-from vault.recovery_records import read_records
+from vault.recovery_records import is_destruction_record, read_records
 from vault.service import Vault
 from vault.settings import Settings
 
@@ -103,7 +104,7 @@ def test_an_emptied_database_is_rebuilt_with_acts_and_all_their_changes(settings
     vault.lifecycle.revoke(agent, new.document_id, "error", Transfer("r"))
     assert read(vault, attachment.document_id) == b"piece"
     vault.close()
-    lose(settings)
+    lose(settings.database_address)
     with pytest.raises(LedgerError, match="recover"):
         opened(settings)
     assert recovered(settings).findings == []
@@ -129,7 +130,7 @@ def test_a_document_that_waited_is_rebuilt_sealed_and_waiting(settings: Settings
     authority.token = _down  # type: ignore[method-assign]
     third = deposit(vault, "c", b"attend")
     vault.close()
-    lose(settings)
+    lose(settings.database_address)
     assert recovered(settings).findings == []
     vault = opened(settings)
     assert read(vault, first.document_id) == b"un acte"
@@ -152,7 +153,7 @@ def test_what_was_answered_but_never_published_is_appended_anew_once(settings: S
     lost = [deposit(vault, f"d{index}", b"%d" % index) for index in range(4)]
     vault.close()
     put_back()
-    lose(settings)
+    lose(settings.database_address)
     report = recovered(settings)
     assert (report.appended, report.findings) == (4, [])
     assert recovered(settings).appended == 0
@@ -171,7 +172,7 @@ def test_destroying_what_was_appended_anew_leaves_no_second_copy_of_its_record(s
     outcome = issue(vault, "a")
     vault.close()
     put_back()
-    lose(settings)
+    lose(settings.database_address)
     assert recovered(settings).appended == 1
     vault = opened(settings)
     destroy(vault, outcome.document_id)
@@ -198,7 +199,7 @@ def test_an_attempt_that_was_never_committed_does_not_come_back(settings: Settin
         faults.install(None)
     issue(vault, "other", b"autre")
     vault.close()
-    lose(settings)
+    lose(settings.database_address)
     assert recovered(settings).appended == 0
     vault = opened(settings)
     assert documents(vault) == 1
@@ -222,7 +223,7 @@ def test_of_an_attempt_and_its_repetition_the_answered_one_is_recovered(settings
     answered = issue(vault, "same")
     vault.close()
     put_back()
-    lose(settings)
+    lose(settings.database_address)
     assert recovered(settings).appended == 1
     vault = opened(settings)
     assert read(vault, answered.document_id) == b"un acte"
@@ -247,7 +248,7 @@ def test_a_safe_whose_opening_was_cut_short_does_not_hinder_recovery(settings: S
     vault.close()
     for file, content in kept:
         file.write_bytes(content)
-    lose(settings)
+    lose(settings.database_address)
     assert recovered(settings).findings == []
     vault = opened(settings)
     assert read(vault, outcome.document_id) == b"un acte"
@@ -259,7 +260,7 @@ def test_a_database_behind_its_records_refuses_to_start(settings: Settings) -> N
     put_back = unpublished(vault, settings)
     issue(vault, "a")
     vault.close()
-    backup = Copy(settings, settings.data.parent)
+    backup = Copy(settings.database_address, settings.data.parent)
     vault = opened(settings)
     lost = [issue(vault, key, key.encode()) for key in ("b", "c")]
     vault.close()
@@ -288,7 +289,7 @@ def test_a_copy_from_before_a_destruction_stays_unreadable(
     vault.close()
     records = settings.data.parent / "records"
     shutil.copytree(settings.data / "records", records)
-    backup = Copy(settings, settings.data.parent)
+    backup = Copy(settings.database_address, settings.data.parent)
     vault = opened(settings)
     vault.healer.heal()
     if revoked:
@@ -310,6 +311,93 @@ def test_a_copy_from_before_a_destruction_stays_unreadable(
     del token
 
 
+@pytest.mark.parametrize("published", [True, False])
+@pytest.mark.parametrize("case", ["sealed", "revoked", "waiting", "unfinished"])
+def test_what_was_destroyed_says_so_when_the_database_is_lost(
+    settings: Settings, case: str, published: bool
+) -> None:
+    """Its holder learns that it was destroyed, everybody else nothing; rows and audit are as before."""
+    vault = opened(settings)
+    authority = vault.authority
+    assert authority is not None
+    kept = deposit(vault, "k", b"reste")
+    token = authority.token
+    if case == "waiting":
+        authority.token = _down  # type: ignore[method-assign]
+    doomed = issue(vault, "a").document_id
+    authority.token = token  # type: ignore[method-assign]
+    if case != "waiting":
+        assert read(vault, doomed) == b"un acte"
+    if case == "revoked":
+        agent = vault.personas.named("agent-etat-civil").actor
+        vault.lifecycle.revoke(agent, doomed, "error", Transfer("r"))
+    put_back = unpublished(vault, settings)
+    if case == "unfinished":
+        _crash_at("lifecycle.before-forget")
+        try:
+            with pytest.raises(Killed):
+                destroy(vault, doomed)
+        finally:
+            faults.install(None)
+    else:
+        destroy(vault, doomed)
+    before = _rows_about(vault, doomed)
+    vault.close()
+    if not published:
+        put_back()
+    lose(settings.database_address)
+    report = recovered(settings)
+    assert (report.findings, report.appended) == ([], 0 if published else 1)
+    assert recovered(settings) == RecoveryReport()
+    vault = opened(settings)
+    assert _gone(vault, doomed, "camille") == "DOCUMENT_DESTROYED"
+    assert _gone(vault, doomed, "dominique") == "NOT_FOUND"
+    assert read(vault, kept.document_id) == b"reste"
+    assert _rows_about(vault, doomed) == before
+    with vault.parts.database.reading() as connection:
+        (row,) = connection.execute(
+            select(models.documents).where(models.documents.c.id == doomed)
+        ).mappings()
+    assert (row["status"], row["wrapped_key"], row["sealed"]) == ("destroyed", None, None)
+    parts = vault.parts
+    audit = audit_safe(parts.database, parts.keyring, parts.objects, parts.records)
+    assert audit.problems == []
+    with pytest.raises(Conflict):
+        destroy(vault, doomed)
+    left = [change for change in all_records(vault) if change.document_id == doomed]
+    assert [is_destruction_record(change) for change in left] == [True]
+    assert b"wrapped_key" not in left[0].encode().partition(b'"remains"')[2]
+    vault.close()
+
+
+def _gone(vault: Vault, document_id: str, who: str) -> str:
+    holder = vault.personas.named(who).actor
+    codes = set()
+    for ask in (vault.reading.original, vault.reading.bundle, vault.reading.describe):
+        with pytest.raises(NotFound) as refused:
+            ask(holder, document_id, "")
+        codes.add(refused.value.code)
+    (code,) = codes
+    return str(code)
+
+
+def _rows_about(vault: Vault, document_id: str) -> list[dict[str, object]]:
+    """What the rows about a document say, without the names of recovery files."""
+    documents, entries = models.documents, models.document_entries
+    with vault.parts.database.reading() as connection:
+        found = [
+            dict(row)
+            for row in connection.execute(select(documents).where(documents.c.id == document_id)).mappings()
+        ]
+        found += [
+            dict(row)
+            for row in connection.execute(
+                select(entries).where(entries.c.document_id == document_id).order_by(entries.c.seq)
+            ).mappings()
+        ]
+    return [{**row, "record": ""} for row in found]
+
+
 def test_a_destruction_that_was_never_published_is_in_the_ledger_after_recovery(settings: Settings) -> None:
     vault = opened(settings)
     outcome = issue(vault, "a")
@@ -322,7 +410,7 @@ def test_a_destruction_that_was_never_published_is_in_the_ledger_after_recovery(
     )
     vault.close()
     put_back()
-    lose(settings)
+    lose(settings.database_address)
     report = recovered(settings)
     assert (report.appended, report.findings) == (1, [])
     assert recovered(settings).appended == 0
@@ -341,7 +429,7 @@ def test_a_recovery_cut_short_after_appending_ends_in_the_same_state(
     outcome = issue(vault, "a")
     vault.close()
     put_back()
-    lose(settings)
+    lose(settings.database_address)
 
     def cut(*_: object) -> None:
         raise Killed
@@ -375,7 +463,7 @@ def test_a_missing_object_is_a_finding_and_never_an_entry(settings: Settings) ->
     ]
     vault.close()
     put_back()
-    lose(settings)
+    lose(settings.database_address)
     lost = next((settings.data / "objects").glob(f"objects/*/{addresses[0]}"))
     content = lost.read_bytes()
     lost.unlink()

@@ -15,6 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from storage.filesystem_log import FilesystemLogStore
+from tests.services.database import Copy
+from tests.services.postgresql import address
 from vault import faults
 from vault.bootstrap import open_vault
 from vault.cli.main import build
@@ -47,6 +49,7 @@ from vault.settings import Settings
 ORIGIN = "safe.example/ledger/1"
 DAY = timedelta(days=1)
 SEALS = [{"purpose": "act-seal", "sha256": "00" * 32}]
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 class Clock:
@@ -63,7 +66,7 @@ class Safe:
     def __init__(self, folder: Path, keys: Path | None = None, clock: Clock | None = None) -> None:
         folder.mkdir(exist_ok=True)
         self.path, self.clock = folder, clock or Clock()
-        self.database = Database.open(f"sqlite:///{folder / 'safe.db'}", folder / "locks")
+        self.database = Database.open(address(folder), folder / "locks")
         self.database.migrate()
         self.keys = LedgerKeyFolder.open(keys or folder / "keys", ORIGIN, create=True)
         self.store = FilesystemLogStore(folder / "ledger")
@@ -593,15 +596,12 @@ def test_one_change_at_a_time(safe: Safe) -> None:
 
 def test_a_database_set_back_before_the_change_is_behind(safe: Safe) -> None:
     safe.grow()
-    backup = {path: path.read_bytes() for path in safe.path.glob("safe.db*")}
+    backup = Copy(address(safe.path), safe.path)
     safe.rotate(timedelta(0))
     safe.clock.time += DAY
     safe.grow()
     safe.close()
-    for path in safe.path.glob("safe.db*"):
-        path.unlink()
-    for path, data in backup.items():
-        path.write_bytes(data)
+    backup.put_back()
     older = Safe(safe.path, clock=safe.clock)
     with pytest.raises(LedgerError) as caught:
         older.publisher.publish()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from tests.services.postgresql import address
 from vault.clock import SystemClock
 from vault.db.bulk import insert_rows
 from vault.db.driver import driver_of
@@ -30,14 +31,14 @@ COLUMNS = ("topic", "payload", "created_at")
 
 
 def open_safe(folder: Path) -> tuple[Database, LedgerWriter]:
-    database = Database.open(f"sqlite:///{folder / 'safe.db'}", folder / "locks")
+    database = Database.open(address(folder), folder / "locks")
     database.migrate()
     open_ledger(database, SystemClock(), LedgerKeys.new("safe.example/ledger/1"), [])
     return database, LedgerWriter(database, lambda _name, _records: None, SystemClock())
 
 
 @pytest.fixture
-def safe(tmp_path: Path) -> Iterator[tuple[Database, LedgerWriter]]:
+def safe(tmp_path: Path, each_database: str) -> Iterator[tuple[Database, LedgerWriter]]:
     database, writer = open_safe(tmp_path)
     writer.start()
     yield database, writer
@@ -209,7 +210,9 @@ def test_rows_of_any_number(safe: tuple[Database, LedgerWriter]) -> None:
     database, _ = safe
     for count in (0, 1, 7, 128, 129, 383):
         with database.writing() as connection:
-            insert_rows(driver_of(connection), "outbox", COLUMNS, [row(f"{count:03}-{at:03}") for at in range(count)])
+            insert_rows(
+                driver_of(connection), "outbox", COLUMNS, [row(f"{count:03}-{at:03}") for at in range(count)]
+            )
     wanted = [f"{count:03}-{at:03}" for count in (1, 7, 128, 129, 383) for at in range(count)]
     assert topics(database) == wanted
 

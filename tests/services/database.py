@@ -1,59 +1,73 @@
-"""What may happen to the database of a safe that is stopped: it is lost, or an older copy takes its place."""
+"""What may happen to the database of a safe: it is lost, or an older copy takes its place."""
 
 from __future__ import annotations
 
 import os
-import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import make_url
 
 from tests.services.postgresql import CHOSEN, execute
-from vault.settings import Settings
 
 
-def lose(settings: Settings) -> None:
-    """Leave no database, as on a new machine."""
-    if (name := _name(settings)) is not None:
-        _swap(name, "template0")
+def lose(address: str) -> None:
+    """Leave an empty database, as on a new machine. Nobody uses it.
+
+    Args:
+        address: of SQLAlchemy, such as `Settings.database_address`.
+    """
+    url = make_url(address)
+    assert url.database is not None
+    if url.get_backend_name() == "postgresql":
+        _swap(url.database, "template0")
         return
-    for file in settings.data.glob("probans.db*"):
+    path = Path(url.database)
+    for file in path.parent.glob(f"{path.name}*"):
         file.unlink()
 
 
 class Copy:
-    """A backup of a safe's database."""
+    """A backup of a database, which may be in use meanwhile."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, address: str, folder: Path) -> None:
         """Make it.
 
         Args:
-            settings: of a safe that is stopped.
+            address: of the database.
             folder: where files of the copy go.
         """
-        self._settings, self._folder = settings, folder / "backup.db"
-        if (name := _name(settings)) is not None:
-            _server(f'CREATE DATABASE "{name}-backup" TEMPLATE "{name}"')
+        url = make_url(address)
+        assert url.database is not None
+        self._address, self._name, self._file = address, url.database, folder / "backup.db"
+        self._server = url.get_backend_name() == "postgresql"
+        if self._server:
+            _tell(
+                f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{self._name}'"
+            )
+            _tell(f'CREATE DATABASE "{self._name}-backup" TEMPLATE "{self._name}"')
         else:
-            shutil.copy(settings.data / "probans.db", self._folder)
+            _copy(Path(url.database), self._file)
 
     def put_back(self) -> None:
-        """Put it in the place of the database."""
-        if (name := _name(self._settings)) is not None:
-            _swap(name, f"{name}-backup")
+        """Put it in the place of the database, which nobody uses."""
+        if self._server:
+            _swap(self._name, f"{self._name}-backup")
         else:
-            lose(self._settings)
-            shutil.copy(self._folder, self._settings.data / "probans.db")
+            lose(self._address)
+            _copy(self._file, Path(self._name))
 
 
-def _name(settings: Settings) -> str | None:
-    return make_url(settings.database_url).database if settings.database_url else None
+def _copy(source: Path, target: Path) -> None:
+    with closing(sqlite3.connect(source)) as reader, closing(sqlite3.connect(target)) as writer:
+        reader.backup(writer)
 
 
 def _swap(name: str, template: str) -> None:
-    _server(f'DROP DATABASE "{name}" WITH (FORCE)')
-    _server(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    _tell(f'DROP DATABASE "{name}" WITH (FORCE)')
+    _tell(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
 
 
-def _server(sql: str) -> None:
+def _tell(sql: str) -> None:
     execute(Path(os.environ[CHOSEN]), sql)

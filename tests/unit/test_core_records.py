@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from storage.errors import KeyRefused, ObjectDamaged, ObjectMissing
 from storage.filesystem import FilesystemRecordStore
 from storage.keys import LocalKeyWrapper
+from tests.services.postgresql import address
 from vault.changes import RECORD, SEQ, Change
 from vault.db.bulk import insert_rows
 from vault.db.driver import driver_of
@@ -235,11 +236,11 @@ class Now:
 
 
 @pytest.fixture
-def courier(tmp_path: Path) -> Iterator[tuple[Any, Notes, Any]]:
+def courier(tmp_path: Path, each_database: str) -> Iterator[tuple[Any, Notes, Any]]:
     from vault.db.engine import Database
     from vault.outbox import OutboxCourier
 
-    database = Database.open(f"sqlite:///{tmp_path / 'p.db'}", tmp_path / "run")
+    database = Database.open(address(tmp_path), tmp_path / "run")
     database.migrate()
     notes = Notes()
     yield OutboxCourier(database, notes, Now()), notes, database

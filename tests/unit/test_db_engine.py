@@ -1,4 +1,4 @@
-"""The database: durability settings, transactions, locks, schema changes."""
+"""What is SQLite's own: durability settings, the very statements of the schema, locks by files."""
 
 from __future__ import annotations
 
@@ -11,16 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, insert, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import create_engine
 
-from vault.db import engine as engine_module
 from vault.db import sqlite as sqlite_module
 from vault.db.engine import Database
-from vault.db.models import metadata, outbox
+from vault.db.models import metadata
 from vault.db.twins import TwinGuard
 from vault.errors import SettingsRefused
 
@@ -32,11 +29,6 @@ def opened(folder: Path) -> Database:
     database = Database.open(f"sqlite:///{folder / 'safe.db'}", folder / "locks")
     database.migrate()
     return database
-
-
-def rows(database: Database) -> int:
-    with database.reading() as connection:
-        return len(connection.execute(select(outbox.c.id)).all())
 
 
 def schema(connection: sqlite3.Connection) -> dict[str, list[str]]:
@@ -77,117 +69,6 @@ def test_upgrade_gives_exactly_the_tables_of_the_models(tmp_path: Path) -> None:
         assert migrated == schema(connection)
     connection.close()
     plain.dispose()
-
-
-def test_downgrade_to_base_and_up_again(tmp_path: Path) -> None:
-    database = opened(tmp_path)
-    assert database.revision() == "0004"
-    database.migrate()  # nothing to do
-    database.downgrade("base")
-    assert database.revision() is None
-    with database.reading() as connection:
-        left = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars().all()
-    assert set(left) == {"alembic_version"}
-    database.migrate()
-    assert rows(database) == 0
-    database.close()
-
-
-def test_a_schema_change_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    database = Database.open(f"sqlite:///{tmp_path / 'safe.db'}", tmp_path)
-    real = command.upgrade
-
-    def upgrade_then_die(*args: object) -> None:
-        real(*args)  # type: ignore[arg-type]
-        raise RuntimeError("the machine stops before the commit")
-
-    monkeypatch.setattr(engine_module.command, "upgrade", upgrade_then_die)
-    with pytest.raises(RuntimeError):
-        database.migrate()
-    with database.reading() as connection:
-        assert connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar() == 0
-    database.close()
-
-
-def _migrate(folder: str) -> None:
-    Database.open(f"sqlite:///{folder}/safe.db", Path(folder)).migrate()
-
-
-def test_processes_may_migrate_at_once(tmp_path: Path) -> None:
-    processes = [SPAWN.Process(target=_migrate, args=(str(tmp_path),)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-        assert process.exitcode == 0
-
-
-def test_writing_commits_and_rolls_back(tmp_path: Path) -> None:
-    database = opened(tmp_path)
-    with database.writing() as connection:
-        connection.execute(insert(outbox), ROW)
-    with pytest.raises(KeyError), database.writing() as connection:  # noqa: PT012
-        connection.execute(insert(outbox), ROW)
-        raise KeyError
-    assert rows(database) == 1
-    database.close()
-
-
-def test_what_a_read_transaction_writes_is_dropped_and_it_sees_one_state(tmp_path: Path) -> None:
-    database = opened(tmp_path)
-    with database.reading() as reader:
-        assert reader.execute(select(outbox.c.id)).all() == []
-        with database.writing() as connection:
-            connection.execute(insert(outbox), ROW)
-        assert reader.execute(select(outbox.c.id)).all() == []
-    with database.reading() as reader:
-        reader.execute(insert(outbox), ROW)
-    assert rows(database) == 1
-    database.close()
-
-
-def test_writers_take_turns(tmp_path: Path) -> None:
-    database = opened(tmp_path)
-    inside, most = 0, 0
-    guard = threading.Lock()
-
-    def write() -> None:
-        nonlocal inside, most
-        for _ in range(10):
-            with database.writing() as connection:
-                with guard:
-                    inside += 1
-                    most = max(most, inside)
-                connection.execute(insert(outbox), ROW)
-                with guard:
-                    inside -= 1
-
-    threads = [threading.Thread(target=write) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (most, rows(database)) == (1, 80)
-    database.close()
-
-
-def test_error_messages_do_not_show_values(tmp_path: Path) -> None:
-    database = opened(tmp_path)
-    with pytest.raises(IntegrityError) as caught, database.writing() as connection:
-        connection.execute(insert(outbox), {**ROW, "topic": None, "payload": "canary-of-a-value"})
-    assert "canary" not in str(caught.value)
-    database.close()
-
-
-def test_one_leader_at_a_time(tmp_path: Path) -> None:
-    database = opened(tmp_path)
-    with database.leading("publisher") as first, database.leading("publisher") as second:
-        assert (first, second) == (True, False)
-        with database.leading("healer") as other:
-            assert other
-    with database.leading("publisher") as again:
-        assert again
-    database.close()
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://h/d", "no url"])
