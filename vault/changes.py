@@ -34,6 +34,8 @@ class Change:
         inserts: (table, row) pairs; the strings SEQ and RECORD stand for the entry's number and recovery file.
         updates: (table, primary key, values) triples.
         deletes: (table, criteria) pairs.
+        remains: (table, row) pairs of what the database keeps of a document that this change destroys. They are
+            not applied: recovery writes them first where the document's own records are gone.
     """
 
     document_id: str
@@ -42,6 +44,7 @@ class Change:
     inserts: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     updates: tuple[tuple[str, Mapping[str, Any], Mapping[str, Any]], ...] = ()
     deletes: tuple[tuple[str, Mapping[str, Any]], ...] = field(default=())
+    remains: tuple[tuple[str, Mapping[str, Any]], ...] = field(default=())
 
     def apply(self, connection: Connection, seq: int, record: str) -> None:
         """Write the rows within the caller's transaction."""
@@ -68,6 +71,7 @@ class Change:
                 "inserts": [[table, _pack(row)] for table, row in self.inserts],
                 "updates": [[table, _pack(key), _pack(values)] for table, key, values in self.updates],
                 "deletes": [[table, _pack(criteria)] for table, criteria in self.deletes],
+                **({"remains": [[table, _pack(row)] for table, row in self.remains]} if self.remains else {}),
             }
         )
 
@@ -86,6 +90,7 @@ class Change:
                     (table, _unpack(key), _unpack(values)) for table, key, values in raw["updates"]
                 ),
                 deletes=tuple((table, _unpack(criteria)) for table, criteria in raw["deletes"]),
+                remains=tuple((table, _unpack(row)) for table, row in raw.get("remains", ())),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LedgerError("RECORD_INVALID", f"recovery record: {error}") from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select, update
@@ -137,7 +138,8 @@ class Lifecycle:
         def work(tx: LedgerTransaction) -> Outcome:
             current, key, private = self._open(tx, document_id)
             move_status(current.status, Status.DESTROYED)
-            change = destruction_change(key, private, current)
+            left = remains(current, self._documents.event_rows(tx.connection, document_id))
+            change = replace(destruction_change(key, private, current), remains=left)
             return self._append(tx, change, "document.destroyed", rfc3339(self._clock.now()), 200)
 
         outcome = self._ledger.run(work)
@@ -261,6 +263,39 @@ def destruction_change(key: DocumentKey, private: Private, document: Document) -
             ("access_windows", {"document_id": document.id}),
         ),
     )
+
+
+def remains(
+    document: Document, events: Sequence[Mapping[str, Any]]
+) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    """Return the rows that stay in the database when a document is destroyed: they name nobody and open nothing.
+
+    Args:
+        document: as it is before.
+        events: rows of its entries before, without secrets.
+    """
+    row = {
+        "id": document.id,
+        "kind": document.kind.value,
+        "safe_id": document.safe_id,
+        "issuer_id": document.issuer_id,
+        "document_type": document.document_type,
+        "media_type": document.media_type,
+        "size": document.size,
+        "reception": document.reception.value,
+        "sealing": document.sealing.value,
+        "scan": document.scan.value,
+        "status": document.status.value,
+        "created_at": rfc3339(document.created_at),
+        "retain_until": rfc3339(document.retain_until),
+        "superseded_by": document.superseded_by,
+        "supersedes": document.supersedes,
+        "first_seq": document.first_seq,
+        "issued_seq": document.issued_seq,
+        "next_status": document.next_status,
+        "next_access": document.next_access,
+    }
+    return (("documents", row), *(("document_entries", {**event, "record": ""}) for event in events))
 
 
 def _status_update(

@@ -55,6 +55,7 @@ from vault.recovery_records import (
     lacks_parent,
     read_records,
     record_names_in_use,
+    with_remains,
 )
 
 _APPEND_LIMIT_S = 3600.0
@@ -116,8 +117,8 @@ class Recovery:
         """Recover; repeating it is harmless. The service must not run meanwhile.
 
         Raises:
-            LedgerError: LEDGER_FORK when database and published ledger contradict each other; CHAIN_BROKEN,
-                FORMAT_FAILURE and the like when the published ledger is damaged.
+            LedgerError: LEDGER_FORK when database and published ledger contradict each
+                other; CHAIN_BROKEN, FORMAT_FAILURE and the like when the published ledger is damaged.
         """
         report = RecoveryReport()
         held = read_records(self._records)
@@ -196,11 +197,16 @@ class Recovery:
             yield from decode_bundle(self._log.get(Tile(ENTRIES, index, width).path), width)
 
     def _apply(self, connection: Connection, found: Held, seq: int, report: RecoveryReport) -> None:
-        if not creates_document(found.change) and lacks_parent(connection, found.change):
-            return  # destroyed since: its first record is gone, and so is what this one would change
+        change = found.change
+        if not creates_document(change) and lacks_parent(connection, change):
+            # Destroyed since: its first record is gone, and so is what this one would change. The destruction itself
+            # knows what is left of the document, so that asking for it says that it was destroyed.
+            change = with_remains(change)
+            if lacks_parent(connection, change):
+                return
         try:
             with connection.begin_nested():
-                found.change.apply(connection, seq, found.record)
+                change.apply(connection, seq, found.record)
         except IntegrityError:
             report.findings.append(f"{found.change.document_id}: the rows of entry {seq} cannot be written")
             return
@@ -297,7 +303,10 @@ class Recovery:
                 appended += 1
             elif is_destruction_record(change) and not _stands(tx.connection, change.commitment):
                 # Its document is gone, but whoever holds a bundle must be able to find that in the ledger.
-                tx.append(change.tag, change.commitment, change.encode())
+                entry = tx.append(change.tag, change.commitment, change.encode())
+                whole = with_remains(change)
+                if not lacks_parent(tx.connection, whole):
+                    whole.apply(tx.connection, entry.seq, entry.record)
                 appended += 1
         return kept, appended, findings
 

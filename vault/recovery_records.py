@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, Table, UniqueConstraint, and_, exists, select
@@ -46,7 +46,7 @@ class HeldRecords:
         return {
             row["safe_id"]
             for held in self.by_commitment.values()
-            for table, row in held.change.inserts
+            for table, row in (*held.change.inserts, *held.change.remains)
             if table == "documents"
         }
 
@@ -89,6 +89,11 @@ def creates_document(change: Change) -> bool:
 def is_destruction_record(change: Change) -> bool:
     """Tell whether a change is the destruction of a document."""
     return any(row.get("event") == DESTROYED for _, row in change.inserts)
+
+
+def with_remains(change: Change) -> Change:
+    """Return a destruction that also writes what the database keeps of a document whose own records are gone."""
+    return replace(change, inserts=(*change.remains, *change.inserts), remains=())
 
 
 Claim = tuple[str, tuple[str, ...], tuple[Any, ...]]

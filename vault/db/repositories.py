@@ -156,6 +156,15 @@ class Documents:
         )
         return [StatusEntry(*row) for row in connection.execute(query)]
 
+    def event_rows(self, connection: Connection, document_id: str) -> list[Mapping[str, Any]]:
+        """Return what the rows of a document's entries say without openings and recovery files, in order."""
+        table = models.document_entries
+        query = select(table.c.seq, table.c.document_id, table.c.chain, table.c.counter, table.c.event)
+        query = query.where(table.c.document_id == document_id).order_by(table.c.seq)
+        return [
+            {str(name): value for name, value in row.items()} for row in connection.execute(query).mappings()
+        ]
+
     def record_names(self, connection: Connection, document_id: str) -> list[str]:
         """Return the recovery files that hold records of this document."""
         entries = models.document_entries

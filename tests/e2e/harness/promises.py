@@ -55,8 +55,7 @@ def keeps(
         answers: given before the power loss.
         trusted: the answer of the first start, whether it was given by then or not.
         some: source of chance to choose the documents whose bundles are verified; None: all of them.
-        rebuilt: the database was made anew from the records: of a destroyed document, which has none, no row is
-            there, and no idempotency key.
+        rebuilt: the database was made anew from the records: of a destroyed document no idempotency key is there.
 
     Raises:
         Broken: a promise is not kept.
@@ -77,7 +76,7 @@ def keeps(
         check_ledger(vault, policy)
         check_objects(vault)
         check_records(vault)
-        _check_states(vault, by_kind, rebuilt=rebuilt)
+        _check_states(vault, by_kind)
         vault.healer.heal()
         destroyed = {answer["id"] for answer in by_kind.get("destroyed", ())}
         given = [_given(answer) for answer in by_kind.get("document", ())]
@@ -151,15 +150,14 @@ def _check_reads(vault: Vault, by_kind: Mapping[str, Sequence[Answer]]) -> None:
         demand(purposes <= found, f"reads without access entry: {sorted(purposes - found)[:3]}")
 
 
-def _check_states(vault: Vault, by_kind: Mapping[str, Sequence[Answer]], *, rebuilt: bool) -> None:
+def _check_states(vault: Vault, by_kind: Mapping[str, Sequence[Answer]]) -> None:
     documents = Documents(vault.parts.keyring)
     wanted = {"revoked": Status.REVOKED, "superseded": Status.SUPERSEDED, "destroyed": Status.DESTROYED}
     with vault.parts.database.reading() as connection:
         for kind, status in wanted.items():
             for answer in by_kind.get(kind, ()):
                 document = documents.load(connection, answer["id"])
-                gone = document is None and rebuilt and kind == "destroyed"
-                demand(gone or (document is not None and document.status is status), f"{kind} it stays")
+                demand(document is not None and document.status is status, f"{kind} it stays")
         for answer in by_kind.get("healed", ()):
             document = documents.load(connection, answer["id"])
             demand(document is not None and document.sealing is Sealing.SEALED, "sealed it stays")
