@@ -22,8 +22,8 @@ _MAX_QUERY = 64 * 1024
 # c2sp.org/tlog-tiles: the only files of the log store that are published.
 _INDEX = r"(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/[1-9][0-9]{0,2})?"
 _LEDGER_FILE = re.compile(
-    rf"checkpoint|tile/(?:entries|[0-5]?[0-9])/{_INDEX}"
-    r"|anchor/(?:[1-9][0-9]{0,18}(?:\.tst)?|[0-9a-f]{64}\.crls)|handover/[0-9a-f]{64}"
+    rf"(?:(?:[2-9]|[1-9][0-9])/)?(?:checkpoint|retired|tile/(?:entries|[0-5]?[0-9])/{_INDEX}"
+    r"|anchor/(?:[1-9][0-9]{0,18}(?:\.tst)?|[0-9a-f]{64}\.crls)|handover/[0-9a-f]{64})"
 )
 _FOREVER = "public, max-age=31536000, immutable"
 # A partial tile never changes either, but goes once its full one is there.
@@ -101,7 +101,9 @@ def ledger_file(request: Request, path: str, vault: Safe) -> Response:
         content = vault.log_file(path)
     except (ObjectMissing, NameRefused):
         raise NotFound("NOT_FOUND") from None
-    if path == "checkpoint":
+    # Behind the number of a later generation, the same names.
+    path = path.partition("/")[2] if path[0].isdigit() else path
+    if path in {"checkpoint", "retired"}:
         headers = {"Content-Type": _TEXT, "Cache-Control": "no-cache"}
         return Response(content, headers=headers)
     headers = {

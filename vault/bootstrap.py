@@ -30,7 +30,7 @@ from vault.db.twins import TwinGuard
 from vault.errors import SettingsRefused, VaultError
 from vault.first_start import make_people, open_first_entry
 from vault.healing import Healer
-from vault.held_keys import demand_files, has_begun, secret, usable_keys
+from vault.held_keys import demand_files, demand_origin, has_begun, key_folder_of, secret, usable_keys
 from vault.idempotency import Idempotency
 from vault.inspection import InspectionLimits
 from vault.issuing import Issuing
@@ -38,6 +38,7 @@ from vault.journal import Journal
 from vault.keyring import Keyring
 from vault.ledger.anchoring import Anchoring
 from vault.ledger.anchors import Anchors
+from vault.ledger.generations import generation_of, prefix_of
 from vault.ledger.key_folder import LedgerKeyFolder
 from vault.ledger.policy import Policy
 from vault.ledger.publisher import Publisher, Receipts
@@ -73,11 +74,17 @@ def make_data_folder(settings: Settings) -> None:
     make_durable_folder(settings.data)
 
 
-def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
+def open_parts(settings: Settings, clock: Clock | None = None, *, new_generation: bool = False) -> Parts:
     """Open the backends that the settings name.
+
+    Args:
+        settings: see `Settings`.
+        clock: the machine's clock when None.
+        new_generation: the origin is of a generation of the ledger that is about to begin: its keys are made.
 
     Raises:
         SettingsRefused: the settings cannot be used.
+        LedgerError: LEDGER_ORIGIN_MISMATCH when the database holds another log.
     """
     settings.check()
     if settings.is_production:
@@ -87,7 +94,7 @@ def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
         )
     clock = clock or SystemClock()
     data, keys = settings.data, settings.keys_folder
-    for folder in (data, keys, keys / "ledger", keys / "pki", settings.spool_folder):
+    for folder in (data, keys, key_folder_of(keys, settings.origin), keys / "pki", settings.spool_folder):
         # A folder's own name must survive power loss too, or all that is in it goes with it.
         make_durable_folder(folder)
     with ExitStack() as resources:
@@ -96,12 +103,15 @@ def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
         database.migrate()
         objects = FilesystemObjectStore(data / "objects")
         resources.callback(objects.close)
-        log = FilesystemLogStore(data / "ledger")
+        root_log = FilesystemLogStore(data / "ledger")
+        log = _log_of(data, settings.origin) if prefix_of(settings.origin) else root_log
         records = FilesystemRecordStore(data / "records")
         # A crash may have left encrypted leftovers; of records none may outlive a destruction for long.
         for swept, age in ((objects, _STAGING_AGE), (log, _STAGING_AGE), (records, _RECORD_STAGING_AGE)):
             swept.sweep_staging(age)
-        create = not has_begun(database, log)
+        if not new_generation:
+            demand_origin(database, settings.origin)
+        create = generation_of(settings.origin) == 1 and not has_begun(database, log)
         kek, index = keys / "key-encryption.key", keys / "index.key"
         if not create:
             demand_files(kek, index, keys / "pki/root.p12")
@@ -114,9 +124,13 @@ def open_parts(settings: Settings, clock: Clock | None = None) -> Parts:
             database=database,
             objects=objects,
             log=log,
+            root_log=root_log,
+            log_of=lambda origin: _log_of(data, origin),
             records=RecordBook(records, wrapper),
             keyring=Keyring(wrapper, secret(index)),
-            ledger_keys=LedgerKeyFolder.open(keys / "ledger", settings.origin, create=create),
+            ledger_keys=LedgerKeyFolder.open(
+                key_folder_of(keys, settings.origin), settings.origin, create=create or new_generation
+            ),
             guard=TwinGuard(data / "run", database.locks),
             pki=pki,
             resources=resources.pop_all(),
@@ -362,6 +376,10 @@ def _publish_last(parts: Parts, publisher: Publisher) -> None:
             size = read_head(connection).size
         # Another thread may have been at it, with the head as it was before the last commit.
         publisher.wait(size, _LAST_PUBLICATION_S)
+
+
+def _log_of(data: Path, origin: str) -> FilesystemLogStore:
+    return FilesystemLogStore(data / "ledger" / prefix_of(origin))
 
 
 def _key_wrapper(path: Path) -> LocalKeyWrapper:

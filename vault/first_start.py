@@ -8,19 +8,36 @@ from vault import faults, personas
 from vault.changes import Change
 from vault.clock import rfc3339
 from vault.db.repositories import Safes
+from vault.errors import LedgerError
+from vault.held_keys import has_begun
 from vault.ids import new_id
+from vault.ledger.generations import generation_of
 from vault.ledger.genesis import open_ledger
 from vault.ledger.stated import check_keys
 from vault.parts import Parts
 
 
-def open_first_entry(parts: Parts) -> None:
-    """Write entry 0 once: origin, log keys and seal certificates, in clear; check the keys ever after."""
+def seal_digests(parts: Parts) -> list[dict[str, str]]:
+    """Return purpose and digest of each seal certificate, as entry 0 states them."""
     keys = (parts.pki.reception_seal, parts.pki.evidence_seal, parts.pki.timestamp)
-    seals = [
+    return [
         {"purpose": key.purpose.value, "sha256": key.certificate.fingerprint(SHA256()).hex()} for key in keys
     ]
-    open_ledger(parts.database, parts.clock, parts.ledger_keys.first(), seals)
+
+
+def open_first_entry(parts: Parts) -> None:
+    """Write entry 0 once: origin, log keys and seal certificates, in clear; check the keys ever after.
+
+    Raises:
+        LedgerError: GENERATION_UNFOUNDED for a generation that was not begun by retiring the one before.
+    """
+    generation = generation_of(parts.settings.origin)
+    if generation > 1 and not has_begun(parts.database, parts.log):
+        raise LedgerError(
+            "GENERATION_UNFOUNDED", "a later generation begins with `probans recover --new-generation`"
+        )
+    keys = parts.ledger_keys.first()
+    open_ledger(parts.database, parts.clock, keys, seal_digests(parts), generation=generation)
     with parts.database.reading() as connection:
         check_keys(connection, parts.ledger_keys)
 

@@ -11,8 +11,9 @@ from signing.errors import KeyUnusable
 from storage.base import LogStore
 from storage.errors import KeyRefused, ObjectMissing
 from vault.db.engine import Database
-from vault.errors import SettingsRefused
+from vault.errors import LedgerError, SettingsRefused
 from vault.keyfiles import read_or_make
+from vault.ledger.generations import generation_of
 from vault.ledger.stored import find_head
 from vault.ledger.tiles import CHECKPOINT_PATH
 
@@ -27,6 +28,22 @@ def has_begun(database: Database, log: LogStore) -> bool:
     except ObjectMissing:
         return False
     return True
+
+
+def demand_origin(database: Database, origin: str) -> None:
+    """Refuse settings that name another log than the database holds. Raises LedgerError(LEDGER_ORIGIN_MISMATCH)."""
+    with database.reading() as connection:
+        head = find_head(connection)
+    if head is not None and head.origin != origin:
+        raise LedgerError(
+            "LEDGER_ORIGIN_MISMATCH", f"this database holds {head.origin}; the settings say {origin}"
+        )
+
+
+def key_folder_of(keys: Path, origin: str) -> Path:
+    """Return where the keys of a generation of the ledger lie."""
+    number = generation_of(origin)
+    return keys / ("ledger" if number == 1 else f"ledger-{number}")
 
 
 def demand_files(*paths: Path) -> None:

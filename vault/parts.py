@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from signing.dev_pki import DevPki
 from storage.base import LogStore, ObjectStore
 from vault.clock import Clock
 from vault.db.engine import Database
 from vault.db.twins import TwinGuard
+from vault.errors import LedgerError
+from vault.held_keys import key_folder_of
 from vault.keyring import Keyring
+from vault.ledger.entry import LogEntry, decode
 from vault.ledger.key_folder import LedgerKeyFolder
 from vault.ledger.policy import Policy
 from vault.ledger.stated import log_policy, own_policy
+from vault.ledger.stored import entry_body
 from vault.records import RecordBook
 from vault.recovery import Recovery
 from vault.settings import Settings
@@ -21,13 +28,21 @@ from vault.settings import Settings
 
 @dataclass
 class Parts:
-    """Backends opened for one data folder, before any service runs on them."""
+    """Backends opened for one data folder, before any service runs on them.
+
+    Attributes:
+        log: where this generation of the ledger is published.
+        root_log: the store in which every generation lies, the first at its root, others in folders of theirs.
+        log_of: returns the same of the generation with an origin.
+    """
 
     settings: Settings
     clock: Clock
     database: Database
     objects: ObjectStore
     log: LogStore
+    root_log: LogStore
+    log_of: Callable[[str], LogStore]
     records: RecordBook
     keyring: Keyring
     ledger_keys: LedgerKeyFolder
@@ -46,6 +61,19 @@ class Parts:
         """The log's policy for the operator's own processes, without witnesses, read anew: keys may change."""
         with self.database.reading() as connection:
             return own_policy(connection, self.ledger_keys)
+
+    def key_folder_of(self, origin: str) -> Path:
+        """Return where the keys of a generation lie."""
+        return key_folder_of(self.settings.keys_folder, origin)
+
+    def first_entry(self) -> Mapping[str, Any]:
+        """Return the body of entry 0. Raises LedgerError(LEDGER_NOT_OPENED)."""
+        with self.database.reading() as connection:
+            data = entry_body(connection, 0)
+        entry = decode(data) if data is not None else None
+        if not isinstance(entry, LogEntry):
+            raise LedgerError("LEDGER_NOT_OPENED", "this database has no ledger yet")
+        return entry.body
 
     def recovery(self) -> Recovery:
         """Return the tool that rebuilds the database."""

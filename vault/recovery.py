@@ -29,6 +29,7 @@ from vault.db.engine import Database
 from vault.db.functions import contains_octets
 from vault.db.repositories import Documents
 from vault.errors import LedgerError
+from vault.held_keys import demand_origin
 from vault.keyring import Keyring
 from vault.ledger.chain import ChainVerifier
 from vault.ledger.checkpoint import verify_checkpoint
@@ -117,9 +118,10 @@ class Recovery:
         """Recover; repeating it is harmless. The service must not run meanwhile.
 
         Raises:
-            LedgerError: LEDGER_FORK when database and published ledger contradict each
+            LedgerError: LEDGER_ORIGIN_MISMATCH; LEDGER_FORK when database and published ledger contradict each
                 other; CHAIN_BROKEN, FORMAT_FAILURE and the like when the published ledger is damaged.
         """
+        demand_origin(self._database, self._origin)
         report = RecoveryReport()
         held = read_records(self._records)
         report.findings += held.findings

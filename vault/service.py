@@ -96,8 +96,12 @@ class Vault:
         }
 
     def log_file(self, path: str) -> bytes:
-        """Return a published file of the ledger. Raises storage.errors.ObjectMissing."""
-        return self.parts.log.get(path)
+        """Return a published file of any generation of the ledger. Raises storage.errors.ObjectMissing.
+
+        Args:
+            path: under the root of the first; files of generation n lie at `n/`.
+        """
+        return self.parts.root_log.get(path)
 
     def anchor_sizes(self) -> list[int]:
         """Return the sizes of the ledger's anchors, in order."""

@@ -170,6 +170,7 @@ class TrustAnswer(BaseModel):
     """What a verifier needs besides the file."""
 
     origin: str = Field(description="Name of the ledger.")
+    ledger: str = Field(description="Where it is published.", examples=["/ledger/"])
     roots_pem: str = Field(description="Certificate roots of seals and timestamps.")
     vkeys: list[str] = Field(description="The ledger's verifier keys (C2SP signed-note).")
     policy: str = Field(description="The ledger's policy (C2SP tlog-policy).")

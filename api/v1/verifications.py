@@ -12,6 +12,7 @@ from api.v1.describe import OPTIONAL_BEARER, file_body, json_body, problems
 from api.v1.schemas import HashRequest, LookupAnswer, TrustAnswer, VerdictAnswer
 from api.v1.views import json_response
 from vault.clock import rfc3339
+from vault.ledger.generations import prefix_of
 
 router = APIRouter()
 
@@ -85,6 +86,7 @@ def get_trust(vault: Safe) -> Response:
     return json_response(
         {
             "origin": vault.settings.origin,
+            "ledger": f"/ledger/{prefix_of(vault.settings.origin)}",
             "roots_pem": trust.roots_pem.decode("ascii"),
             "vkeys": list(trust.vkeys),
             "policy": trust.policy,

@@ -69,6 +69,16 @@ WITNESSING_POINTS = (
     "witnessing.after-publish",
 )
 ALARM_POINTS = ("witnessing.before-alarm", "witnessing.after-alarm")
+# A change of ledger keys: tests/integration/test_key_rotation.py kills it at each.
+ROTATION_POINTS = (
+    "keys.made",
+    "keys.stated",
+    "publish.before-handover",
+    "publish.after-handover",
+    "keys.published",
+)
+# The beginning of a later generation: tests/integration/test_generations.py kills it at each.
+GENERATION_POINTS = ("generation.before-commit", "generation.after-commit")
 # Passed at the first start only, before any request.
 FIRST_START_POINTS = ("safes.recorded",)
 
@@ -81,7 +91,15 @@ def test_the_list_of_points_is_the_codes() -> None:
         for name in re.findall(r'faults\.point\("([^"]+)"\)', path.read_text(encoding="utf-8"))
     )
     assert sorted(set(found)) == sorted(
-        (*POINTS, *FIRST_START_POINTS, *WITNESSING_POINTS, *ALARM_POINTS, *WITNESS_POINTS)
+        (
+            *POINTS,
+            *FIRST_START_POINTS,
+            *ROTATION_POINTS,
+            *GENERATION_POINTS,
+            *WITNESSING_POINTS,
+            *ALARM_POINTS,
+            *WITNESS_POINTS,
+        )
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -15,15 +16,24 @@ from rich.progress import Progress as Bar
 from vault.cli.common import console
 from vault.errors import VaultError
 from vault.evidence.ledger_source import FolderLedger, WebLedger
-from vault.ledger.checkpoint import verify_checkpoint
+from vault.ledger.checkpoint import CheckpointReport, verify_checkpoint
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.files import LogReader, PublishedFiles
 from vault.ledger.findings import Progress
-from vault.ledger.handover import follow
+from vault.ledger.handover import follow, follow_known
 from vault.ledger.policy import Policy
 from vault.ledger.published import Known
+from vault.ledger.watch_memory import load
 
 INDETERMINATE = 3
+Previous = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        metavar="CHECKPOINT",
+        help="Of a later generation: what is known of the one before, checkpoint, copied ledger or watch's state.",
+    ),
+]
 EXIT_CODES = {"PASSED": 0, "FAILED": 1, "INDETERMINATE": INDETERMINATE}
 
 
@@ -69,6 +79,27 @@ def read_known(since: Path | None, policy: Policy, files: PublishedFiles) -> Kno
         return Known(verify_checkpoint(note, replace(policy, logs=(*policy.logs, *later))))
     except (VaultError, OSError) as error:
         raise typer.BadParameter(f"--since: {error}") from error
+
+
+def read_previous(path: Path | None, policy: Policy) -> CheckpointReport | None:
+    """Return what is known of the generation before: a checkpoint, a copied ledger, or what `watch` remembers.
+
+    Raises:
+        typer.BadParameter: it cannot be read, or the policy does not accept it.
+    """
+    if path is None:
+        return None
+    try:
+        if path.is_dir():
+            copy = LogReader(FolderLedger(path))
+            return follow(copy, copy.checkpoint(), policy).checkpoint
+        note = path.read_bytes()
+        if note.startswith(b"{"):
+            memory = load(path)
+            note, policy = memory.note, follow_known(policy, memory.handovers)
+        return verify_checkpoint(note, policy)
+    except (VaultError, OSError) as error:
+        raise typer.BadParameter(f"--previous: {error}") from error
 
 
 def cores() -> int:

@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from vault.cli.common import FAILED, USAGE, console, fail
-from vault.cli.ledger_options import INDETERMINATE, published_files
+from vault.cli.ledger_options import INDETERMINATE, Previous, published_files, read_previous
 from vault.cli.policy_options import PolicyFile, Vkeys, read_policy
 from vault.errors import VaultError
 from vault.ledger.policy import Policy
+from vault.ledger.published import audit_previous
 from vault.ledger.watch import Alarm, News, Watcher
 from vault.ledger.watch_memory import write_durably
 
@@ -34,6 +35,7 @@ def watch(
         typer.Option(min=0.0, metavar="MINUTES", help="Alarm when no new checkpoint came for so long."),
     ] = None,
     every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Time between two looks.")] = 10.0,
+    previous: Previous = None,
     once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
 ) -> None:
     """Surveiller un registre. / Follow a ledger; end with code 1 on fork, rollback or stall.
@@ -44,6 +46,7 @@ def watch(
     if trusted is None:
         fail("--vkeys manque : un registre se vérifie avec ses clés. / --vkeys is needed.", USAGE)
     watcher = _open(source, trusted, state, key or [])
+    _check_previous(source, trusted, previous)
     while True:
         reached = _look(watcher, state)
         if stall is not None and watcher.silent_for(time.time()) > stall * 60:
@@ -63,6 +66,20 @@ def _open(source: str, policy: Policy, state: Path, keys: list[str]) -> Watcher:
         return Watcher(published_files(source), policy, state, [bytes.fromhex(key) for key in keys])
     except VaultError as error:
         raise typer.BadParameter(f"--state: {error.code} {error.detail}") from error
+
+
+def _check_previous(source: str, policy: Policy, path: Path | None) -> None:
+    """End with an alarm where a generation does not go on from what is known of the one before."""
+    known = read_previous(path, policy)
+    if known is None:
+        return
+    report = audit_previous(published_files(source), policy, known)
+    for problem in report.problems:
+        text = f"{problem.code}: attendu / expected {problem.expected}, trouvé / found {problem.found}"
+        if problem.indeterminate:
+            console.print(text, soft_wrap=True, markup=False)
+        else:
+            fail(f"ALARME / ALARM {text}", FAILED)
 
 
 def _look(watcher: Watcher, state: Path) -> bool:

@@ -29,6 +29,7 @@ class LogEvent(StrEnum):
 
     OPENED = "log.opened"
     KEYS_CHANGED = "log.keys-changed"
+    REPLACED = "log.replaced"  # in a later generation: stands where the one before had an entry about itself
 
 
 @dataclass(frozen=True, slots=True)

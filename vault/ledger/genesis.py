@@ -25,6 +25,31 @@ def stated_keys(keys: LedgerKeys, seals: Sequence[Mapping[str, str]]) -> dict[st
     return {**stated_vkeys(keys.held()), "seals": [dict(seal) for seal in seals]}
 
 
+def opening_body(
+    keys: LedgerKeys,
+    seals: Sequence[Mapping[str, str]],
+    generation: int,
+    previous: str = "",
+    previous_keys: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return the body of entry 0.
+
+    Args:
+        keys: the log's keys; their origin is the log's.
+        seals: as in `stated_keys`.
+        generation: number of this generation of the log.
+        previous: text of the last checkpoint of the generation before; "" for the first.
+        previous_keys: vkeys of the generations before.
+    """
+    body: dict[str, Any] = {
+        "origin": keys.origin,
+        "generation": generation,
+        "keys": stated_keys(keys, seals),
+        "previous": previous,
+    }
+    return {**body, "previous_keys": list(previous_keys)} if previous_keys else body
+
+
 def open_ledger(
     database: Database,
     clock: Clock,
@@ -32,7 +57,6 @@ def open_ledger(
     seals: Sequence[Mapping[str, str]],
     *,
     generation: int = 1,
-    previous: str = "",
 ) -> bool:
     """Write entry 0 unless the ledger is open already.
 
@@ -42,7 +66,6 @@ def open_ledger(
         keys: the log's keys; their origin is the log's.
         seals: as in `stated_keys`.
         generation: number of this generation of the log.
-        previous: text of the last checkpoint of the generation before; "" for the first.
 
     Returns:
         True when entry 0 was written now.
@@ -58,12 +81,7 @@ def open_ledger(
                     "LEDGER_ORIGIN_MISMATCH", "this database holds another log", found=head.origin
                 )
             return False
-        body = {
-            "origin": keys.origin,
-            "generation": generation,
-            "keys": stated_keys(keys, seals),
-            "previous": previous,
-        }
+        body = opening_body(keys, seals, generation)
         time = rfc3339(clock.now())
         data = encode(LogEntry(0, GENESIS_PREV, time, LogEvent.OPENED, body))
         leaf = leaf_hash(data)

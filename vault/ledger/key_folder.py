@@ -69,6 +69,11 @@ class LedgerKeyFolder:
         with self._lock:
             return next(iter(self._known.values()))
 
+    def newest(self) -> LedgerKeys:
+        """Return a pair that is held, that of a folder of its own rather than the first."""
+        with self._lock:
+            return list(self._known.values())[-1]
+
     def make_next(self) -> LedgerKeys:
         """Return the pair that is being made, durably on disk; one that a crash left there is taken up again."""
         folder = self._folder / NEXT

@@ -111,6 +111,10 @@ class LedgerKeys:
         text = checkpoint_text(self.origin, size, root)
         return encode(text, self.lines(size, root, now))
 
+    def sign_text(self, text: bytes) -> bytes:
+        """Sign a text that is no checkpoint, with the Ed25519 key: the other signs checkpoints alone."""
+        return encode(text, [NoteSignature(self.origin, self.ed25519.id, self._ed25519.sign(text))])
+
     def lines(self, size: int, root: bytes, now: datetime) -> list[NoteSignature]:
         """Return the signature lines of a checkpoint by both keys; see `sign_checkpoint`."""
         text = checkpoint_text(self.origin, size, root)

@@ -10,6 +10,7 @@ from vault.ledger.audit_state import Position, StateFile
 from vault.ledger.checkpoint import CheckpointReport
 from vault.ledger.files import LogReader, PublishedFiles, first_difference
 from vault.ledger.findings import AuditReport, Progress, quiet
+from vault.ledger.generations import check_previous
 from vault.ledger.handover import Followed, follow
 from vault.ledger.joining import Head, Joiner, Run
 from vault.ledger.policy import Policy
@@ -144,6 +145,26 @@ def accepted_checkpoint(reader: LogReader, policy: Policy, report: AuditReport) 
     report.origin, report.witnesses = followed.checkpoint.origin, followed.checkpoint.witnesses
     report.checkpoints = 1
     return followed
+
+
+def audit_previous(files: PublishedFiles, policy: Policy, known: CheckpointReport) -> AuditReport:
+    """Audit that a generation of a log goes on from what is known of the one before.
+
+    Args:
+        files: where the later one lies.
+        policy: keys that are trusted.
+        known: the last checkpoint known of the one before, accepted.
+    """
+    report, reader = AuditReport(), LogReader(files)
+    followed = accepted_checkpoint(reader, policy, report)
+    if followed is None:
+        return report
+    report.size, report.root, report.checked = followed.checkpoint.size, followed.checkpoint.root, 1
+    try:
+        check_previous(reader, followed.checkpoint, known)
+    except VaultError as error:
+        report.add_error(error, "entry 0", check="previous", entry=0)
+    return report
 
 
 def check_keys_used(report: AuditReport, followed: Followed, stated: Sequence[bytes], last_time: str) -> None:

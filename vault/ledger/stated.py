@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from vault.errors import LedgerError
 from vault.ledger.entry import LogEntry, LogEvent, decode
+from vault.ledger.generations import previous_keys
 from vault.ledger.group import Appended, LedgerTransaction
 from vault.ledger.keys import KeySource
 from vault.ledger.policy import Policy
@@ -108,6 +109,8 @@ def check_keys(connection: Connection, keys: KeySource) -> None:
 def log_policy(connection: Connection, held: Sequence[VerifierKey]) -> Policy:
     """Return the policy of this log for verifiers: every key that ever signed, and how far each replaced one did.
 
+    The keys of generations before are listed too: what they signed stays proven.
+
     Args:
         connection: a transaction.
         held: trusted while the database has no ledger, which recovery then rebuilds.
@@ -123,7 +126,10 @@ def log_policy(connection: Connection, held: Sequence[VerifierKey]) -> Policy:
             last = _last_size(connection, after, head.size)
             last_sizes |= {key.vkey: last for key in before.keys}
     logs = tuple(key for each in reversed(statements) for key in each.keys)
-    return Policy(logs=logs, last_sizes=last_sizes)
+    first = entry_body(connection, 0)
+    opened = decode(first) if first is not None else None
+    earlier = previous_keys(opened.body) if isinstance(opened, LogEntry) else ()
+    return Policy(logs=(*logs, *earlier), last_sizes=last_sizes)
 
 
 def own_policy(connection: Connection, keys: KeySource) -> Policy:

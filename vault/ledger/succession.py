@@ -148,6 +148,8 @@ class Succession:
         Raises:
             LedgerProofRefused: KEYS_CHANGE_INVALID.
         """
+        if entry.event is LogEvent.REPLACED:
+            return None
         if self.statements:
             return self.add(entry)
         try:
