@@ -56,7 +56,7 @@ def audit_safe(
         progress: called with documents done and documents in all.
     """
     report, book = AuditReport(), _Book(records)
-    with database.reading() as connection:
+    with database.reading(patient=True) as connection:
         head = read_head(connection)
         total = connection.scalar(select(func.count()).select_from(models.documents)) or 0
     report.origin, report.size = head.origin, head.size
@@ -87,7 +87,7 @@ def _identifiers(database: Database, sample: int | None) -> Iterator[str]:
     """Yield identifiers a page at a time, so that neither memory nor a transaction grows."""
     table = models.documents
     if sample is not None:
-        with database.reading() as connection:
+        with database.reading(patient=True) as connection:
             yield from list(connection.scalars(select(table.c.id).order_by(func.random()).limit(sample)))
         return
     last = ""
@@ -113,7 +113,7 @@ def _check_ownership(database: Database, records: RecordBook, report: AuditRepor
         .join(ledger, entries.c.seq == ledger.c.seq, isouter=True)
         .where(ledger.c.seq.is_(None))
     )
-    with database.reading() as connection:
+    with database.reading(patient=True) as connection:
         unexplained: dict[bytes, int] = {}
         for seq, body in connection.execute(alone):
             try:

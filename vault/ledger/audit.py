@@ -70,7 +70,7 @@ def audit_database(
         progress: called with entries done and entries in all.
     """
     report = AuditReport()
-    with database.reading() as connection:
+    with database.reading(patient=True) as connection:
         head = read_head(connection)
         kept = connection.exec_driver_sql("SELECT size, root, note FROM checkpoints ORDER BY size").fetchall()
         report.origin = head.origin
@@ -180,7 +180,7 @@ def audit_agreement(database: Database, log_store: LogStore, *, progress: Progre
     except VaultError as error:
         if error.code != "OBJECT_MISSING":
             report.add_error(error, "checkpoint", check="agreement")
-    with database.reading() as connection:
+    with database.reading(patient=True) as connection:
         head = read_head(connection)
         report.origin = head.origin
         # 1
