@@ -79,7 +79,7 @@ class Database:
         """Give a connection in a read transaction: one consistent state, and nothing it writes is kept.
 
         Args:
-            patient: for audits and the like, whose statements may take long: without limits of time.
+            patient: for audits and the like, whose statements may take as long as they need.
 
         Raises:
             Unavailable: DATABASE_UNAVAILABLE when no connection can be had, or it is lost.

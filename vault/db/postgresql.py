@@ -45,8 +45,13 @@ _REPLICATED_COMMITS = ("on", "remote_apply")
 _WRITERS_TURN = lock_number(b"writer")
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # READ WRITE is an error on a standby, so that it is found out here.
-_WRITE = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock({_WRITERS_TURN})"
-_PATIENT = "; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_PATIENT = (
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL lock_timeout = '10min'",
+    "SET LOCAL idle_in_transaction_session_timeout = '10min'",
+)
+_TAKE_TURN = f"SELECT pg_advisory_xact_lock({_WRITERS_TURN})"
 _log = logging.getLogger("probans.database")
 
 
@@ -183,9 +188,13 @@ class PostgresqlBackend:
         raw = _raw(connection)
         # One that was patient before may come back from the pool.
         raw.limit = None if patient else self._limits.statement_s + _GRACE_S
-        statements = (_WRITE if write else _READ) + (_PATIENT if patient else "")
+        statements = (
+            _WRITE if write else _READ,
+            *(_PATIENT if patient else ()),
+            *((_TAKE_TURN,) if write else ()),
+        )
         try:
-            raw.execute(_query(statements), prepare=False)
+            raw.execute(_query("; ".join(statements)), prepare=False)
         except psycopg.Error as error:
             raise Unavailable("DATABASE_UNAVAILABLE", type(error).__name__) from error
 
