@@ -25,6 +25,7 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
         max_in_flight: requests answered at once by this process; beyond, 503 BUSY.
     """
     counters = metrics or Metrics()
+    counters.watch_clock(lambda: vault.writer.step_backs)
     app = FastAPI(
         title="Probans",
         version=version("probans"),

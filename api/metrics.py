@@ -9,16 +9,19 @@ from __future__ import annotations
 import threading
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, MutableSequence
+from collections.abc import Callable, Iterator, MutableSequence
 from typing import Any, cast
 
 import orjson
+
+from vault.figures import LedgerFigures
 
 SLOT_OCTETS = 256 * 1024
 _BUCKETS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
 _HEAD = 8
 _IN_FLIGHT, _PROCESSES = "probans_requests_in_flight", "probans_processes"
 _GAUGES = frozenset({_IN_FLIGHT, _PROCESSES})
+_STEP_BACKS = "probans_ledger_clock_step_backs_total"
 
 Series = dict[str, float]
 
@@ -41,7 +44,12 @@ class Metrics:
         # A process that takes the place of another goes on from its counters: they never go back.
         before = self._read(slot)
         self._series.update({name: value for name, value in before.items() if name not in _GAUGES})
+        self._step_backs: Callable[[], int] = lambda: 0
         self._share()
+
+    def watch_clock(self, step_backs: Callable[[], int]) -> None:
+        """Count what a function says: how often this process found the clock set back behind the ledger."""
+        self._step_backs = step_backs
 
     @property
     def in_flight(self) -> int:
@@ -95,8 +103,9 @@ class Metrics:
     def _snapshot(self) -> Series:
         return {
             **self._series,
-            "probans_requests_in_flight": float(self._in_flight),
-            "probans_processes": 1.0,
+            _IN_FLIGHT: float(self._in_flight),
+            _PROCESSES: 1.0,
+            _STEP_BACKS: self._series.get(_STEP_BACKS, 0.0) + self._step_backs(),
         }
 
     def _share(self) -> None:
@@ -129,7 +138,46 @@ _FAMILIES = (
     ("probans_request_seconds", "histogram", "Seconds from the first octet in to the last one out."),
     (_IN_FLIGHT, "gauge", "Requests being answered now."),
     (_PROCESSES, "gauge", "Processes that serve."),
+    (_STEP_BACKS, "counter", "How often the clock was found set back behind the ledger."),
 )
+
+
+def ledger_text(figures: LedgerFigures | None) -> str:
+    """Write where the ledger stands in the same format; with None, that it cannot be asked.
+
+    Labels are names of witnesses in the operator's policy.
+    """
+    lines = list(_gauge("probans_ledger_up", "Whether the ledger can be asked.", float(figures is not None)))
+    if figures is not None:
+        lines += _gauge("probans_ledger_entries", "Entries of the ledger.", figures.size)
+        lines += _gauge("probans_ledger_published_entries", "Entries under a checkpoint.", figures.published)
+        lines += _gauge("probans_ledger_anchored_entries", "Entries with an outside date.", figures.anchored)
+        if figures.anchor_age is not None:
+            lines += _gauge(
+                "probans_ledger_anchor_age_seconds", "Seconds since that date.", figures.anchor_age
+            )
+        lines += _gauge("probans_witness_alarms", "Witnesses that hold another history.", figures.alarms)
+        if figures.quorum is not None:
+            lines += _gauge(
+                "probans_witness_quorum_entries",
+                "Entries that the witnesses' quorum cosigned.",
+                figures.quorum,
+            )
+            family = "probans_witness_cosigned_entries"
+            lines += [f"# HELP {family} Entries that a witness cosigned.", f"# TYPE {family} gauge"]
+            lines += [
+                f'{family}{{witness="{_escaped(name)}"}} {size}'
+                for name, size in sorted(figures.cosigned.items())
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def _gauge(name: str, words: str, value: float) -> Iterator[str]:
+    yield from (f"# HELP {name} {words}", f"# TYPE {name} gauge", f"{name} {value:.15g}")
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _family(name: str) -> str:

@@ -8,12 +8,12 @@ import re
 from fastapi import APIRouter, Request, Response
 
 from api.deps import Safe
-from api.metrics import Metrics
+from api.metrics import Metrics, ledger_text
 from api.uploads import media_type, read_small_body
 from api.v1.describe import problems
 from api.v1.views import json_response
 from storage.errors import NameRefused, ObjectMissing
-from vault.errors import NotFound, Refused
+from vault.errors import NotFound, Refused, VaultError
 from vault.ledger.anchor import ANCHOR_LIST
 
 router = APIRouter()
@@ -71,10 +71,14 @@ def readyz(vault: Safe) -> Response:
     responses={200: {"description": "Counters.", "content": {"text/plain": {}}}, **problems()},
     response_class=Response,
 )
-def metrics(request: Request) -> Response:
-    """Return the counters of all processes of this service."""
+def metrics(request: Request, vault: Safe) -> Response:
+    """Return the counters of all processes of this service, and where the ledger stands."""
     counters: Metrics = request.app.state.metrics
-    return Response(counters.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+    try:
+        ledger = ledger_text(vault.figures())
+    except VaultError:
+        ledger = ledger_text(None)
+    return Response(counters.text() + ledger, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
 @router.get(

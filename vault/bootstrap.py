@@ -278,6 +278,7 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
         witnessing=witnessing,
         receipts=receipts,
         rotation=KeyRotation(parts.database, parts.ledger_keys, writer, publisher, clock),
+        writer=writer,
         parts=parts,
         _policy=lambda: with_keys(policy, parts.trusted),
         _running=running,

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from timestamping.authority import EmbeddedAuthority
 from vault.db import models
+from vault.figures import LedgerFigures, ledger_figures
 from vault.healing import Healer
 from vault.issuing import Issuing
 from vault.ledger.anchoring import Anchoring
@@ -17,6 +18,7 @@ from vault.ledger.anchors import known_sizes
 from vault.ledger.policy import Policy
 from vault.ledger.publisher import Publisher, Receipts
 from vault.ledger.witnessing import Witnessing
+from vault.ledger.writer import LedgerWriter
 from vault.lifecycle import Lifecycle
 from vault.parts import Parts
 from vault.personas import Personas
@@ -75,6 +77,7 @@ class Vault:
     witnessing: Witnessing | None
     receipts: Receipts
     rotation: KeyRotation
+    writer: LedgerWriter
     parts: Parts
     _policy: Callable[[], Policy]
     _running: ExitStack
@@ -94,6 +97,10 @@ class Vault:
             "ledger": _probe(self._ask_ledger),
             "witnesses": self._witnesses(),
         }
+
+    def figures(self) -> LedgerFigures:
+        """Return what monitoring asks about the ledger. Raises Unavailable, LedgerError."""
+        return ledger_figures(self.parts.database, self._policy(), self.parts.clock)
 
     def log_file(self, path: str) -> bytes:
         """Return a published file of any generation of the ledger. Raises storage.errors.ObjectMissing.
