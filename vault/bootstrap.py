@@ -60,7 +60,7 @@ from vault.services import KeySealers
 from vault.settings import Settings
 from vault.submissions import Submissions
 from vault.tidying import sweep_dead_records
-from vault.verifying import Verifying
+from vault.verifying import open_verifying
 from vault.witness_settings import counting, with_keys, witness_policy
 
 _STAGING_AGE = timedelta(days=1)
@@ -263,12 +263,12 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
             receipt_wait_max=settings.receipt_wait_max,
         ),
         lifecycle=lifecycle,
-        verifying=Verifying(
-            settings.spool_folder,
-            settings.max_upload_bytes,
-            TrustStore(roots),
-            TrustStore([*dict.fromkeys((*tsa_roots, *anchor_roots))]),
+        verifying=open_verifying(
+            settings,
+            roots,
+            [*dict.fromkeys((*tsa_roots, *anchor_roots))],
             lambda: with_keys(counting(policy), parts.trusted),
+            running,
         ),
         personas=people,
         authority=authority if isinstance(authority, EmbeddedAuthority) else None,

@@ -89,8 +89,14 @@ class SignatureFinding:
         signing_time: RFC 3339 UTC; the proven time (timestamp) if there is one, else None.
         timestamps: tokens over it.
         covers_whole_file: True when every byte of the file but the signature itself is signed.
-        changes_after: sentences about what was added after the signature.
+        changes_after: what was added after the signature and is allowed, as `kind: where, page N`.
         part: which part of the file it is, such as `document` or `bundle` (not in the JSON object).
+        form: `PAdES`, `PKCS7`, `CAdES`, `document timestamp`; "" for the safe's own seals.
+        field: name of the PDF signature field, or "".
+        best_time: RFC 3339 UTC; the instant at which the certificate was judged, or None.
+        time_source: where that instant comes from: `timestamp`, `document timestamp`, `record`, `asked`, `now`; or "".
+        reasons: codes of this signature's own checks that did not pass.
+        revocation: `good`, or `unchecked` where no revocation data says anything, or "" when not reached.
     """
 
     verdict: Outcome
@@ -101,6 +107,12 @@ class SignatureFinding:
     covers_whole_file: bool = False
     changes_after: tuple[str, ...] = ()
     part: str = "document"
+    form: str = ""
+    field: str = ""
+    best_time: str | None = None
+    time_source: str = ""
+    reasons: tuple[str, ...] = ()
+    revocation: str = ""
 
     def as_json(self) -> dict[str, object]:
         """Return the object of the interface."""
@@ -112,6 +124,12 @@ class SignatureFinding:
             "timestamps": [stamp.as_json() for stamp in self.timestamps],
             "covers_whole_file": self.covers_whole_file,
             "changes_after": list(self.changes_after),
+            "form": self.form,
+            "field": self.field,
+            "best_time": self.best_time,
+            "time_source": self.time_source,
+            "reasons": list(self.reasons),
+            "revocation": self.revocation,
         }
 
 
