@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from asn1crypto import algos
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa, utils
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa, utils
 
+from signing.algorithms import OWN_CURVE_BITS, OWN_RSA_BITS
 from signing.errors import SignatureRefused
+from signing.hostile import HOSTILE
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "md5": hashes.MD5(),  # noqa: S303 - read only to say that it is too weak
@@ -20,9 +24,103 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha3_384": hashes.SHA3_384(),
     "sha3_512": hashes.SHA3_512(),
 }
-_WEAK = frozenset({"md5", "sha1"})
-_MIN_RSA_BITS = 2048
-_MIN_EC_BITS = 256
+_UNREADABLE: tuple[type[Exception], ...] = (SignatureRefused, *HOSTILE)
+_RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
+_EC_PUBLIC_KEY = "1.2.840.10045.2.1"
+_DSA_KEY = "1.2.840.10040.4.1"
+#: Key identifiers that some software writes where a signature algorithm belongs: the digest is the SignerInfo's.
+_KEY_IDENTIFIERS = {_RSA_ENCRYPTION: "rsa-pkcs1", _EC_PUBLIC_KEY: "ecdsa", _DSA_KEY: "dsa"}
+_SCHEMES = {
+    "rsassa_pkcs1v15": "rsa-pkcs1",
+    "rsassa_pss": "rsa-pss",
+    "ecdsa": "ecdsa",
+    "dsa": "dsa",
+    "ed25519": "ed25519",
+    "ed448": "ed448",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How a signature value was made, as its AlgorithmIdentifier says.
+
+    Attributes:
+        name: as in the table of algorithms.
+        digest: hashlib name; "" for EdDSA.
+        pss: padding, of RSASSA-PSS.
+    """
+
+    name: str
+    digest: str
+    pss: padding.PSS | None = None
+
+
+def read_scheme(algorithm: algos.SignedDigestAlgorithm, digest_algorithm: str = "") -> Scheme:
+    """Read an AlgorithmIdentifier that anybody may have written.
+
+    Args:
+        algorithm: of the signature.
+        digest_algorithm: of the SignerInfo, for identifiers that name a kind of key only.
+
+    Raises:
+        SignatureRefused: CRYPTO_CONSTRAINTS_FAILURE, indeterminate: not known here.
+    """
+    dotted = algorithm["algorithm"].dotted
+    try:
+        if dotted in _KEY_IDENTIFIERS:
+            scheme = Scheme(_KEY_IDENTIFIERS[dotted], digest_algorithm)
+        else:
+            name = _SCHEMES[algorithm.signature_algo]
+            if name in {"ed25519", "ed448"}:
+                return Scheme(name, "")
+            scheme = Scheme(name, algorithm.hash_algo, _pss(algorithm) if name == "rsa-pss" else None)
+    except _UNREADABLE as error:
+        raise _unknown(f"signature algorithm {dotted}") from error
+    if scheme.digest not in _HASHES:
+        raise _unknown(f"digest algorithm {scheme.digest[:40]}")
+    return scheme
+
+
+def verify_value(key: object, scheme: Scheme, signature: bytes, data: bytes, *, hashed: bool = False) -> None:
+    """Verify a signature value, whoever made it and however weak its algorithms are.
+
+    Args:
+        key: public key.
+        scheme: from `read_scheme`.
+        signature: the value.
+        data: what was signed.
+        hashed: `data` is its digest.
+
+    Raises:
+        SignatureRefused: SIG_CRYPTO_FAILURE; CRYPTO_CONSTRAINTS_FAILURE (indeterminate) for a combination of
+            key and algorithm that cannot be computed.
+    """
+    try:
+        if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+            if not scheme.name.startswith("ed") or hashed:
+                raise _unknown("the signature algorithm with this kind of key")
+            key.verify(signature, data)
+            return
+        plain = _HASHES[scheme.digest]
+        digest = utils.Prehashed(plain) if hashed else plain
+        if isinstance(key, rsa.RSAPublicKey) and scheme.name == "rsa-pkcs1":
+            key.verify(signature, data, padding.PKCS1v15(), digest)
+        elif isinstance(key, rsa.RSAPublicKey) and scheme.pss is not None:
+            key.verify(signature, data, scheme.pss, digest)
+        elif isinstance(key, ec.EllipticCurvePublicKey) and scheme.name == "ecdsa":
+            key.verify(signature, data, ec.ECDSA(digest))
+        elif isinstance(key, dsa.DSAPublicKey) and scheme.name == "dsa":
+            key.verify(signature, data, digest)
+        else:
+            raise _unknown("the signature algorithm with this kind of key")
+    except InvalidSignature:
+        raise SignatureRefused("SIG_CRYPTO_FAILURE", "the signature value does not verify") from None
+    except HOSTILE as error:
+        raise _unknown("the signature algorithm with this key") from error
+
+
+def _unknown(what: str) -> SignatureRefused:
+    return SignatureRefused("CRYPTO_CONSTRAINTS_FAILURE", f"{what} is not known here", indeterminate=True)
 
 
 def verify_signature(
@@ -77,10 +175,10 @@ def check_strength(key: object, digest_algorithm: str) -> None:
         SignatureRefused: CRYPTO_CONSTRAINTS_FAILURE, indeterminate: a proof of existence from the time when
             the algorithm was sound could still save the signature.
     """
-    small = (isinstance(key, rsa.RSAPublicKey) and key.key_size < _MIN_RSA_BITS) or (
-        isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < _MIN_EC_BITS
+    small = (isinstance(key, rsa.RSAPublicKey) and key.key_size < OWN_RSA_BITS) or (
+        isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < OWN_CURVE_BITS
     )
-    if small or digest_algorithm in _WEAK:
+    if small or digest_algorithm in {"md5", "sha1"}:
         raise SignatureRefused(
             "CRYPTO_CONSTRAINTS_FAILURE",
             f"{digest_algorithm} or the key size is too weak without proof of existence",

@@ -171,7 +171,7 @@ def _parse(der: bytes) -> ParsedCms:
     if len(signed_data["signer_infos"]) != 1:
         raise SignatureRefused("FORMAT_FAILURE", "there must be exactly one SignerInfo")
     info = signed_data["signer_infos"][0]
-    certificates = _certificates(signed_data)
+    certificates = readable_inside(signed_data)
     signer = _signer(info["sid"], certificates)
     # 3
     attributes = info["signed_attrs"]
@@ -195,13 +195,14 @@ def _parse(der: bytes) -> ParsedCms:
         signature=info["signature"].native,
         message_digest=values[_MESSAGE_DIGEST].native,
         signing_time=time.native if time is not None else None,
-        certificate_ids=_certificate_ids(values),
+        certificate_ids=signer_ids(values),
         tokens=tokens,
         other_unsigned=others,
     )
 
 
-def _certificates(signed_data: asn1_cms.SignedData) -> tuple[x509.Certificate, ...]:
+def readable_inside(signed_data: asn1_cms.SignedData) -> tuple[x509.Certificate, ...]:
+    """List the certificates of a SignedData that can be read."""
     found = []
     for choice in signed_data["certificates"] or ():
         if choice.name != "certificate":
@@ -260,7 +261,7 @@ def _unsigned(info: asn1_cms.SignerInfo) -> tuple[tuple[bytes, ...], tuple[str, 
     return tuple(tokens), tuple(others)
 
 
-def _certificate_ids(values: dict[str, asn1_core.Any]) -> tuple[tuple[str, bytes], ...]:
+def signer_ids(values: dict[str, asn1_core.Any]) -> tuple[tuple[str, bytes], ...]:
     """List the certificate hashes of the ESS attributes; the first of each names the signer (RFC 5035)."""
     found: list[tuple[str, bytes]] = []
     second = values.get(_SIGNING_CERTIFICATE_V2)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko_certvalidator import CertificateValidator, ValidationContext, errors
 from pyhanko_certvalidator.authority import CertTrustAnchor, TrustQualifiers, derive_quals_from_cert
 from pyhanko_certvalidator.policy_decl import (
+    AcceptAllAlgorithms,
     CertRevTrustPolicy,
     RevocationCheckingPolicy,
     RevocationCheckingRule,
@@ -26,19 +27,24 @@ from signing.errors import SignatureRefused
 _T = TypeVar("_T")
 CertificatePath = tuple[x509.Certificate, ...]
 
-#: Sub-indications that ETSI EN 319 102-1 (table 6) files under INDETERMINATE.
+#: Sub-indications that ETSI EN 319 102-1 (table 6) files under INDETERMINATE, and ours that say the same.
 INDETERMINATE_CODES = frozenset(
     {
         "CERTIFICATE_CHAIN_GENERAL_FAILURE",
         "CHAIN_CONSTRAINTS_FAILURE",
         "CRYPTO_CONSTRAINTS_FAILURE",
+        "CRYPTO_CONSTRAINTS_FAILURE_NO_POE",
         "NO_CERTIFICATE_CHAIN_FOUND",
         "NO_POE",
         "NO_SIGNING_CERTIFICATE_FOUND",
+        "OUT_OF_BOUNDS_NOT_REVOKED",
         "OUT_OF_BOUNDS_NO_POE",
+        "REVOKED_CA_NO_POE",
         "REVOKED_NO_POE",
-        "SIG_CONSTRAINTS_FAILURE",
+        "SIGNATURE_FORMAT_UNSUPPORTED",
         "SIGNED_DATA_NOT_FOUND",
+        "SIG_CONSTRAINTS_FAILURE",
+        "TIMESTAMP_ORDER_FAILURE",
         "TRY_LATER",
     }
 )
@@ -54,10 +60,16 @@ class PathLibrary:
     """Validates paths to fixed anchors with pyhanko-certvalidator; safe for threads."""
 
     def __init__(
-        self, anchors: Sequence[x509.Certificate], *, require_revocation: bool, retroactive: bool
+        self,
+        anchors: Sequence[x509.Certificate],
+        *,
+        require_revocation: bool,
+        retroactive: bool,
+        any_algorithm: bool = False,
     ) -> None:
-        """See `TrustStore`."""
+        """See `TrustStore`; with `any_algorithm` the caller judges algorithms by himself."""
         self.anchors = tuple(anchors)
+        self._any_algorithm = any_algorithm
         self._require = require_revocation
         self._retroactive = retroactive
         self._own = _PerThread()
@@ -91,6 +103,7 @@ class PathLibrary:
             ),
             time_tolerance=timedelta(0),
             allow_fetching=False,
+            algorithm_usage_policy=AcceptAllAlgorithms() if self._any_algorithm else None,
         )
         validator = CertificateValidator(self._own.convert(certificate), validation_context=context)
         try:

@@ -14,18 +14,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from signing.crl import UNREADABLE, Crl, issued, read_crls
+from signing.algorithms import OWN_CURVE_BITS, OWN_DIGESTS, OWN_RSA_BITS, TABLE, AlgorithmTable
+from signing.crl import Crl, issued, read_crls
 from signing.errors import KeyUnusable, SignatureRefused
+from signing.foreign_paths import Admits, ForeignPaths, JudgingPaths, PathReport, claims_ca, report
+from signing.judgement import JudgingPolicy
 from signing.pkix import INDETERMINATE_CODES, CertificatePath, PathLibrary, refused
+from signing.revocation_data import Moment, RevocationData
 
-__all__ = ["INDETERMINATE_CODES", "CertificatePath", "TrustStore", "refused"]
+__all__ = ["INDETERMINATE_CODES", "CertificatePath", "PathReport", "TrustStore", "refused"]
 
 _MAX_GIVEN = 256  # certificates, and CRLs, that one signature may bring
 _MAX_AUTHORITIES = 32  # of those, how many the anchors vouch for: bounds the search for paths
 _CACHE_SIZE = 1024
-_MIN_RSA_BITS = 2048
-_MIN_CURVE_BITS = 256
-_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512, hashes.SHA3_256, hashes.SHA3_384, hashes.SHA3_512)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class TrustStore:
         *,
         require_revocation: bool = True,
         retroactive: bool = False,
+        admits: Admits | None = None,
     ) -> None:
         """Prepare validation.
 
@@ -58,8 +60,11 @@ class TrustStore:
             require_revocation: demand a CRL for every certificate below the anchor.
             retroactive: accept a CRL whose thisUpdate is later than the time asked for; one that the seal
                 carries is never later, one that another signer gathered afterwards may be.
+            admits: says of an anchor whether it was one at a time; asked for other people's signatures only.
         """
         self.anchors = tuple(anchors)
+        #: Paths of other people's certificates.
+        self.foreign = ForeignPaths(anchors, admits)
         self._require = require_revocation
         self._retroactive = retroactive
         self._library = PathLibrary(anchors, require_revocation=require_revocation, retroactive=retroactive)
@@ -132,6 +137,47 @@ class TrustStore:
                 self._cache.popitem(last=False)
         return validated.path
 
+    def judge_path(
+        self,
+        certificate: x509.Certificate,
+        others: Sequence[x509.Certificate],
+        revocation: RevocationData,
+        at: datetime,
+        *,
+        control: datetime,
+        proven: bool,
+        claimed: datetime | None = None,
+        need: bool = False,
+        table: AlgorithmTable = TABLE,
+    ) -> PathReport:
+        """Judge the path of anybody's certificate, as ETSI EN 319 102-1 means it.
+
+        Args:
+            certificate: the end certificate; a trusted one that is no authority is its own path.
+            others: certificates that may be issuers or OCSP responders.
+            revocation: CRLs and OCSP responses.
+            at: best time, UTC.
+            control: control time, not before `at`.
+            proven: `at` is proven.
+            claimed: what the signer says when he signed.
+            need: a certificate without any revocation data is an error, not "unchecked".
+            table: judges algorithms.
+
+        Raises:
+            SignatureRefused: NO_CERTIFICATE_CHAIN_FOUND, CERTIFICATE_CHAIN_GENERAL_FAILURE,
+                CHAIN_CONSTRAINTS_FAILURE, CRYPTO_CONSTRAINTS_FAILURE, CRYPTO_CONSTRAINTS_FAILURE_NO_POE,
+                OUT_OF_BOUNDS_NO_POE, OUT_OF_BOUNDS_NOT_REVOKED, REVOKED_NO_POE, REVOKED_CA_NO_POE and TRY_LATER,
+                all indeterminate; NOT_YET_VALID and REVOKED.
+        """
+        moment = Moment(at, control, proven=proven, table=table)
+        return report(
+            self.foreign.assess(certificate, others, revocation, moment, claimed=claimed, need=need)
+        )
+
+    def judging(self, revocation: RevocationData, policy: JudgingPolicy) -> JudgingPaths:
+        """Return the path validator for anybody's timestamp tokens."""
+        return JudgingPaths(self.foreign, revocation, control=policy.control, need=policy.require_revocation)
+
     def _validate(
         self,
         certificate: x509.Certificate,
@@ -182,7 +228,7 @@ class TrustStore:
             if len(found) > _MAX_AUTHORITIES:
                 raise refused("CERTIFICATE_CHAIN_GENERAL_FAILURE", "too many authorities in one signature")
             # What a certificate that is no CA signed is not looked at; RFC 5280 refuses its direct use below.
-            level = [other for other in reached if _claims_ca(other)]
+            level = [other for other in reached if claims_ca(other)]
         return found
 
     def _not_revoked(
@@ -205,17 +251,10 @@ class TrustStore:
         return start, min(end, best.next_update)
 
 
-def _claims_ca(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, *UNREADABLE):
-        return False
-
-
 def _check_digest(item: x509.Certificate | x509.CertificateRevocationList) -> None:
     digest = item.signature_hash_algorithm
     # Ed25519 and Ed448 name no hash algorithm.
-    if digest is not None and not isinstance(digest, _HASHES):
+    if digest is not None and digest.name.replace("-", "_") not in OWN_DIGESTS:
         raise refused("CRYPTO_CONSTRAINTS_FAILURE", f"{digest.name} is too weak for a certificate or CRL")
 
 
@@ -226,8 +265,8 @@ def _check_algorithms(path: CertificatePath, lists: Sequence[Crl]) -> None:
         _check_digest(item)
     for certificate in path:
         key = certificate.public_key()
-        if (isinstance(key, rsa.RSAPublicKey) and key.key_size < _MIN_RSA_BITS) or (
-            isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < _MIN_CURVE_BITS
+        if (isinstance(key, rsa.RSAPublicKey) and key.key_size < OWN_RSA_BITS) or (
+            isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < OWN_CURVE_BITS
         ):
             raise refused("CRYPTO_CONSTRAINTS_FAILURE", f"a key of {key.key_size} bits is too small")
 
