@@ -60,7 +60,9 @@ class Server:
             place = Path("/dev/shm")
         self.folder = Path(tempfile.mkdtemp(prefix="probans-pg-", dir=place))
         self.pid = 0
-        self._options = ("listen_addresses=", f"unix_socket_directories={self.folder}", *options)
+        # Its shared memory in files of its own: a crash leaves nothing behind that its folder does not hold.
+        memory = "dynamic_shared_memory_type=mmap"
+        self._options = ("listen_addresses=", f"unix_socket_directories={self.folder}", memory, *options)
         self._user = _other_user() if os.geteuid() == 0 else None
         if self._user is not None:
             # Not as root, says initdb; and pytest's own folders are closed to other users.
