@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from sqlalchemy import Connection
 
@@ -19,7 +20,7 @@ from storage.errors import LogConflict, ObjectMissing, StorageError
 from vault import faults
 from vault.clock import Clock, rfc3339
 from vault.db.engine import Database
-from vault.errors import LedgerError, Unavailable
+from vault.errors import LedgerError, Unavailable, VaultError
 from vault.ledger import tree
 from vault.ledger.announcing import announce
 from vault.ledger.checkpoint import Checkpoint, verify_checkpoint
@@ -42,6 +43,7 @@ from vault.ledger.tiles import (
 __all__ = ["Publisher", "Receipts", "StoredReceipts"]
 
 _POLL = 0.05
+_LAST_PUBLICATION_S = 5.0
 _log = logging.getLogger("probans.ledger")
 
 
@@ -162,6 +164,15 @@ class Publisher:
         with self._database.reading() as connection:
             latest = latest_checkpoint(connection)
         return latest[0] if latest else 0
+
+    def publish_last(self) -> None:
+        """Publish what is committed before the service ends; what cannot be is published at the next start."""
+        with suppress(VaultError):  # said in the log
+            self.publish()
+            with self._database.reading() as connection:
+                size = read_head(connection).size
+            # Another thread may have been at it, with the head as it was before the last commit.
+            self.wait(size, _LAST_PUBLICATION_S)
 
     def _publish(self) -> bool:
         """Publish up to the next change of keys; tell whether there is more."""
