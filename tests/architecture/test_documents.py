@@ -134,6 +134,10 @@ def problem_of(line: str) -> str | None:
     command = commands().get(words[1])
     if command is None:
         return f"no command {words[1]}"
+    if subcommands := getattr(command, "commands", None):
+        command = subcommands.get(words[2]) if len(words) > 2 else None
+        if command is None:
+            return f"no command {' '.join(words[1:3])}"
     options = {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
     absent = [word for word in words[2:] if word.startswith("--") and word.split("=")[0] not in options]
     return f"no option {absent[0]}" if absent else None
