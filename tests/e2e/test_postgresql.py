@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from typer.testing import CliRunner
 
 from signing.trust import TrustStore
 from tests.e2e.harness.client import Cut, agent, holder
@@ -27,6 +28,7 @@ from tests.e2e.harness.samples import Sample
 from tests.e2e.harness.server import Server as Service
 from tests.services.postgresql import Server
 from vault.bootstrap import open_vault
+from vault.cli.main import build
 from vault.db import models
 from vault.ledger.policy import Policy
 from vault.settings import Settings
@@ -149,3 +151,28 @@ def test_two_services_live_through_a_crash_of_the_database_and_of_one_of_them(
         f"two services on one PostgreSQL, database crashed once, one service killed once: {documents} documents, "
         f"{entries} entries, none lost, none doubled; slowest answer {callers.slowest:.1f} s; {dict(callers.answers)}"
     )
+
+
+def test_the_story_the_audit_and_the_recovery_on_postgresql(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROBANS_DATABASE_URL", server.create("safe"))
+    out = tmp_path / "demo"
+
+    def run(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(build(), list(words))
+        return done.exit_code, done.output
+
+    assert run("demo", "--out", str(out), "--no-serve")[0] == 0
+    trusting = ("--trust", str(out / "trust/roots.pem"), "--vkeys", str(out / "trust/ledger.vkeys"))
+    for name in ("act.pdf", "act.asice", "attachment.asice"):
+        assert run("verify", str(out / name), *trusting)[0] == 0, name
+    assert not list((out / "data").glob("*.db*")), "nothing of the database is in the data folder"
+    assert run("audit", str(out / "data"))[0] == 0
+    server.drop("safe")
+    server.create("safe")
+    assert run("audit", str(out / "data"))[0] == 1
+    code, told = run("recover", "--data", str(out / "data"))
+    assert code == 0, told
+    code, told = run("audit", str(out / "data"))
+    assert (code, told.count("everything holds")) == (0, 5), told
