@@ -16,15 +16,7 @@ from signing.errors import SignatureRefused
 from signing.foreign_cms import DATA, ForeignCms, read_foreign
 from signing.foreign_paths import Assessment
 from signing.hostile import refusing
-from signing.judge_times import (
-    Proof,
-    WeighedTimestamp,
-    check_order,
-    earliest,
-    hash_of,
-    judge_token,
-    proofs_of,
-)
+from signing.judge_times import Proof, Times, hash_of, note_timestamps, proofs_of, weigh
 from signing.judgement import Change, JudgedSignature, OutsideData
 from signing.judgement import JudgingPolicy as Policy
 from signing.judging import Judging, Steps, TokenVerifiers, gather
@@ -68,25 +60,6 @@ class Subject:
     certification: int | None = None
     claimed_time: datetime | None = None
     covers_whole_file: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class _Times:
-    """What the timestamps of one signature say together.
-
-    Attributes:
-        own: signature timestamps, oldest first.
-        content: content timestamps.
-        best: earliest proof; None when there is none.
-        at: time at which the signature is judged.
-        source: of `JudgedSignature.time_source`.
-    """
-
-    own: tuple[WeighedTimestamp, ...]
-    content: tuple[WeighedTimestamp, ...]
-    best: Proof | None
-    at: datetime
-    source: str
 
 
 def judge_cms(
@@ -173,14 +146,14 @@ def judge_subject(
     held = judging.inside
     judging = _with_inside(judging, read)
     # 9
-    times = _weigh(judging, subject, read)
+    times = weigh(judging, read, subject.digest, subject.proofs)
     # 10, 11
     claimed = read.signing_time or subject.claimed_time
     assessment = _judge_path(judging, read, times, claimed, steps)
     # 8
     steps.attempt("algorithms", "the algorithms", lambda: _check_algorithms(judging, read, subject, times))
     # 9
-    _note_timestamps(times, subject, steps)
+    note_timestamps(times, subject.proofs, steps)
     # 12
     level = ""
     if steps.sound:
@@ -281,30 +254,8 @@ def _with_inside(judging: Judging, read: ForeignCms) -> Judging:
     )
 
 
-def _weigh(judging: Judging, subject: Subject, read: ForeignCms) -> _Times:
-    """Step 9: judge the timestamps and find the best time."""
-    control = judging.policy.control
-    outer = earliest(subject.proofs, control)
-    own = sorted(
-        (
-            judge_token(judging, token, hash_of(read.signature), kind="signature", existed=outer)
-            for token in read.tokens
-        ),
-        key=lambda item: item.judged.gen_time or control,
-    )
-    stamps = proofs_of(own, "timestamp")
-    best = earliest((*stamps, *subject.proofs), control)
-    content = tuple(
-        judge_token(judging, token, subject.digest, kind="content", existed=best)
-        for token in read.content_tokens
-    )
-    if best is not None:
-        return _Times(tuple(own), content, best, best.time, best.source)
-    return _Times(tuple(own), content, None, control, "asked" if judging.policy.asked else "now")
-
-
 def _judge_path(
-    judging: Judging, read: ForeignCms, times: _Times, claimed: datetime | None, steps: Steps
+    judging: Judging, read: ForeignCms, times: Times, claimed: datetime | None, steps: Steps
 ) -> Assessment:
     """Steps 10 and 11."""
     policy = judging.policy
@@ -333,7 +284,7 @@ def _judge_path(
     return found
 
 
-def _check_algorithms(judging: Judging, read: ForeignCms, subject: Subject, times: _Times) -> str:
+def _check_algorithms(judging: Judging, read: ForeignCms, subject: Subject, times: Times) -> str:
     """Step 8."""
     proven = times.best is not None
     if subject.sha1_inside:
@@ -342,27 +293,8 @@ def _check_algorithms(judging: Judging, read: ForeignCms, subject: Subject, time
     return f"{read.scheme.name} {read.scheme.digest or read.digest_algorithm}"
 
 
-def _note_timestamps(times: _Times, subject: Subject, steps: Steps) -> None:
-    """Step 9: what does not count for a reason that is no fault of the file is only said."""
-    for number, item in enumerate((*times.content, *times.own)):
-        name, error = f"timestamp[{number}]", item.judged.error
-        if error is None and item.judged.gen_time is not None:
-            steps.note(name, item.judged.gen_time.isoformat())
-        elif error is not None and error.indeterminate:
-            steps.note(name, f"not counted: {error.code}: {error}", unchecked=True)
-        elif error is not None:
-            steps.refuse(name, error)
-    if times.own or times.content:
-
-        def check() -> str:
-            check_order(times.content, times.own, subject.proofs)
-            return "in order"
-
-        steps.attempt("timestamps", "the timestamps", check)
-
-
 def _level(
-    held: AbstractSet[bytes], read: ForeignCms, subject: Subject, times: _Times, signer: Assessment
+    held: AbstractSet[bytes], read: ForeignCms, subject: Subject, times: Times, signer: Assessment
 ) -> str:
     """Step 12; `held` is what the file holds beside the signature."""
     counted = [item for item in times.own if item.counts]

@@ -12,11 +12,11 @@ from asn1crypto import tsp as asn1_tsp
 from cryptography import x509
 
 from signing.errors import SignatureRefused
-from signing.foreign_cms import read_foreign
+from signing.foreign_cms import ForeignCms, read_foreign
 from signing.foreign_paths import Assessment, JudgingPaths
 from signing.hostile import HOSTILE, refusing
 from signing.judgement import JudgedTimestamp
-from signing.judging import Judging
+from signing.judging import Judging, Steps
 from signing.pkix import refused
 
 _UNREADABLE: tuple[type[Exception], ...] = (SignatureRefused, *HOSTILE)
@@ -52,6 +52,25 @@ class WeighedTimestamp:
     def counts(self) -> bool:
         """Whether it proves something."""
         return self.judged.error is None and self.judged.gen_time is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What the timestamps of one signature say together.
+
+    Attributes:
+        own: signature timestamps, oldest first.
+        content: content timestamps.
+        best: earliest proof; None when there is none.
+        at: time at which the signature is judged.
+        source: of `JudgedSignature.time_source`.
+    """
+
+    own: tuple[WeighedTimestamp, ...]
+    content: tuple[WeighedTimestamp, ...]
+    best: Proof | None
+    at: datetime
+    source: str
 
 
 def judge_token(
@@ -115,6 +134,54 @@ def judge_token(
         # The port promises an exception with a code, of a class that this package cannot know.
         judged = _refused_token(token, kind, covers_to, failure)
     return WeighedTimestamp(judged, paths.last)
+
+
+def weigh(
+    judging: Judging, read: ForeignCms, digest: Callable[[str], bytes], proofs: Sequence[Proof]
+) -> Times:
+    """Judge the timestamps of a signature and find the best time.
+
+    Args:
+        judging: what there is to judge with.
+        read: the signature.
+        digest: hashes its content by a given algorithm (hashlib name).
+        proofs: document timestamps and records over it.
+    """
+    control = judging.policy.control
+    outer = earliest(proofs, control)
+    own = sorted(
+        (
+            judge_token(judging, token, hash_of(read.signature), kind="signature", existed=outer)
+            for token in read.tokens
+        ),
+        key=lambda item: item.judged.gen_time or control,
+    )
+    best = earliest((*proofs_of(own, "timestamp"), *proofs), control)
+    content = tuple(
+        judge_token(judging, token, digest, kind="content", existed=best) for token in read.content_tokens
+    )
+    if best is not None:
+        return Times(tuple(own), content, best, best.time, best.source)
+    return Times(tuple(own), content, None, control, "asked" if judging.policy.asked else "now")
+
+
+def note_timestamps(times: Times, proofs: Sequence[Proof], steps: Steps) -> None:
+    """Note each timestamp; what does not count for a reason that is no fault of the file is only said."""
+    for number, item in enumerate((*times.content, *times.own)):
+        name, error = f"timestamp[{number}]", item.judged.error
+        if error is None and item.judged.gen_time is not None:
+            steps.note(name, item.judged.gen_time.isoformat())
+        elif error is not None and error.indeterminate:
+            steps.note(name, f"not counted: {error.code}: {error}", unchecked=True)
+        elif error is not None:
+            steps.refuse(name, error)
+    if times.own or times.content:
+
+        def check() -> str:
+            check_order(times.content, times.own, proofs)
+            return "in order"
+
+        steps.attempt("timestamps", "the timestamps", check)
 
 
 def imprint_algorithm(token: bytes) -> str:
