@@ -170,16 +170,31 @@ def test_files_without_proof(data: bytes, code: str, outcome: Outcome, judge: An
     assert (verdict.verdict, codes(verdict)) == (outcome, [code])
 
 
-def test_signatures_that_are_not_judged_yet(safe: Any, judge: Any) -> None:
-    document = safe.deposit()
-    for data in (
-        document.revision.signature,
-        document.revision.token,
-        next((DATA / "tst").glob("*.tsr")).read_bytes(),
-        (DATA / "asic" / "dss-onefile-ok.asice").read_bytes(),
-    ):
+def test_seals_and_tokens_alone_need_what_they_are_about(safe: Any, judge: Any, tmp_path: Path) -> None:
+    revision = safe.deposit().revision
+    for data in (revision.signature, revision.token):
         verdict = judge(data)
-        assert (verdict.verdict, codes(verdict)) == (Outcome.INDETERMINATE, ["NOT_JUDGED"])
+        assert (verdict.verdict, codes(verdict)) == (Outcome.INDETERMINATE, ["SIGNED_DATA_NOT_FOUND"])
+    original = tmp_path / "manifest.xml"
+    original.write_bytes(revision.manifest)
+    verdict = judge(revision.signature, original=original)
+    assert verdict.verdict is Outcome.PASSED, verdict.reasons
+    assert [item.level for item in verdict.signatures] == ["CAdES-B-T"]
+    original.write_bytes(revision.manifest + b" ")
+    assert codes(judge(revision.signature, original=original)) == ["HASH_FAILURE"]
+
+
+def test_strangers_never_pass_on_our_trust(judge: Any) -> None:
+    for path in (
+        *(DATA / "tst").glob("*.tsr"),
+        *(DATA / "ers").glob("*.er*"),
+        *(DATA / "asic").glob("*.asice"),
+    ):
+        verdict = judge(path.read_bytes())
+        assert verdict.verdict is not Outcome.PASSED, path.name
+        assert verdict.signatures, path.name
+        wrong = "invalid" in path.name or "malformed" in path.name or "broken" in path.name
+        assert (verdict.verdict is Outcome.FAILED) == wrong, (path.name, verdict.reasons)
 
 
 def test_signed_pdfs_of_other_people_never_pass_on_our_trust(judge: Any) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from asn1crypto import cms as asn1_cms
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from signing.asic import Manifest, parse_manifest
 from signing.base import KeyPurpose
 from signing.cms_read import ParsedCms, parse_cms
 from signing.errors import SignatureRefused
 from signing.hostile import HOSTILE, refusing
+from signing.judge import judge_pdf
+from signing.judgement import JudgedSignature
 from signing.pdf_signatures import PdfSignature, pdf_signatures
 from signing.pdf_values import split_contents
 from signing.roles import stated_purposes
@@ -25,13 +26,15 @@ from signing.validate import (
     ValidatedSignature,
     ValidTimestamp,
     validate_cms_signature,
-    validate_document_timestamp,
     validate_pdf_signature,
 )
 from vault.clock import rfc3339
+from vault.evidence.judged import common_name, file_signature, timestamp_finding
 from vault.evidence.means import Means
 from vault.evidence.report import Judgement, Outcome, SignatureFinding, TimestampFinding
 
+# Acts of administrations, and the service's own reports: which it is, the check says.
+_IN_PDFS = frozenset({KeyPurpose.ACT_SEAL, KeyPurpose.EVIDENCE_SEAL})
 _UNREADABLE: tuple[type[Exception], ...] = (SignatureRefused, *HOSTILE)
 
 
@@ -65,15 +68,43 @@ class SealFinding:
 
 
 def pdf_seals(path: Path, means: Means, judgement: Judgement, part: str = "document") -> list[SealFinding]:
-    """Validate every signature and document timestamp of a PDF, each as its own check."""
-    found = judgement.attempt(f"{part}.signatures", pdf_signatures, path)
+    """Judge every signature and document timestamp of a PDF, each as checks of its own.
+
+    1. Signatures are listed; usage rights of viewers are none. 2. Where a signer's certificate states a purpose of
+    a safe, our own form is demanded, with nothing after it (`validate_pdf_signature`): a stranger who states
+    one only makes the rules stricter. 3. The others, and document timestamps, are judged by what they are
+    (`judge_pdf`).
+    """
+    # 1
+    listed = judgement.attempt(f"{part}.signatures", pdf_signatures, path) or []
+    if any(signature.usage_rights for signature in listed):
+        words = "usage rights of a viewer, which say nothing about the content"
+        judgement.note(f"{part}.usage_rights", Outcome.UNCHECKED, words)
+    signatures = [signature for signature in listed if not signature.usage_rights]
+    own = [not signature.is_document_timestamp and _is_own(signature) for signature in signatures]
+    judged: Sequence[JudgedSignature] | None = ()
+    if not all(own):
+        judged = judgement.attempt(
+            f"{part}.signatures",
+            judge_pdf,
+            path,
+            means.trust,
+            means.tsa_trust,
+            means.data,
+            means.judging,
+            means.proofs,
+            tokens=means.token_verifier,
+        )
     seals: list[SealFinding] = []
-    for number, signature in enumerate(found or ()):
-        name = f"{part}.seal" if number == 0 else f"{part}.seal[{number}]"
-        if signature.is_document_timestamp:
-            seals.append(_document_timestamp(name, signature, means, judgement, part))
-        else:
+    for number, signature in enumerate(signatures):
+        # 2
+        if own[number]:
+            name = f"{part}.seal" if number == 0 else f"{part}.seal[{number}]"
             seals.append(_pdf_seal(name, signature, means, judgement, part))
+        # 3
+        elif judged is not None:
+            finding = file_signature(judged[number], f"{part}.signature[{number}]", judgement, part)
+            seals.append(SealFinding(finding, cms=judged[number].cms))
     return seals
 
 
@@ -86,12 +117,26 @@ def detached_seal(
     judgement: Judgement,
 ) -> SealFinding:
     """Validate a CAdES seal of ours over a manifest; `name` is also the name of the check."""
+    digest = hashlib.sha256(manifest).digest()
+    return own_seal(name, signature, digest, roles, means, judgement, name.partition(".")[0])
+
+
+def own_seal(
+    name: str,
+    signature: bytes,
+    digest: bytes,
+    roles: frozenset[KeyPurpose],
+    means: Means,
+    judgement: Judgement,
+    part: str,
+) -> SealFinding:
+    """Validate a CAdES seal of ours over octets with this SHA-256; `name` is also the name of the check."""
 
     def verify() -> tuple[ValidatedSignature, Material]:
         parsed = parse_cms(signature, strict=True)
         valid = validate_cms_signature(
             parsed,
-            hashlib.sha256(manifest).digest(),
+            digest,
             means.trust,
             means.timestamps,
             evidence=Evidence(timestamp_anchors=means.tsa_trust.anchors),
@@ -109,12 +154,10 @@ def detached_seal(
     if verified is None:
         outcome = judgement.outcome_since(mark)
         signer = _signer_of(lambda: parse_cms(signature, strict=False).signer)
-        return SealFinding(
-            SignatureFinding(outcome, "", signer, None, part=name.partition(".")[0]), cms=signature
-        )
+        return SealFinding(SignatureFinding(outcome, "", signer, None, part=part), cms=signature)
     valid, own = verified
     judgement.passed(name, _summary(valid))
-    return SealFinding(_finding(valid, name.partition(".")[0]), valid, signature, own)
+    return SealFinding(_finding(valid, part), valid, signature, own)
 
 
 def read_manifest(name: str, data: bytes, signature_name: str, judgement: Judgement) -> Manifest | None:
@@ -162,12 +205,13 @@ def token_material(token: bytes) -> Material:
     )
 
 
-def common_name(certificate: x509.Certificate) -> str:
-    """Return the name to show for a certificate: common name, else organisation, else the whole subject."""
-    for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
-        for attribute in certificate.subject.get_attributes_for_oid(oid):
-            return str(attribute.value)
-    return certificate.subject.rfc4514_string()
+def _is_own(signature: PdfSignature) -> bool:
+    """Whether the certificate behind a signature states a purpose of a safe."""
+    try:
+        with refusing("the signer"):
+            return bool(stated_purposes(parse_cms(_cms_of(signature.contents), strict=False).signer))
+    except SignatureRefused:
+        return False
 
 
 def _pdf_seal(
@@ -181,6 +225,7 @@ def _pdf_seal(
         means.trust,
         means.timestamps,
         evidence=Evidence(timestamp_anchors=means.tsa_trust.anchors),
+        purposes=_IN_PDFS,
         now=means.now,
     )
     if valid is None:
@@ -194,7 +239,8 @@ def _pdf_seal(
             part=part,
         )
         return SealFinding(finding, cms=cms)
-    judgement.passed(name, _summary(valid))
+    report = KeyPurpose.EVIDENCE_SEAL in valid.purposes
+    judgement.passed(name, f"{_summary(valid)}{', a report of the service and no act' if report else ''}")
     return SealFinding(_finding(valid, part), valid, valid.cms)
 
 
@@ -204,26 +250,6 @@ def _cms_of(contents: bytes) -> bytes:
         return split_contents(contents)[0]
     except _UNREADABLE:
         return contents
-
-
-def _document_timestamp(
-    name: str, signature: PdfSignature, means: Means, judgement: Judgement, part: str
-) -> SealFinding:
-    mark = len(judgement.checks)
-    stamp = judgement.attempt(name, validate_document_timestamp, signature, means.timestamps)
-    if stamp is None:
-        return SealFinding(SignatureFinding(judgement.outcome_since(mark), "", "", None, part=part))
-    judgement.passed(name, f"document timestamp {rfc3339(stamp.gen_time)}")
-    finding = SignatureFinding(
-        Outcome.PASSED,
-        "document timestamp",
-        common_name(stamp.signer),
-        rfc3339(stamp.gen_time),
-        (_stamp(stamp),),
-        signature.covers_whole_file,
-        part=part,
-    )
-    return SealFinding(finding)
 
 
 def _finding(valid: ValidatedSignature, part: str) -> SignatureFinding:
@@ -240,11 +266,7 @@ def _finding(valid: ValidatedSignature, part: str) -> SignatureFinding:
 
 
 def _stamp(stamp: ValidTimestamp) -> TimestampFinding:
-    # The purpose is stated in certificates that a safe's operator ordered for himself.
-    own = KeyPurpose.TIMESTAMP in stated_purposes(stamp.signer)
-    return TimestampFinding(
-        rfc3339(stamp.gen_time), common_name(stamp.signer), stamp.policy, own, Outcome.PASSED
-    )
+    return timestamp_finding(stamp.gen_time, stamp.signer, stamp.policy, Outcome.PASSED)
 
 
 def _summary(valid: ValidatedSignature) -> str:

@@ -19,9 +19,10 @@ from vault.evidence import layout
 from vault.evidence.bundle import Bundle
 from vault.evidence.errors import EvidenceRefused
 from vault.evidence.findings import Dated
+from vault.evidence.judged import common_name
 from vault.evidence.means import TIME_TOLERANCE, Means
 from vault.evidence.report import Judgement, Outcome
-from vault.evidence.seals import Material, common_name, token_material
+from vault.evidence.seals import Material, token_material
 from vault.evidence.verify_ledger import Line
 from vault.ledger.anchor import Anchor, verify_log_signatures
 from vault.ledger.checkpoint import Checkpoint, CheckpointReport

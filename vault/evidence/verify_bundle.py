@@ -56,13 +56,12 @@ from vault.evidence.verify_seals import (
 from vault.ledger.events import Event
 
 
-def verify_bundle(file: BinaryIO, means: Means, original: tuple[str, int] | None = None) -> Verdict:
+def verify_bundle(file: BinaryIO, means: Means) -> Verdict:
     """Judge an evidence bundle.
 
     Args:
         file: the container, seekable.
-        means: what the verifier trusts.
-        original: hex SHA-256 and size of the file beside the bundle, when one was given.
+        means: what the verifier trusts, and the files that must be the document.
 
     Returns:
         The verdict; never raises on what the container holds.
@@ -87,8 +86,8 @@ def verify_bundle(file: BinaryIO, means: Means, original: tuple[str, int] | None
     # 2, 3, 5
     _check_index(bundle, index, document, judgement)
     _check_instructions(bundle, judgement)
-    if original is not None:
-        _check_original(document, original, judgement)
+    for original in means.originals:
+        _check_original(document, original.digest("sha256"), judgement)
     # 12
     complete = len(lines) == len(layout.sequence_numbers(bundle.names))
     sealing = check_events(lines, judgement, complete=complete)
@@ -186,14 +185,13 @@ def _check_instructions(bundle: Bundle, judgement: Judgement) -> None:
             judgement.refuse(name, "INSTRUCTIONS_MISMATCH", "not a text that we published")
 
 
-def _check_original(document: DocumentDigest, original: tuple[str, int], judgement: Judgement) -> None:
-    judgement.equal(
-        "original",
-        f"sha256 {document.sha256}, {document.size} octets",
-        f"sha256 {original[0]}, {original[1]} octets",
-        "HASH_FAILURE",
-        "the file given is not the document of this bundle",
-    )
+def _check_original(document: DocumentDigest, given: bytes | None, judgement: Judgement) -> None:
+    if given is None:
+        message = "its SHA-256 is not given"
+        judgement.refuse("original", "SIGNED_DATA_NOT_FOUND", message, indeterminate=True)
+        return
+    message = "the file given is not the document of this bundle"
+    judgement.equal("original", document.sha256, given.hex(), "HASH_FAILURE", message)
 
 
 def _check_document(

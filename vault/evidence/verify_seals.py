@@ -116,6 +116,8 @@ def _pdf_seal(bundle: Bundle, means: Means, judgement: Judgement) -> tuple[SealF
             return SealFinding(SignatureFinding(Outcome.FAILED, "", "", None)), None
         seal = seals[0]
         if seal.valid is None:
+            if seal.finding.verdict is Outcome.PASSED:
+                judgement.refuse("document.seal", "SIG_CONSTRAINTS_FAILURE", "not a seal for acts")
             return seal, None
         if seal.valid.purposes != {KeyPurpose.ACT_SEAL}:
             judgement.refuse("document.seal", "SIG_CONSTRAINTS_FAILURE", "not a seal for acts")
