@@ -78,7 +78,9 @@ def metrics(request: Request, vault: Safe) -> Response:
         ledger = ledger_text(vault.figures())
     except VaultError:
         ledger = ledger_text(None)
-    return Response(counters.text() + ledger, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+    return Response(
+        counters.text() + ledger, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+    )
 
 
 @router.get(
