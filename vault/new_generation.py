@@ -34,14 +34,13 @@ from vault.ledger.genesis import opening_body
 from vault.ledger.key_folder import LedgerKeyFolder
 from vault.ledger.policy import Policy
 from vault.ledger.publisher import Publisher
+from vault.ledger.retirement import PATH, notice_text
 from vault.ledger.stated import own_policy, remember_statement
 from vault.ledger.stored import StoredTiles, entries, find_head, latest_checkpoint
 from vault.ledger.tiles import CHECKPOINT_PATH
 from vault.parts import Parts
 from vault.recovery import RecoveryReport
 
-RETIRED_PATH = "retired"
-_HEADER = "probans/retired/v1"
 _COLUMNS = ("seq", "body", "leaf")
 _PAGE = 4096
 _CLEARED = (
@@ -192,15 +191,11 @@ def _rewrite(connection: Connection, first: bytes, time: str, size: int) -> tupl
 
 def _post_notice(parts: Parts, store: LogStore, old_keys: LedgerKeyFolder, retired: str) -> None:
     """Publish, beside the log that ends, where it ended and what follows; it is for people, and proves little."""
-    body = parts.first_entry()
-    lines = [
-        _HEADER,
-        *str(body["previous"]).splitlines(),
-        parts.settings.origin,
-        prefix_of(parts.settings.origin),
-    ]
-    text = "".join(f"{line}\n" for line in [*lines, *parts.ledger_keys.first().vkeys]).encode()
+    last = previous_checkpoint(parts.first_entry())
+    assert last is not None  # noqa: S101 - a later generation always commits to one
+    origin = parts.settings.origin
+    text = notice_text(last, origin, prefix_of(origin), tuple(parts.ledger_keys.first().vkeys))
     try:
-        store.put_if_absent(RETIRED_PATH, old_keys.newest().sign_text(text), "text/plain; charset=utf-8")
+        store.put_if_absent(PATH, old_keys.newest().sign_text(text), "text/plain; charset=utf-8")
     except LogConflict as error:
         raise LedgerError("GENERATION_MISMATCH", f"{retired} was retired in another way before") from error

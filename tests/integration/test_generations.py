@@ -37,6 +37,7 @@ from vault.ledger.policy import Policy
 from vault.ledger.published import audit_published
 from vault.ledger.receipt import parse_receipt, verify_receipt
 from vault.ledger.stored import entry_body
+from vault.ledger.watch import Alarm, Watcher
 from vault.new_generation import Begun, begin_generation
 from vault.service import Vault
 from vault.settings import Settings
@@ -300,6 +301,59 @@ def test_a_generation_that_leaves_published_entries_out(site: Site) -> None:
     assert again.begin(last=(kept / "checkpoint").read_bytes()).previous == known.size
 
 
+def test_watchers_of_the_old_log_are_told(site: Site) -> None:
+    vault = site.open()
+    site.fill(vault, 1)
+    policy = Policy.parse(vault.trust.policy)
+    vault.close()
+    old = site.data / "ledger"
+    shutil.copytree(old, site.folder / "yesterday")
+    vault = site.open()
+    site.fill(vault, 1)
+    vault.close()
+    shutil.copytree(site.data, site.folder / "other" / "data")
+    watcher = Watcher(FolderLedger(old), policy, site.folder / "state")
+    assert watcher.look(1).retired is None
+    watcher.keep()
+    begun = site.begin()
+    notice = watcher.look(2).retired
+    assert notice is not None
+    assert (notice.origin, notice.size, notice.successor, notice.prefix) == (
+        FIRST,
+        begun.previous,
+        SECOND,
+        "2/",
+    )
+    # One that nobody trusted signed says nothing, whatever it is made of.
+    signed = (old / "retired").read_bytes()
+    (old / "retired").chmod(0o600)
+    for forged in (
+        b"",
+        b"x",
+        signed[:-20],
+        signed.replace(SECOND.encode(), b"evil.example/ledger/2"),
+        b"\xff" * 99,
+    ):
+        (old / "retired").write_bytes(forged)
+        assert watcher.look(3).retired is None
+    # One that ends the log before where it stands is a lie that the old key signed.
+    other = Site(site.folder / "other")
+    for name in ("checkpoint", "tile"):
+        path = other.data / "ledger" / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        source = site.folder / "yesterday" / name
+        shutil.copytree(source, path) if source.is_dir() else shutil.copy2(source, path)
+    database = Database.open(f"sqlite:///{other.data / 'probans.db'}", other.data / "run")
+    with database.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM checkpoints")
+    database.close()
+    assert other.begin().previous < begun.previous
+    (old / "retired").write_bytes((other.data / "ledger/retired").read_bytes())
+    with pytest.raises(Alarm) as caught:
+        watcher.look(4)
+    assert caught.value.code == "PREVIOUS_OUTDATED"
+
+
 def test_a_generation_of_another_history(site: Site, tmp_path: Path) -> None:
     vault = site.open()
     site.fill(vault, 1)
@@ -330,6 +384,7 @@ import os, signal, sys
 from pathlib import Path
 from vault import faults
 from vault.bootstrap import open_parts
+from vault.ledger.watch import Alarm, Watcher
 from vault.new_generation import begin_generation
 from vault.settings import Settings
 

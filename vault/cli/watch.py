@@ -125,6 +125,11 @@ def _tell(news: News) -> None:
         )
         for key in change.keys:
             typer.echo(f"  {key.vkey}")
+    if news.retired is not None:
+        typer.echo(
+            f"REGISTRE CLOS à {news.retired.size} inscriptions ; la suite est / LEDGER RETIRED at {news.retired.size} "
+            f"entries; it goes on as {news.retired.successor}"
+        )
     for item in news.sightings:
         typer.echo(
             f"clé / key {item.key_id} : inscription / entry {item.seq}, {item.time}, compteur / counter {item.counter}"

@@ -19,6 +19,7 @@ from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.files import ComputedTiles, LogReader, PublishedFiles
 from vault.ledger.handover import follow, follow_known
 from vault.ledger.policy import Policy
+from vault.ledger.retirement import Notice, read_notice
 from vault.ledger.succession import Statement, Succession, check_signers
 from vault.ledger.tags import tag
 from vault.ledger.tree import (
@@ -70,12 +71,14 @@ class News:
         grown: entries since the last look.
         sightings: entries about watched documents.
         key_changes: changes of the log's keys among the new entries.
+        retired: what the log says of its own end; None while it goes on.
     """
 
     checkpoint: CheckpointReport
     grown: int
     sightings: tuple[Sighting, ...]
     key_changes: tuple[Statement, ...] = ()
+    retired: Notice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class Watcher:
 
         Raises:
             Alarm: LOG_MISMATCH, LEDGER_TRUNCATED, LEDGER_FORKED, CHAIN_BROKEN, KEYS_CHANGE_INVALID,
-                LOG_KEY_RETIRED, LOG_KEY_UNSTATED.
+                LOG_KEY_RETIRED, LOG_KEY_UNSTATED, PREVIOUS_OUTDATED (it was retired before where it stands).
             VaultError: nothing can be said now: the log cannot be reached or is damaged, or its checkpoint is
                 not accepted by the policy.
         """
@@ -189,7 +192,8 @@ class Watcher:
         statements = (*self.memory.statements, *(body for _, body in walk.statements))
         memory = Memory(note, seen_at, walk.counters, handovers, statements)
         self._next = _Next(memory, newest, size, bytes(walk.prints), followed.policy)
-        return News(newest, grown, tuple(walk.sightings), tuple(changes))
+        notice = self._notice(newest, followed.policy, note)
+        return News(newest, grown, tuple(walk.sightings), tuple(changes), notice)
 
     def keep(self) -> None:
         """Remember the last look durably, once its news have been told."""
@@ -296,6 +300,16 @@ class Watcher:
                 "LEDGER_DAMAGED", "its entries do not hash to its checkpoint", indeterminate=True
             )
         walk.last_time = chain.last_time
+
+    def _notice(self, newest: CheckpointReport, policy: Policy, note: bytes) -> Notice | None:
+        """Return what the log says of its end, if it ended where it stands."""
+        notice = read_notice(self._reader, policy, newest.origin)
+        if notice is not None and (notice.size, notice.root) != (newest.size, newest.root):
+            end = f"{notice.size} {notice.root.hex()}"
+            raise Alarm(
+                "PREVIOUS_OUTDATED", f"the log was retired at {end}, and stands at {_head(newest)}", (note,)
+            )
+        return notice
 
     def _check_signers(self, note: bytes, walk: _Walk, policy: Policy) -> list[Statement]:
         """Check who signed; return the new changes of keys. Nothing is known of a log that states no keys."""
