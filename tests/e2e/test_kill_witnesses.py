@@ -46,22 +46,28 @@ class Watched(Siege):
     """A siege with witnesses, who are killed too."""
 
     def __init__(self, folder: Path, seed: int, too_few: str, lite: Litewitness | None = None) -> None:
+        path = folder / "witnesses.policy"
+        # Slower than witnesses answer: else what is published is never the checkpoint they were asked about.
+        settings = {"WITNESS_POLICY": path, "WITNESS_WAIT": too_few, "PUBLISH_INTERVAL": 0.3}
+        super().__init__(folder, seed, settings, pace=0.05)
+        self.lite = lite
+        self.keys = LedgerKeys.open(self.data / "keys/ledger", Settings().origin)
+        self.witnesses: list[StandingWitness] = []
         names = NAMES[:2] if lite else NAMES
-        self.keys = LedgerKeys.open(folder / "site/data/keys/ledger", Settings().origin)
-        self.witnesses = [StandingWitness(folder / "outside" / name, name, self.keys) for name in names]
+        try:
+            for name in names:
+                self.witnesses.append(StandingWitness(folder / "outside" / name, name, self.keys))
+        except BaseException:
+            self.close()
+            raise
         lines = [witness.policy_line for witness in self.witnesses]
         if lite is not None:
             lines.append(f"witness lite {lite.vkey.vkey} {lite.url}")
-        self.lite = lite
         asked = " ".join([*names, *(["lite"] if lite else [])])
         text = "\n".join([*lines, f"group some 2 {asked}", "quorum some", ""])
-        self.path = folder / "witnesses.policy"
-        self.path.write_text(text)
+        path.write_text(text)
         logs = "".join(f"log {vkey}\n" for vkey in self.keys.vkeys)
         self.policy = Policy.parse(logs + text)
-        # Slower than witnesses answer: else what is published is never the checkpoint they were asked about.
-        settings = {"WITNESS_POLICY": self.path, "WITNESS_WAIT": too_few, "PUBLISH_INTERVAL": 0.3}
-        super().__init__(folder, seed, settings, pace=0.05)
         self.fallen: Counter[str] = Counter()
         self.cosignatures: set[tuple[bytes, int, bytes]] = set()
         self.victim: StandingWitness | None = None
