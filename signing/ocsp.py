@@ -182,7 +182,7 @@ def _read(der: bytes) -> OcspResponse:
         produced_at=_utc(data["produced_at"].native),
         answers=tuple(_answer(item) for item in data["responses"]),
         certificates=tuple(certificates),
-        responder_name=responder.chosen.dump() if responder.name == "by_name" else None,
+        responder_name=responder.chosen.untag().dump() if responder.name == "by_name" else None,
         responder_key=responder.native if responder.name == "by_key" else None,
         algorithm=basic["signature_algorithm"],
         signature=basic["signature"].native,

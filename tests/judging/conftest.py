@@ -41,17 +41,6 @@ class Holder:
     certificate: x509.Certificate
 
 
-def weaken(holder: x509.Certificate, issuer_key: Any, digest: str = "sha1") -> x509.Certificate:
-    """Sign a certificate again with a digest that the library does not sign with any more."""
-    read = asn1_x509.Certificate.load(holder.public_bytes(Encoding.DER)).copy()
-    name = f"{digest}_ecdsa"
-    read["tbs_certificate"]["signature"] = algos.SignedDigestAlgorithm({"algorithm": name})
-    read["signature_algorithm"] = algos.SignedDigestAlgorithm({"algorithm": name})
-    body = read["tbs_certificate"].dump(force=True)
-    read["signature_value"] = issuer_key.sign(body, ec.ECDSA(_HASHES[digest]()))
-    return x509.load_der_x509_certificate(read.dump(force=True))
-
-
 @dataclass
 class World:
     """Makes everything; the root and the two authorities are trusted."""
@@ -151,6 +140,24 @@ class World:
             builder = builder.add_extension(extension, critical=critical)
         return builder.sign(issuer.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
+    def weak_crl(self, issuer: Holder, revoked: Any = ()) -> bytes:
+        """Make a CRL with SHA-1, which the library does not sign with any more."""
+        read = asn1_crl.CertificateList.load(self.crl(issuer, revoked)).copy()
+        for part in (read, read["tbs_cert_list"]):
+            name = "signature_algorithm" if part is read else "signature"
+            part[name] = algos.SignedDigestAlgorithm({"algorithm": "sha1_ecdsa"})
+        read["signature"] = issuer.key.sign(read["tbs_cert_list"].dump(force=True), ec.ECDSA(hashes.SHA1()))
+        return bytes(read.dump(force=True))
+
+    def weaken(self, holder: Holder, issuer: Holder) -> Holder:
+        """Sign a certificate again with SHA-1."""
+        read = asn1_x509.Certificate.load(holder.certificate.public_bytes(Encoding.DER)).copy()
+        read["tbs_certificate"]["signature"] = algos.SignedDigestAlgorithm({"algorithm": "sha1_ecdsa"})
+        read["signature_algorithm"] = algos.SignedDigestAlgorithm({"algorithm": "sha1_ecdsa"})
+        body = read["tbs_certificate"].dump(force=True)
+        read["signature_value"] = issuer.key.sign(body, ec.ECDSA(hashes.SHA1()))
+        return Holder(holder.key, x509.load_der_x509_certificate(read.dump(force=True)))
+
     def ocsp(
         self,
         certificate: x509.Certificate,
@@ -184,7 +191,14 @@ class World:
         )
         if inside:
             builder = builder.certificates([responder.certificate])
-        return builder.sign(responder.key, hashes.SHA256()).public_bytes(Encoding.DER)
+        # The library sets producedAt to the real time: it is set to the story's, and signed again.
+        made = builder.sign(responder.key, hashes.SHA256()).public_bytes(Encoding.DER)
+        basic = asn1_ocsp.OCSPResponse.load(made).basic_ocsp_response.copy()
+        basic["tbs_response_data"]["produced_at"] = at
+        body = basic["tbs_response_data"].dump(force=True)
+        basic["signature"] = responder.key.sign(body, ec.ECDSA(hashes.SHA256()))
+        wrapped = {"response_type": "basic_ocsp_response", "response": basic}
+        return asn1_ocsp.OCSPResponse({"response_status": "successful", "response_bytes": wrapped}).dump()
 
     def sign(
         self,

@@ -218,6 +218,18 @@ class TestAlgorithms:
         assert judged.timestamps[0].error.code == "CRYPTO_CONSTRAINTS_FAILURE_NO_POE"
         assert code(world.judge(weak, proofs=[old + DAY], **anchors)) == ""
 
+    def test_a_path_of_its_time(self, world: Any) -> None:
+        old = datetime(2010, 5, 1, tzinfo=UTC)
+        span = {"start": old - YEAR, "end": old + 20 * YEAR}
+        root = world.authority("Old root", None, **span)
+        holder = world.weaken(world.leaf("Old signer", root, **span), root)
+        der = world.sign(signer=holder, certificates=[holder.certificate])
+        judged = world.judge(der, anchors=[root.certificate])
+        assert code(judged) == "CRYPTO_CONSTRAINTS_FAILURE_NO_POE ?"
+        assert len(judged.path) == 2
+        assert code(world.judge(der, anchors=[root.certificate], at=old)) == ""
+        assert code(world.judge(der, anchors=[world.root.certificate])) == "NO_CERTIFICATE_CHAIN_FOUND ?"
+
 
 class TestTimestamps:
     def test_the_time_that_a_timestamp_proves(self, world: Any) -> None:
