@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -18,14 +18,18 @@ import pikepdf
 from signing.cms_read import MAX_CMS
 from signing.errors import PdfRefused, SignatureRefused, SigningError
 from signing.hostile import HOSTILE
-from signing.pdf_reader import refusing_pdf, walk_tree
+from signing.pdf_reader import refusing_pdf
+from signing.pdf_signature_fields import Claim, claims
+from signing.pdf_states import too_complex
 from signing.pdf_values import material_streams
 
 _MAX_SIGNATURES = 200
 _MAX_DICTIONARY = 1 << 20
+_ENCRYPTED = "signatures of encrypted PDFs are not judged"
 _CHUNK = 1 << 20
 _UNREADABLE: tuple[type[Exception], ...] = (pikepdf.PdfError, *HOSTILE)
 _END_OF_FILE = re.compile(rb"%%EOF(\r\n|\r|\n)?\Z")
+_LOOSE_END_OF_FILE = re.compile(rb"%%EOF[\x00\t\n\x0c\r ]{0,16}\Z")
 _HEX = re.compile(rb"<((?:[0-9A-Fa-f]{2})*)>")
 _LOWER_HEX = re.compile(rb"<((?:[0-9a-f]{2})*)>")
 
@@ -38,8 +42,10 @@ class PdfSignature:
         path: the file.
         file_size: octets of the file.
         field_name: name of the first field that shows it; "" when it has none.
-        number: object number and generation of the signature dictionary.
+        number: object number and generation of the signature dictionary, or of the field it stands in.
         offset: where qpdf reads that object; -1 when it is not an object of its own in the file.
+        direct: the dictionary stands inside its field instead of being an object.
+        field_number: object number and generation of the field or widget; (0, 0) when it has none.
         sub_filter: such as "ETSI.CAdES.detached".
         keys: names of the dictionary's entries.
         byte_range: the four integers.
@@ -49,6 +55,9 @@ class PdfSignature:
         alone: True when the document has no other signature.
         certificates: DER certificates of the DSS dictionary.
         crls: DER CRLs of the DSS dictionary.
+        ocsps: DER OCSP responses of the DSS dictionary.
+        usage_rights: it grants rights to a viewer (ISO 32000-1, 12.8.2.3) and is no signature of the document.
+        document_warnings: what qpdf had to guess to read the document; empty for a sound one.
         covers_whole_file: whether the byte range ends where the file ends.
         covered_by_other: whether another signature's byte range ends where the file ends.
         fault: why the signature, or the document, cannot be read; then the other attributes mean nothing.
@@ -59,6 +68,8 @@ class PdfSignature:
     field_name: str = ""
     number: tuple[int, int] = (0, 0)
     offset: int = -1
+    direct: bool = False
+    field_number: tuple[int, int] = (0, 0)
     sub_filter: str = ""
     keys: frozenset[str] = frozenset()
     byte_range: tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -68,6 +79,9 @@ class PdfSignature:
     alone: bool = True
     certificates: tuple[bytes, ...] = field(default=(), repr=False)
     crls: tuple[bytes, ...] = field(default=(), repr=False)
+    ocsps: tuple[bytes, ...] = field(default=(), repr=False)
+    usage_rights: bool = False
+    document_warnings: tuple[str, ...] = field(default=(), repr=False)
     covers_whole_file: bool = False
     covered_by_other: bool = False
     fault: SignatureRefused | None = None
@@ -93,13 +107,19 @@ def pdf_signatures(path: Path) -> list[PdfSignature]:
         One item for each distinct signature dictionary; an unreadable one has its `fault`.
 
     Raises:
-        SignatureRefused: FORMAT_FAILURE when no signature can be looked for: the file is not a readable PDF,
-            is encrypted or has too many signatures.
+        SignatureRefused: when no signature can be looked for: FORMAT_FAILURE, the file is no readable PDF;
+            PDF_ENCRYPTED or PDF_TOO_COMPLEX (both indeterminate), it is encrypted or has too many signatures.
     """
     try:
-        with refusing_pdf(), pikepdf.open(path, suppress_warnings=True) as pdf:
+        with (
+            refusing_pdf(),
+            # The page tree is left alone: qpdf would complete and repair it.
+            pikepdf.open(path, suppress_warnings=True, inherit_page_attributes=False) as pdf,
+        ):
             return _list(pdf, path)
     except PdfRefused as error:
+        if error.code == "PDF_ENCRYPTED":
+            raise SignatureRefused(error.code, _ENCRYPTED, indeterminate=True) from error
         raise SignatureRefused("FORMAT_FAILURE", str(error)) from error
 
 
@@ -109,8 +129,9 @@ def check_coverage(signature: PdfSignature, *, strict: bool) -> None:
     1. The document and the signature are readable. 2. The byte range is [0 a b c] with 0 < a < b and its
     end inside the file. 3. The object that qpdf resolved stands before the gap, and nothing ends it
     before the gap. 4. The gap is exactly one hexadecimal string: the value of /Contents; in lower case
-    when strict. 5. A revision ends where the range ends. 6. What follows is covered by another signature
-    or does not exist.
+    when strict. 5. A revision ends where the range ends. 6. When strict: what follows is covered by another
+    signature or does not exist, the dictionary is an object of its own, and qpdf has nothing to say against
+    the document, its page tree included; else what follows is the matter of `pdf_changes`.
 
     Raises:
         SignatureRefused: FORMAT_FAILURE.
@@ -139,12 +160,28 @@ def check_coverage(signature: PdfSignature, *, strict: bool) -> None:
         if found is None or bytes.fromhex(found[1].decode("ascii")) != signature.contents:
             raise SignatureRefused("FORMAT_FAILURE", "the gap of the byte range is not the signature value")
         # 5
-        stream.seek(max(gap_end, signature.end - 16))
-        if _END_OF_FILE.search(stream.read(signature.end - stream.tell())) is None:
+        stream.seek(max(gap_end, signature.end - 32))
+        ends = _END_OF_FILE if strict else _LOOSE_END_OF_FILE
+        if ends.search(stream.read(signature.end - stream.tell())) is None:
             raise SignatureRefused("FORMAT_FAILURE", "the byte range does not end where a revision ends")
     # 6
+    if strict:
+        _require_sound(signature)
+
+
+def _require_sound(signature: PdfSignature) -> None:
     if not signature.covers_whole_file and not signature.covered_by_other:
         raise SignatureRefused("FORMAT_FAILURE", "what follows the last signature is covered by none")
+    if signature.direct:
+        raise SignatureRefused("FORMAT_FAILURE", "the signature is not an indirect dictionary")
+    try:
+        with refusing_pdf(), pikepdf.open(signature.path, suppress_warnings=True) as pdf:
+            damaged = bool(signature.document_warnings or pdf.get_warnings())
+    except PdfRefused as error:
+        raise SignatureRefused("FORMAT_FAILURE", str(error)) from error
+    if damaged:
+        # qpdf had to guess, so another reader may guess otherwise and show something else.
+        raise SignatureRefused("FORMAT_FAILURE", "the PDF is damaged or ambiguous")
 
 
 def digest_covered(signature: PdfSignature, algorithm: str) -> bytes:
@@ -171,37 +208,48 @@ def digest_covered(signature: PdfSignature, algorithm: str) -> bytes:
 def _list(pdf: pikepdf.Pdf, path: Path) -> list[PdfSignature]:
     file_size = path.stat().st_size
     if pdf.is_encrypted:
-        raise SignatureRefused("FORMAT_FAILURE", "signatures of encrypted PDFs are not judged")
+        raise SignatureRefused("PDF_ENCRYPTED", _ENCRYPTED, indeterminate=True)
     root = pdf.trailer["/Root"]
-    values = list(islice(_values(root), _MAX_SIGNATURES + 1))
-    if len(values) > _MAX_SIGNATURES:
-        raise SignatureRefused("FORMAT_FAILURE", "the PDF has too many signatures")
-    if not values:
+    claimed = list(islice(claims(root), _MAX_SIGNATURES + 1))
+    if len(claimed) > _MAX_SIGNATURES:
+        raise too_complex("the PDF has too many signatures")
+    if not claimed:
         return []
     material: dict[str, Any] = {
         "certificates": material_streams(root, "/Certs"),
         "crls": material_streams(root, "/CRLs"),
-        "alone": len(values) == 1,
+        "ocsps": material_streams(root, "/OCSPs"),
+        "alone": len(claimed) == 1,
     }
     offsets = {identity: entry for identity, entry in pdf.get_xref_table().items() if entry.type == 1}
     found = []
-    for name, value in values:
+    for claim in claimed:
         try:
-            details = _details(root, value)
+            details = _details(root, claim)
             entry = offsets.get(details["number"])
             details["offset"] = -1 if entry is None else entry.offset
-            signature = PdfSignature(path=path, file_size=file_size, field_name=name, **details, **material)
+            signature = PdfSignature(path=path, file_size=file_size, **details, **material)
         except SigningError as error:
-            signature = _faulty(path, file_size, name, str(error))
+            signature = _faulty(path, file_size, claim.name, str(error))
         except _UNREADABLE as error:
-            signature = _faulty(path, file_size, name, f"unreadable ({type(error).__name__})")
-        found.append(signature)
-    if pdf.get_warnings():
-        # qpdf had to guess, so another reader may guess otherwise and show something else.
-        return [
-            _faulty(path, file_size, item.field_name, "the PDF is damaged or ambiguous") for item in found
-        ]
-    return _with_ends(found)
+            signature = _faulty(path, file_size, claim.name, f"unreadable ({type(error).__name__})")
+        found.append(replace(signature, usage_rights=claim.usage_rights))
+    warnings = tuple(str(item) for item in pdf.get_warnings())
+    return [replace(item, document_warnings=warnings) for item in _with_ends(_without_twins(found))]
+
+
+def _without_twins(found: list[PdfSignature]) -> list[PdfSignature]:
+    """Fault the signatures that have their value or the end of their range in common with another."""
+    readable = [item.fault is None and not item.usage_rights for item in found]
+    values = Counter(item.contents for item, one in zip(found, readable, strict=True) if one)
+    ends = Counter(item.end for item, one in zip(found, readable, strict=True) if one)
+    reason = "another signature has the same value or range"
+    return [
+        _faulty(item.path, item.file_size, item.field_name, reason)
+        if one and (values[item.contents] > 1 or ends[item.end] > 1)
+        else item
+        for item, one in zip(found, readable, strict=True)
+    ]
 
 
 def _with_ends(found: list[PdfSignature]) -> list[PdfSignature]:
@@ -217,53 +265,17 @@ def _faulty(path: Path, file_size: int, name: str, reason: str) -> PdfSignature:
     return PdfSignature(path=path, file_size=file_size, field_name=name, fault=fault)
 
 
-def _values(root: Any) -> Iterator[tuple[str, Any]]:
-    """Yield field name and value of everything that claims to be a signature, each object once.
-
-    Fields come first, then widgets that no field tree holds, then permission signatures without field: what a
-    viewer may show as a signature must not stay out of the verdict.
-    """
-    seen: set[tuple[int, int]] = set()
-    for name, node in _fields(root):
-        value = node.get("/V")
-        if value is None:
-            continue
-        if not isinstance(value, pikepdf.Dictionary):
-            if node.get("/FT") == pikepdf.Name.Sig:
-                yield name, value
-            continue
-        if not value.is_indirect or value.objgen not in seen:
-            seen.add(value.objgen)
-            yield name, value
-    permissions = root.get("/Perms")
-    for key in ("/DocMDP", "/UR3", "/UR"):
-        value = None if permissions is None else permissions.get(key)
-        if isinstance(value, pikepdf.Dictionary) and (not value.is_indirect or value.objgen not in seen):
-            seen.add(value.objgen)
-            yield "", value
-
-
-def _fields(root: Any) -> Iterator[tuple[str, Any]]:
-    form = root.get("/AcroForm")
-    fields = None if form is None else form.get("/Fields")
-    if isinstance(fields, pikepdf.Array):
-        for _, node in walk_tree(list(fields)):
-            yield _text(node.get("/T")), node
-    for _, page in walk_tree([root.get("/Pages")]):
-        annotations = page.get("/Annots")
-        if isinstance(annotations, pikepdf.Array):
-            for widget in annotations:
-                if isinstance(widget, pikepdf.Dictionary) and "/V" in widget:
-                    yield _text(widget.get("/T")), widget
-
-
 def _text(value: Any) -> str:
     return str(value) if isinstance(value, pikepdf.String) else ""
 
 
-def _details(root: Any, value: Any) -> dict[str, Any]:
-    if not isinstance(value, pikepdf.Dictionary) or not value.is_indirect:
-        raise SignatureRefused("FORMAT_FAILURE", "the signature is not an indirect dictionary")
+def _details(root: Any, claim: Claim) -> dict[str, Any]:
+    value, node = claim.value, claim.node
+    owner = value if isinstance(value, pikepdf.Dictionary) and value.is_indirect else node
+    if not isinstance(value, pikepdf.Dictionary) or owner is None or not owner.is_indirect:
+        raise SignatureRefused("FORMAT_FAILURE", "the signature is no dictionary in an object")
+    if claim.doubtful:
+        raise SignatureRefused("FORMAT_FAILURE", "another field has the same name or the same signature")
     numbers = value.get("/ByteRange")
     if not isinstance(numbers, pikepdf.Array) or len(numbers) != 4:
         raise SignatureRefused("FORMAT_FAILURE", "there is no byte range of four integers")
@@ -276,9 +288,12 @@ def _details(root: Any, value: Any) -> dict[str, Any]:
     sub_filter = value.get("/SubFilter")
     permissions = root.get("/Perms")
     certified = None if permissions is None else permissions.get("/DocMDP")
-    certifies = isinstance(certified, pikepdf.Dictionary) and certified.objgen == value.objgen
+    certifies = isinstance(certified, pikepdf.Dictionary) and certified.objgen == owner.objgen
     return {
-        "number": value.objgen,
+        "field_name": claim.name,
+        "number": owner.objgen,
+        "direct": not value.is_indirect,
+        "field_number": (0, 0) if node is None or not node.is_indirect else node.objgen,
         "sub_filter": str(sub_filter)[1:] if isinstance(sub_filter, pikepdf.Name) else "",
         "keys": frozenset(value.keys()),
         "byte_range": byte_range,

@@ -1,0 +1,221 @@
+"""What a hop may change in the trailer, the catalog, the form, the long-term data and the properties."""
+
+from __future__ import annotations
+
+import re
+
+from signing.judgement import ChangeKind
+from signing.pdf_fields import added_field
+from signing.pdf_hop import CHANGED, Hop, Place, Role, added_items, differs, keys_of, name, raw
+from signing.pdf_objects import Ref, Stream
+from signing.pdf_states import TRAILER
+
+# Of one section of the file only (ISO 32000-1, tables 15 and 17); /DocChecksum is LibreOffice's.
+_OF_SECTION = frozenset(
+    {b"/Size", b"/Prev", b"/ID", b"/DocChecksum", b"/XRefStm", b"/Type", b"/W", b"/Index", b"/Length"}
+    | {b"/Filter", b"/DecodeParms", b"/DL"}
+)
+_VERSION = re.compile(rb"/[12]\.\d")
+_DEEP = 5
+
+
+def compare_document(hop: Hop) -> None:
+    """Compare trailer and catalog of the two states of a hop, entry by entry."""
+    old, new = Place(hop.old.trailer, TRAILER), Place(hop.new.trailer, TRAILER)
+    for key in keys_of(old, new) - _OF_SECTION:
+        before, after = raw(old, key), raw(new, key)
+        if key == b"/Root":
+            if before != after or not isinstance(after, Ref):
+                hop.refuse(CHANGED, "another catalog was put in place")
+                return
+            _catalog(hop, *hop.both(old, new, key, Role.CATALOG))
+        elif key == b"/Info":
+            _info(hop, old, new)
+        elif key == b"/Encrypt":
+            hop.refuse("FORMAT_FAILURE", "encryption appears after a signature")
+        elif key == b"/AdditionalStreams":
+            _source(hop, old, new)
+        elif after is not None and before != after:
+            hop.refuse(CHANGED, f"the trailer has another {name(key)}")
+
+
+def _source(hop: Hop, old: Place, new: Place) -> None:
+    """LibreOffice opens the document that this stream holds instead of the pages.
+
+    Writers that number the references of a trailer anew make it point to whatever comes next, which is no stream
+    and which it ignores.
+    """
+    key = b"/AdditionalStreams"
+    before, after = hop.enter(hop.old, old, key), hop.enter(hop.new, new, key)
+    shown = []
+    for state, place in ((hop.old, before), (hop.new, after)):
+        items = place.value if isinstance(place.value, list) else [place.value]
+        found = [hop.follow(state, item, place.owner, place.path) for item in items if item is not None]
+        shown.append([item for item in found if isinstance(item.value, Stream)])
+    streams = [item.ref for item in shown[1]]
+    if streams and (before.value != after.value or hop.touched.union(hop.fresh).intersection(streams)):
+        hop.refuse(CHANGED, "the trailer has another source document")
+
+
+def _catalog(hop: Hop, old: Place, new: Place) -> None:
+    rules = {
+        b"/AcroForm": _form,
+        b"/DSS": _long_term,
+        b"/Metadata": _metadata,
+        b"/PieceInfo": _private,
+        b"/Extensions": _extensions,
+        b"/Version": _version,
+        b"/Perms": _permissions,
+    }
+    if not isinstance(old.value, dict) or not isinstance(new.value, dict):
+        hop.refuse(CHANGED, "the catalog is no dictionary")
+        return
+    for key in sorted(keys_of(old, new)):
+        if key in rules:
+            rules[key](hop, old, new)
+        elif key != b"/StructTreeRoot" and differs(hop, old, new, key):
+            hop.refuse(CHANGED, f"the catalog has another {name(key)}")
+
+
+def _info(hop: Hop, old: Place, new: Place) -> None:
+    before, after = hop.both(old, new, b"/Info", Role.METADATA)
+    if before.value == after.value:
+        return
+    hop.note(ChangeKind.METADATA)
+    if after.value is not None and not isinstance(after.value, dict):
+        hop.refuse(CHANGED, "the properties are no dictionary")
+
+
+def _metadata(hop: Hop, old: Place, new: Place) -> None:
+    before, after = hop.both(old, new, b"/Metadata", Role.METADATA)
+    if before.ref == after.ref and after.ref not in hop.touched and after.ref not in hop.fresh:
+        return
+    hop.note(ChangeKind.METADATA)
+    kind = (hop.new.get(after.value, b"/Type"), hop.new.get(after.value, b"/Subtype"))
+    if after.value is not None and kind != (b"/Metadata", b"/XML"):
+        hop.refuse(CHANGED, "the metadata are something else")
+
+
+def _private(hop: Hop, old: Place, new: Place) -> None:
+    before, after = hop.both(old, new, b"/PieceInfo", Role.METADATA)
+    below = [
+        hop.explain_below(state, place, Role.METADATA, _DEEP)
+        for state, place in ((hop.old, before), (hop.new, after))
+    ]
+    if before.value != after.value or any(below):
+        hop.note(ChangeKind.METADATA)
+
+
+def _extensions(hop: Hop, old: Place, new: Place) -> None:
+    """Makers state the version they write for: names and numbers only."""
+    before, after = hop.both(old, new, b"/Extensions", Role.METADATA)
+    hop.explain_below(hop.old, before, Role.METADATA, 2)
+    hop.explain_below(hop.new, after, Role.METADATA, 2)
+    if after.value is not None and not isinstance(after.value, dict):
+        hop.refuse(CHANGED, "the extensions are no dictionary")
+
+
+def _version(hop: Hop, old: Place, new: Place) -> None:
+    before, after = hop.old.get(old.value, b"/Version"), hop.new.get(new.value, b"/Version")
+    if before == after:
+        return
+    if not isinstance(after, bytes) or not _VERSION.fullmatch(after):
+        hop.refuse(CHANGED, "the catalog has another /Version")
+    elif isinstance(before, bytes) and after < before:
+        hop.refuse(CHANGED, "the catalog has an older /Version")
+
+
+def _permissions(hop: Hop, old: Place, new: Place) -> None:
+    """A new certification may come, usage rights may go."""
+    before, after = hop.both(old, new, b"/Perms", Role.FORM)
+    for key in keys_of(before, after):
+        mine, its = raw(before, key), raw(after, key)
+        certifies = key == b"/DocMDP" and mine is None and isinstance(its, Ref) and its in hop.signatures
+        leaves = key in {b"/UR3", b"/UR"} and its is None
+        if mine != its and not certifies and not leaves:
+            hop.refuse(CHANGED, f"the permissions have another {name(key)}")
+
+
+def _long_term(hop: Hop, old: Place, new: Place) -> None:
+    """All that stands below the /DSS dictionary is validation material (ISO 32000-2, 12.8.4.3)."""
+    before, after = hop.both(old, new, b"/DSS", Role.LONG_TERM)
+    if after.value is not None and not isinstance(after.value, dict):
+        hop.refuse(CHANGED, "the long-term data are no dictionary")
+    below = [
+        hop.explain_below(state, place, Role.LONG_TERM, _DEEP)
+        for state, place in ((hop.old, before), (hop.new, after))
+    ]
+    if before.value != after.value or any(below):
+        hop.note(ChangeKind.DSS)
+
+
+def _form(hop: Hop, old: Place, new: Place) -> None:
+    before, after = hop.both(old, new, b"/AcroForm", Role.FORM)
+    if before.value is None and after.value is None:
+        return
+    if not isinstance(after.value, dict) or not isinstance(before.value, dict | None):
+        hop.refuse(CHANGED, "the form is gone")
+        return
+    rules = {
+        b"/Fields": _fields,
+        b"/DR": _resources,
+        b"/NeedAppearances": _need_appearances,
+        b"/XFA": _dynamic,
+        b"/DA": _default_appearance,
+    }
+    for key in sorted(keys_of(before, after) - {b"/SigFlags"}):
+        if key in rules:
+            rules[key](hop, before, after)
+        elif differs(hop, before, after, key):
+            hop.refuse(CHANGED, f"the form has another {name(key)}")
+
+
+def _fields(hop: Hop, old: Place, new: Place) -> None:
+    before, after = hop.both(old, new, b"/Fields", Role.ARRAY)
+    added = added_items(before.value, after.value)
+    if added is None:
+        hop.refuse(CHANGED, "a form field is gone")
+    for item in added or ():
+        added_field(hop, hop.follow(hop.new, item, after.owner, after.path))
+
+
+def _resources(hop: Hop, old: Place, new: Place) -> None:
+    before, after = hop.both(old, new, b"/DR", Role.FORM)
+    _more_names(hop, before, after, 2)
+
+
+def _more_names(hop: Hop, old: Place, new: Place, depth: int) -> None:
+    if old.value is None:
+        return
+    if not isinstance(old.value, dict) or not isinstance(new.value, dict):
+        if old.value != new.value:
+            hop.refuse(CHANGED, "the resources of the form changed")
+        return
+    for key in sorted(old.value):
+        if depth > 1 and isinstance(hop.old.get(old.value, key), dict):
+            _more_names(hop, *hop.both(old, new, key, Role.FORM), depth - 1)
+        elif differs(hop, old, new, key):
+            hop.refuse(CHANGED, f"the resources of the form have another {name(key)}")
+
+
+def _need_appearances(hop: Hop, old: Place, new: Place) -> None:
+    before = hop.old.get(old.value, b"/NeedAppearances")
+    after = hop.new.get(new.value, b"/NeedAppearances")
+    if after not in {before, None, b"false"}:
+        hop.refuse(CHANGED, "viewers are asked to draw the form anew")
+
+
+def _default_appearance(hop: Hop, old: Place, new: Place) -> None:
+    if raw(old, b"/DA") is not None and differs(hop, old, new, b"/DA"):
+        hop.refuse(CHANGED, "the form has another /DA")
+
+
+def _dynamic(hop: Hop, old: Place, new: Place) -> None:
+    """A dynamic form (XFA) is a second document that only few viewers show: what it says is not judged."""
+    before, after = hop.both(old, new, b"/XFA", Role.FORM)
+    below = [
+        hop.explain_below(state, place, Role.FORM, 2)
+        for state, place in ((hop.old, before), (hop.new, after))
+    ]
+    if before.value != after.value or after.ref in hop.touched or any(below):
+        hop.refuse("PDF_DYNAMIC_FORM", "the dynamic form (XFA) was changed", indeterminate=True)

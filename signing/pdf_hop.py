@@ -1,0 +1,362 @@
+"""One hop, from one signed state to the next: what differs, what explains it, and what nothing explains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import NamedTuple
+
+from signing.errors import SignatureRefused
+from signing.judgement import Change, ChangeKind
+from signing.pdf_census import Census, Spot
+from signing.pdf_objects import Ref, Stream, Value, references
+from signing.pdf_permissions import Permission
+from signing.pdf_signatures import PdfSignature
+from signing.pdf_states import TRAILER, State
+
+CHANGED = "PDF_CONTENT_CHANGED"
+REDEFINED = "PDF_OBJECT_REDEFINED"
+_MAX_WHERE = 200
+
+
+class Role(Enum):
+    """What a changed object is in the document."""
+
+    CATALOG = "catalog"
+    PAGE = "page"
+    FORM = "form"
+    FIELD = "field"
+    APPEARANCE = "appearance"
+    ARRAY = "array"
+    LONG_TERM = "long-term data"
+    METADATA = "metadata"
+    STRUCTURE = "structure"
+
+
+# Keys by which anything may refer to a changed object of a role, whose changes they do not show.
+_KEYS: dict[Role | None, frozenset[bytes]] = {
+    Role.CATALOG: frozenset({b"/Data", b"/P", b"/Parent"}),
+    Role.FIELD: frozenset(
+        {b"/Fields", b"/Kids", b"/Annots", b"/P", b"/Parent", b"/Obj", b"/CO", b"/T", b"/Data", b"/K", b"/AN"}
+        | {b"/Popup", b"/IRT", b"/Prev", b"/Next", b"/SE"}
+    ),
+    Role.STRUCTURE: frozenset(
+        {b"/K", b"/P", b"/Parent", b"/Nums", b"/Names", b"/Kids", b"/SE", b"/Pg", b"/Ref"}
+    ),
+}
+_NO_KEYS: frozenset[bytes] = frozenset()
+# Keys through which a new object shows nothing, although an old one already referred to its number.
+_HARMLESS = frozenset(
+    {b"/P", b"/Popup", b"/IRT", b"/Prev", b"/Next", b"/First", b"/Last", b"/Pg", b"/Obj", b"/SE", b"/Dest"}
+)
+
+
+class Place(NamedTuple):
+    """A value and where it stands.
+
+    Attributes:
+        value: resolved; None where there is none.
+        owner: the object it stands in, itself when it is one.
+        path: the keys that lead to it inside its owner.
+        ref: the reference that led to it, None for a direct value.
+    """
+
+    value: Value | None
+    owner: Ref
+    path: bytes = b""
+    ref: Ref | None = None
+
+
+class Pages:
+    """The numbers of pages, read once and only when one is asked for: no hop may change the page tree."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Ref, int] | None = None
+        self._state: State | None = None
+
+    def stand_at(self, state: State) -> None:
+        """Say which state to read them from."""
+        self._state = state
+
+    def number(self, page: Ref) -> int | None:
+        """Return the number of a page, from 1; None when the page tree does not hold it."""
+        if self._numbers is None:
+            self._numbers = {} if self._state is None else _page_numbers(self._state)
+        return self._numbers.get(page)
+
+
+class Hop:
+    """What later octets of a file did to a signed state.
+
+    Attributes:
+        old: the state before.
+        new: the state after.
+        census: of references, standing at the old state until `settle`.
+        permission: what the signatures up to the old state allow.
+        pages: their numbers.
+        signatures: sound signatures whose range ends where the new state ends, by object.
+        touched: objects of the old state that have another value in the new one, or none.
+        fresh: objects that only the new state has.
+        changes: found so far and allowed in kind.
+        problems: reasons against the hop.
+        replaced: old dictionaries of appearances in whose place others were put.
+        added_widgets: new widgets of signature fields, which pages may show.
+    """
+
+    def __init__(
+        self,
+        old: State,
+        new: State,
+        census: Census,
+        permission: Permission,
+        signatures: Mapping[Ref, PdfSignature],
+        pages: Pages,
+    ) -> None:
+        self.old = old
+        self.new = new
+        self.census = census
+        self.permission = permission
+        self.signatures = signatures
+        self.pages = pages
+        self.candidates = _differing(old, new)
+        self.touched: set[Ref] = set()
+        self.fresh: set[Ref] = set()
+        for identity in self.candidates:
+            if old.value(identity) is None:
+                if new.value(identity) is not None:
+                    self.fresh.add(identity)
+            elif not old.same(new, identity):
+                self.touched.add(identity)
+        self.changes: dict[tuple[ChangeKind, str], Change] = {}
+        self.problems: list[SignatureRefused] = []
+        self.added_widgets: set[Ref] = set()
+        self.replaced: set[Ref] = set()
+        self._roles: dict[Ref, set[Role]] = {}
+        self._allowed: set[tuple[Ref, Ref, bytes]] = set()
+
+    def refuse(self, code: str, message: str, *, indeterminate: bool = False) -> None:
+        """Keep a reason against the hop; the comparison goes on, since a failure outweighs a doubt."""
+        self.problems.append(SignatureRefused(code, message, indeterminate=indeterminate))
+
+    def note(self, kind: ChangeKind, where: str = "", page: int | None = None) -> None:
+        """Keep an allowed change, each field or thing once."""
+        where = "".join(letter for letter in where if letter.isprintable())[:_MAX_WHERE]
+        self.changes.setdefault((kind, where), Change(kind, where, page, self.old.end))
+
+    def enter(self, state: State, place: Place, key: bytes) -> Place:
+        """Go to an entry of a dictionary; where a reference leads there, it may do so from here."""
+        value = place.value.dictionary if isinstance(place.value, Stream) else place.value
+        raw = value.get(key) if isinstance(value, dict) else None
+        return self.follow(state, raw, place.owner, place.path + key)
+
+    def follow(self, state: State, raw: Value | None, owner: Ref, path: bytes) -> Place:
+        """Go to what a raw value means."""
+        if isinstance(raw, Ref):
+            self._allowed.add((raw, owner, path))
+            return Place(state.value(raw), raw, b"", raw)
+        return Place(raw, owner, path)
+
+    def explain(self, place: Place, role: Role) -> bool:
+        """Give an object its role; True when it is one that changed."""
+        if place.ref is None:
+            return False
+        self._roles.setdefault(place.ref, set()).add(role)
+        return place.ref in self.touched
+
+    def both(self, old: Place, new: Place, key: bytes, role: Role) -> tuple[Place, Place]:
+        """Go to the same entry in both states, and give what stands there its role."""
+        before, after = self.enter(self.old, old, key), self.enter(self.new, new, key)
+        self.explain(before, role)
+        self.explain(after, role)
+        return before, after
+
+    def explain_below(self, state: State, place: Place, role: Role, depth: int) -> bool:
+        """Give all that stands below a place its role; True when something there changed or is new."""
+        changed = False
+        level = [place]
+        seen: set[Ref] = set()
+        for _ in range(depth):
+            following: list[Place] = []
+            for item in level:
+                if item.value is None or isinstance(item.value, Stream):
+                    continue
+                for path, _, target in references(item.value):
+                    below = self.follow(state, target, item.owner, item.path + path)
+                    changed = self.explain(below, role) or target in self.fresh or changed
+                    if target not in seen:
+                        seen.add(target)
+                        following.append(below)
+            level = following
+        return changed
+
+    def settle(self) -> None:
+        """Look who refers to what was redefined, and move the census to the new state.
+
+        What no reader can reach may be anything. What has a role may be referred to from the places of that role
+        only, and these places from nowhere else in their turn. What has none must not be referred to at all.
+        """
+        for identity in sorted(self.touched):
+            self._settle(self.old, identity)
+        for identity in sorted(self.fresh):
+            spot = self._foreign(self.old, identity, _HARMLESS)
+            if spot is not None:
+                self.refuse(REDEFINED, _redefined(identity, spot))
+        for identity in sorted(self.replaced):
+            spot = self._foreign(self.old, identity, frozenset({b"/AP"}))
+            if spot is not None:
+                self.refuse(REDEFINED, _redefined(identity, spot))
+        self.census.update(self.new, self.candidates)
+        for identity in sorted(self.touched):
+            self._settle(self.new, identity)
+
+    def _settle(self, state: State, identity: Ref) -> None:
+        roles = self._roles.get(identity, set())
+        if len(roles) > 1:
+            # Shown in two ways; no rule for one of them speaks for the other.
+            self.refuse(REDEFINED, f"object {identity.number} is used in different ways")
+            return
+        role = next(iter(roles), None)
+        if role is Role.PAGE:
+            # Only its list of annotations may change, and nothing but a page has one.
+            return
+        spot = self._foreign(state, identity, _KEYS.get(role, _NO_KEYS))
+        if spot is None:
+            return
+        if role is None:
+            self.refuse(CHANGED, f"object {identity.number} was changed and is in use ({_shown(spot)})")
+        else:
+            self.refuse(REDEFINED, _redefined(identity, spot))
+
+    def _foreign(self, state: State, identity: Ref, keys: frozenset[bytes]) -> Spot | None:
+        """Return a place that refers to an object, live, not by these keys and not explained."""
+        for spot in self.census.spots(state, identity):
+            explained = (identity, spot.owner, spot.path) in self._allowed and self._exclusive(
+                state, spot.owner
+            )
+            if not explained and self.census.is_live(spot.owner) and not self._by_key(state, spot, keys):
+                return spot
+        return None
+
+    def _by_key(self, state: State, spot: Spot, keys: frozenset[bytes]) -> bool:
+        """Whether a place is under one of these keys; an array is where all that refer to it are."""
+        if spot.near in keys:
+            return True
+        waiting, seen = [spot], {spot.owner}
+        while waiting:
+            item = waiting.pop()
+            if item.path or item.owner == TRAILER or not isinstance(state.value(item.owner), list):
+                return False
+            for above in self.census.spots(state, item.owner):
+                if above.near not in keys and above.owner not in seen:
+                    seen.add(above.owner)
+                    waiting.append(above)
+        return True
+
+    def _exclusive(self, state: State, owner: Ref) -> bool:
+        """Whether an object that refers to another is itself used for its one role only, up to the trailer."""
+        waiting, seen = [owner], {owner}
+        while waiting:
+            identity = waiting.pop()
+            roles = self._roles.get(identity, set())
+            if identity == TRAILER or roles == {Role.PAGE}:
+                continue
+            if len(roles) != 1:
+                return False
+            keys = _KEYS.get(next(iter(roles)), _NO_KEYS)
+            for spot in self.census.spots(state, identity):
+                if (identity, spot.owner, spot.path) in self._allowed:
+                    if spot.owner not in seen:
+                        seen.add(spot.owner)
+                        waiting.append(spot.owner)
+                elif self.census.is_live(spot.owner) and not self._by_key(state, spot, keys):
+                    return False
+        return True
+
+    def owners(self, identity: Ref, wanted: Callable[[bytes, Value], bool]) -> set[Ref]:
+        """Return the old objects that refer to one, chosen by the path to it and their value."""
+        found = set()
+        for spot in self.census.spots(self.old, identity):
+            owner = None if spot.owner == TRAILER else self.old.value(spot.owner)
+            if owner is not None and wanted(spot.path, owner):
+                found.add(spot.owner)
+        return found
+
+    def page_of(self, reference: Value | None) -> int | None:
+        """Return the number of a page, from 1; None when it is none."""
+        return self.pages.number(reference) if isinstance(reference, Ref) else None
+
+
+def _page_numbers(state: State) -> dict[Ref, int]:
+    root = state.get(state.trailer, b"/Root")
+    stack: list[Value | None] = [root.get(b"/Pages") if isinstance(root, dict) else None]
+    numbers: dict[Ref, int] = {}
+    seen: set[Ref] = set()
+    while stack:
+        reference = stack.pop()
+        if not isinstance(reference, Ref) or reference in seen:
+            continue
+        seen.add(reference)
+        kids = state.get(reference, b"/Kids")
+        if isinstance(kids, list):
+            stack.extend(reversed(kids))
+        else:
+            numbers[reference] = len(numbers) + 1
+    return numbers
+
+
+def differs(hop: Hop, old: Place, new: Place, key: bytes) -> bool:
+    """Whether an entry differs; the same value written directly or as an object is the same."""
+    before, after = raw(old, key), raw(new, key)
+    if before == after:
+        return False
+    first, second = hop.old.resolve(before), hop.new.resolve(after)
+    return isinstance(first, Stream) or first != second
+
+
+def raw(place: Place, key: bytes) -> Value | None:
+    """Return an entry of a dictionary as it is written; None where there is none."""
+    return place.value.get(key) if isinstance(place.value, dict) else None
+
+
+def keys_of(*places: Place) -> set[bytes]:
+    """Return the keys of dictionaries, all together."""
+    found: set[bytes] = set()
+    for place in places:
+        if isinstance(place.value, dict):
+            found.update(place.value)
+    return found
+
+
+def name(key: bytes) -> str:
+    """Show a key."""
+    return key.decode("latin-1")[:100]
+
+
+def added_items(old: Value | None, new: Value | None) -> list[Value] | None:
+    """Return what an array has more than before; None when an old element is gone or moved."""
+    if not isinstance(old, list | None) or not isinstance(new, list | None):
+        return None
+    waiting = list(reversed(old or []))
+    added = []
+    for item in new or []:
+        if waiting and item == waiting[-1]:
+            waiting.pop()
+        else:
+            added.append(item)
+    return None if waiting else added
+
+
+def _redefined(identity: Ref, spot: Spot) -> str:
+    return f"object {identity.number} was redefined, and is in use elsewhere too ({_shown(spot)})"
+
+
+def _shown(spot: Spot) -> str:
+    return f"{spot.owner.number} {spot.path.decode('latin-1')[:_MAX_WHERE]}"
+
+
+def _differing(old: State, new: State) -> set[Ref]:
+    """Return the objects whose place differs: by the tables alone, no object is read."""
+    found = {identity for identity, _ in old.table.items() ^ new.table.items()}
+    numbers = {identity.number for identity in found}
+    found.update(identity for identity, entry in new.table.items() if entry[0] == 2 and entry[1] in numbers)
+    return found

@@ -1,0 +1,151 @@
+"""What a hop may change on pages: nothing but the list of annotations, and there only new ones of some kinds."""
+
+from __future__ import annotations
+
+import re
+
+from signing.judgement import ChangeKind
+from signing.pdf_fields import added_field, inherited, shows
+from signing.pdf_hop import CHANGED, Hop, Place, Role, added_items, differs, keys_of, name, raw
+from signing.pdf_objects import Ref, Stream, Value, rectangle
+from signing.pdf_states import State
+
+_OVERLAP = "PDF_APPEARANCE_OVERLAP"
+_MAY_HIDE = "PDF_ANNOTATION_MAY_HIDE"
+_MARKUP = frozenset({b"/Text", b"/Highlight", b"/Underline", b"/StrikeOut", b"/Squiggly", b"/Popup", b"/Ink"})
+# Operators that draw text, images or forms, and those that fill an area (ISO 32000-1, annex A).
+_DRAWS = re.compile(rb"(?<![^\s\])>}])(?:Tj|TJ|'|\"|Do|BI|sh)(?![^\s\[(</%])")
+_FILLS = re.compile(rb"(?<![^\s\])>}])(?:f|F|f\*|B|B\*|b|b\*|cm|gs)(?![^\s\[(</%])")
+_WIDTH = re.compile(rb"([\d.]+)\s+w\b")
+_MAX_APPEARANCE = 1 << 20
+_MAX_WIDTH = 12.0
+_MAX_ICON = 40.0
+_MAX_SHARE = 0.25
+_MAX_DEPTH = 64
+
+
+def changed_pages(hop: Hop) -> set[Ref]:
+    """Return the old pages that were overridden, or whose list of annotations was."""
+    found = {identity for identity in hop.touched if _is_page(hop.old.value(identity))}
+    for identity in hop.touched - found:
+        if isinstance(hop.old.value(identity), list):
+            found.update(hop.owners(identity, lambda path, owner: path == b"/Annots" and _is_page(owner)))
+    return found
+
+
+def _is_page(value: Value | None) -> bool:
+    return isinstance(value, dict) and value.get(b"/Type") == b"/Page"
+
+
+def compare_page(hop: Hop, identity: Ref) -> None:
+    """Judge a page that both states have."""
+    old = Place(hop.old.value(identity), identity, b"", identity)
+    new = Place(hop.new.value(identity), identity, b"", identity)
+    hop.explain(old, Role.PAGE)
+    if not _is_page(new.value):
+        hop.refuse(CHANGED, "a page became something else")
+        return
+    for key in sorted(keys_of(old, new) - {b"/Annots"}):
+        if differs(hop, old, new, key) and not (
+            key in {b"/Tabs", b"/LastModified"} and isinstance(raw(new, key), bytes)
+        ):
+            hop.refuse(CHANGED, f"a page has another {name(key)}")
+    before, after = hop.both(old, new, b"/Annots", Role.ARRAY)
+    added = added_items(before.value, after.value)
+    if added is None:
+        hop.refuse(CHANGED, "an annotation is gone")
+        return
+    for item in added:
+        annotation = hop.follow(hop.new, item, after.owner, after.path)
+        if hop.new.get(annotation.value, b"/Subtype") == b"/Widget":
+            added_field(hop, annotation)
+            _widget(hop, identity, annotation, before.value)
+        else:
+            _annotation(hop, identity, annotation)
+
+
+def _widget(hop: Hop, page: Ref, widget: Place, others: Value | None) -> None:
+    """The appearance of a new signature may not hide what was there: the page, or another signature."""
+    if not shows(hop, widget):
+        return
+    if hop.permission.level == 1:
+        hop.refuse("PDF_CHANGE_NOT_PERMITTED", "a visible signature was added to a document that forbids it")
+    box = rectangle(hop.new.get(widget.value, b"/Rect"))
+    paper = _paper(hop.new, page)
+    if box is None or paper is None:
+        hop.refuse(_OVERLAP, "what a new signature covers cannot be told")
+        return
+    if _area(_common(box, paper)) > _MAX_SHARE * _area(paper):
+        hop.refuse(_OVERLAP, "a new signature covers more than a quarter of its page")
+    for item in others if isinstance(others, list) else ():
+        if isinstance(item, Ref) and inherited(hop.old, item, b"/FT") == b"/Sig":
+            other = rectangle(hop.old.get(item, b"/Rect"))
+            if other is not None and _area(_common(box, other)) > 0:
+                hop.refuse(_OVERLAP, "a new signature covers another one")
+
+
+def _paper(state: State, page: Ref) -> tuple[float, float, float, float] | None:
+    for key in (b"/CropBox", b"/MediaBox"):
+        value: Value | None = page
+        for _ in range(_MAX_DEPTH):
+            box = rectangle(state.get(value, key))
+            if box is not None:
+                return box if _area(box) > 0 else None
+            value = state.get(value, b"/Parent")
+            if value is None:
+                break
+    return None
+
+
+Box = tuple[float, float, float, float]
+
+
+def _common(one: Box, other: Box) -> Box:
+    return (max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3]))
+
+
+def _area(box: Box) -> float:
+    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+def _annotation(hop: Hop, page: Ref, annotation: Place) -> None:
+    if hop.permission.level != 3:
+        hop.refuse("PDF_ANNOTATION_ADDED", "an annotation was added, which the signature does not allow")
+        return
+    if not isinstance(annotation.value, dict) or (annotation.ref and annotation.ref not in hop.fresh):
+        hop.refuse("PDF_ANNOTATION_ADDED", "an annotation was added that is no new object")
+        return
+    if annotation.value.keys() & {b"/A", b"/AA"}:
+        hop.refuse("PDF_ANNOTATION_ADDED", "an annotation with an action was added")
+    kind = hop.new.get(annotation.value, b"/Subtype")
+    if kind not in _MARKUP or _may_hide(hop.new, annotation.value, kind):
+        hop.refuse(_MAY_HIDE, "an annotation was added that may hide what was signed", indeterminate=True)
+    shown = kind[1:].decode("latin-1") if isinstance(kind, bytes) else ""
+    hop.note(ChangeKind.ANNOTATION, shown, hop.page_of(page))
+
+
+def _may_hide(state: State, entries: dict[bytes, Value], kind: Value | None) -> bool:
+    style = state.get(entries, b"/BS")
+    border = state.get(entries, b"/Border")
+    widths = [state.get(style, b"/W")] + (border[2:3] if isinstance(border, list) else [])
+    if any(isinstance(width, bytes) and not _thin(width) for width in widths):
+        return True
+    normal = state.get(entries, b"/AP")
+    if normal is None:
+        return False
+    if not isinstance(normal, dict) or normal.keys() != {b"/N"}:
+        return True
+    stream = state.get(normal, b"/N")
+    data = state.decoded(stream, _MAX_APPEARANCE) if isinstance(stream, Stream) else None
+    if data is None or _DRAWS.search(data) or not all(_thin(width) for width in _WIDTH.findall(data)):
+        return True
+    box = rectangle(state.get(entries, b"/Rect"))
+    icon = box is not None and max(box[2] - box[0], box[3] - box[1]) <= _MAX_ICON
+    return _FILLS.search(data) is not None and not (kind == b"/Text" and icon)
+
+
+def _thin(width: bytes) -> bool:
+    try:
+        return float(width) <= _MAX_WIDTH
+    except ValueError:
+        return False
