@@ -29,21 +29,21 @@ class _Pending:
 
 
 class PadesSealer:
-    """Seals PDF acts with a held act-seal key: certification signature, no change allowed (DocMDP P=1).
+    """Seals PDFs, acts unless told otherwise, with a held key: certification signature, no change allowed (DocMDP P=1).
 
     Level B-T: the signature timestamp is inside; the DSS dictionary of the same revision has the validation
     material. The CMS holds the seal certificate and its issuers, no signing-time (EN 319 142-1 section 6.3).
     """
 
-    def __init__(self, key: SealKey) -> None:
-        """Take the key. Raises KeyUnusable when its purpose is not the act seal."""
-        key.require_purpose(KeyPurpose.ACT_SEAL)
+    def __init__(self, key: SealKey, *, purpose: KeyPurpose = KeyPurpose.ACT_SEAL) -> None:
+        """Take the key. Raises KeyUnusable when its purpose is another one."""
+        key.require_purpose(purpose)
         self._key = key
         self._signer = CmsSigner(key)
 
     @property
     def purpose(self) -> KeyPurpose:
-        """The act seal."""
+        """What its key is for."""
         return self._key.purpose
 
     @property

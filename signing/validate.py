@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 _OWN_KEYS = frozenset({"/Type", "/Filter", "/SubFilter", "/M", "/Reference", "/ByteRange", "/Contents"})
+_ACTS = frozenset({KeyPurpose.ACT_SEAL})
 _SUB_FILTERS = frozenset({"ETSI.CAdES.detached", "adbe.pkcs7.detached"})
 
 
@@ -42,13 +43,14 @@ def validate_pdf_signature(
     timestamps: TimestampVerifier,
     *,
     evidence: Evidence | None = None,
+    purposes: AbstractSet[KeyPurpose] = _ACTS,
     now: datetime,
 ) -> ValidatedSignature:
     """Validate one signature of a PDF; no network, only what the file and the caller hold.
 
     1. It is a signature of a known kind, not a document timestamp. 2. Coverage (`check_coverage`). 3. The
-    value is one CMS and zero octets. 4. When the signer's certificate states the act seal, our own form
-    is demanded: ETSI.CAdES.detached, exactly our entries, certification without permitted change, no
+    value is one CMS and zero octets. 4. When the signer's certificate states one of the purposes, our own
+    form is demanded: ETSI.CAdES.detached, exactly our entries, certification without permitted change, no
     other signature, nothing after it, at most 16 octets of padding, lower-case digits, strict CMS. 5. The
     CMS, its path and its timestamp (`validate_cms_signature`), with the DSS dictionary's material. 6. It
     covers the whole file; else what was added later is not judged.
@@ -58,6 +60,7 @@ def validate_pdf_signature(
         trust: anchors of signers.
         timestamps: verifier of tokens.
         evidence: further material.
+        purposes: those of a safe's keys that may seal this PDF.
         now: time to validate at when no timestamp proves an earlier one, UTC.
 
     Raises:
@@ -74,11 +77,13 @@ def validate_pdf_signature(
         cms, padding = split_contents(signature.contents)
         parsed = parse_cms(cms, strict=False)
         # 4
-        if KeyPurpose.ACT_SEAL in stated_purposes(parsed.signer):
+        if purposes & stated_purposes(parsed.signer):
             _require_own_pdf(signature, padding)
             parsed = parse_cms(cms, strict=True)
             if parsed.signing_time is not None or parsed.crls:
-                raise SignatureRefused("FORMAT_FAILURE", "the CMS of an act has neither signing-time nor CRL")
+                raise SignatureRefused(
+                    "FORMAT_FAILURE", "the CMS of our PDFs has neither signing-time nor CRL"
+                )
         digest = digest_covered(signature, parsed.digest_algorithm)
         embedded = readable_certificates(signature.certificates)
     # 5
@@ -92,7 +97,7 @@ def validate_pdf_signature(
             (*signature.crls, *evidence.crls),
             evidence.timestamp_anchors,
         ),
-        purposes=frozenset({KeyPurpose.ACT_SEAL}),
+        purposes=purposes,
         now=now,
     )
     # 6

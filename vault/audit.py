@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from storage.base import ObjectStore
 from storage.errors import StorageError
 from vault.audit_document import Sources, audit_document
+from vault.audit_seals import SealJudge
 from vault.changes import Change
 from vault.db import models
 from vault.db.engine import Database
@@ -36,6 +37,7 @@ def audit_safe(
     objects: ObjectStore,
     records: RecordBook,
     *,
+    seals: SealJudge | None = None,
     sample: int | None = None,
     progress: Progress = quiet,
 ) -> AuditReport:
@@ -52,6 +54,7 @@ def audit_safe(
         keyring: opens documents' keys.
         objects: the object store.
         records: the recovery records.
+        seals: judges the documents' seals and their timestamps; None leaves them unjudged.
         sample: documents to draw; None judges all.
         progress: called with documents done and documents in all.
     """
@@ -63,7 +66,7 @@ def audit_safe(
     # 1
     _check_ownership(database, records, report)
     # 2
-    sources = Sources(keyring, objects, book.changes)
+    sources = Sources(keyring, objects, book.changes, seals)
     wanted = total if sample is None else min(sample, total)
     for document_id in _identifiers(database, sample):
         if _problems(database, document_id, sources):

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, RowMapping, select
 from storage.base import ObjectStore
 from storage.encryption import decrypt
 from storage.errors import ObjectMissing, StorageError
+from vault.audit_seals import SealJudge
 from vault.audit_states import SEALED_BY, replay
 from vault.changes import Change
 from vault.db import models
@@ -39,11 +40,13 @@ class Sources:
         keyring: opens its key.
         objects: holds its parts.
         record: returns the changes in a recovery file by commitment; raises StorageError, LedgerError.
+        seals: judges seals and their timestamps; None leaves them unjudged.
     """
 
     keyring: Keyring
     objects: ObjectStore
     record: Callable[[str], Mapping[bytes, Change]]
+    seals: SealJudge | None = None
 
 
 def audit_document(connection: Connection, document_id: str, sources: Sources, report: AuditReport) -> None:
@@ -59,6 +62,7 @@ def audit_document(connection: Connection, document_id: str, sources: Sources, r
         6. What the openings say is what the rows and the parts' digests say.
         7. Each part is in the store: its stored octets have the digest that is their address, and open to the
            octets whose digest was committed to.
+        8. The seal and its timestamp are valid, and those committed to (`vault.audit_seals.SealJudge.judge`).
 
     Args:
         connection: in a read transaction.
@@ -98,6 +102,7 @@ class _Judge:
         query_parts = select(table).where(table.c.document_id == row["id"]).order_by(table.c.role)
         self._parts = list(connection.execute(query_parts).mappings())
         self._digests: dict[str, str] = {}
+        self._sealed: tuple[int, Event, Mapping[str, Any]] | None = None
 
     @property
     def _destroyed(self) -> bool:
@@ -118,8 +123,12 @@ class _Judge:
             for item in items:
                 self._check_entry(chain, item, key, private)
         # 7
+        sound = len(self._report.problems)
         for part in self._parts:
             self._check_part(part, key)
+        # 8; a part that is damaged is said already
+        if key is not None and len(self._report.problems) == sound:
+            self._check_seal(key)
 
     def _add(
         self,
@@ -238,14 +247,16 @@ class _Judge:
             "chain": (chain.value, event.chain.value),
             "document_id": (self._row["id"], document["document_id"]),
             "holder": (private.get("holder"), parties.get("holder")),
-            **self._stated(event.event, document),
+            **self._stated(seq, event.event, document),
         }
         for name, (row, opened) in said.items():
             if row != opened:
                 # The values may be personal: names of members are enough to look.
                 self._add("OPENING_MISMATCH", f"{name} as committed", f"another {name}", "opening", seq)
 
-    def _stated(self, event: Event, document: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
+    def _stated(
+        self, seq: int, event: Event, document: Mapping[str, Any]
+    ) -> dict[str, tuple[object, object]]:
         """Pair what rows and parts say with what an opening of this event says."""
         said: dict[str, tuple[object, object]] = {}
         original = self._digests.get(ObjectRole.ORIGINAL.value)
@@ -258,6 +269,7 @@ class _Judge:
             said["document_type"] = (self._row["document_type"], document["document_type"])
             said["issuer"] = (self._row["issuer_id"] or "", document["issuer"])
             sealed = document["parts"]
+            self._sealed = (seq, event, document)
             if "manifest" in sealed:
                 for role in (ObjectRole.MANIFEST, ObjectRole.SIGNATURE):
                     said[role.value] = (self._digests.get(role.value), sealed[role.value])
@@ -305,6 +317,34 @@ class _Judge:
             expected = f"{part['stored_size']} octets, {part['address']}"
             self._add(
                 "OBJECT_DAMAGED", expected, f"{stored.size} octets, {stored.digest}", "object", seq, where
+            )
+
+    def _check_seal(self, key: DocumentKey) -> None:
+        if self._sources.seals is None or self._sealed is None:
+            return
+        seq, event, document = self._sealed
+        addresses = {part["role"]: part["address"] for part in self._parts}
+
+        def read(role: ObjectRole) -> Iterator[bytes]:
+            return decrypt(
+                self._sources.objects.read(addresses[role.value]), key.key, key.associated_data(role.value)
+            )
+
+        beside = ObjectRole.SIGNATURE.value in addresses
+        try:
+            problems = self._sources.seals.judge(event, document, read, beside=beside)
+        except _BROKEN as error:
+            self._add("OBJECT_DAMAGED", "a seal that can be read", _name(error), "seal", seq)
+            return
+        for item in problems:
+            self._report.add(
+                item.code,
+                f"entry {seq}, {self._where}",
+                item.expected,
+                item.found,
+                check="seal",
+                entry=seq,
+                indeterminate=item.indeterminate,
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from vault.clock import Clock, SystemClock
 from vault.db.engine import Database
 from vault.db.repositories import Documents, Safes
 from vault.db.twins import TwinGuard
-from vault.errors import SettingsRefused, VaultError
+from vault.errors import SettingsRefused
 from vault.first_start import make_people, open_first_entry
 from vault.healing import Healer
 from vault.held_keys import demand_files, demand_origin, has_begun, key_folder_of, secret, usable_keys
@@ -42,7 +42,6 @@ from vault.ledger.generations import generation_of, prefix_of
 from vault.ledger.key_folder import LedgerKeyFolder
 from vault.ledger.policy import Policy
 from vault.ledger.publisher import Publisher, Receipts
-from vault.ledger.stored import read_head
 from vault.ledger.witnessing import Witnessing, WitnessingConfig
 from vault.ledger.writer import LedgerWriter, WriterConfig
 from vault.lifecycle import Lifecycle
@@ -65,7 +64,6 @@ from vault.witness_settings import counting, with_keys, witness_policy
 
 _STAGING_AGE = timedelta(days=1)
 _RECORD_STAGING_AGE = timedelta(minutes=1)
-_LAST_PUBLICATION_S = 5.0
 EMBEDDED_TSA_POLICY = f"{PROBANS_ARC}.100"
 
 
@@ -167,15 +165,8 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
     tsa_roots = _tsa_roots(settings.tsa_trust, "PROBANS_TSA_TRUST", roots)
     anchor_roots = _tsa_roots(settings.anchor_tsa_trust, "PROBANS_ANCHOR_TSA_TRUST", roots)
     authority = _authority(parts, tsa_roots)
-    sealers = KeySealers(
-        lambda administration: parts.pki.act_seal(
-            administration, personas.ADMINISTRATIONS[administration], algorithm=settings.seal_algorithm
-        ),
-        parts.pki.reception_seal,
-        parts.pki.evidence_seal,
-    )
     revocation = RevocationSource(_crl_fetcher(parts, authority), [*roots, *tsa_roots])
-    desk = SealingDesk(sealers, authority, revocation, clock, timedelta(seconds=settings.tsa_tolerance))
+    desk = _desk(parts, authority, revocation)
     publisher = Publisher(
         parts.database, parts.log, parts.ledger_keys, clock, interval=settings.publish_interval
     )
@@ -205,7 +196,7 @@ def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
     publisher.start()
     running.callback(publisher.close)
     # What the writer still commits while it closes is published before the publisher goes.
-    running.callback(_publish_last, parts, publisher)
+    running.callback(publisher.publish_last)
     writer.start()
     running.callback(writer.close)
     receipts = Receipts(parts.database, publisher)
@@ -312,6 +303,31 @@ def _http_authority(parts: Parts, url: str, tsa_roots: Sequence[x509.Certificate
     )
 
 
+def sealing_desk(parts: Parts) -> SealingDesk:
+    """Return what seals and timestamps with the keys at hand, for commands that start no service.
+
+    Raises:
+        SettingsRefused: the settings cannot be used.
+    """
+    roots = parts.pki.roots()
+    tsa_roots = _tsa_roots(parts.settings.tsa_trust, "PROBANS_TSA_TRUST", roots)
+    authority = _authority(parts, tsa_roots)
+    return _desk(parts, authority, RevocationSource(_crl_fetcher(parts, authority), [*roots, *tsa_roots]))
+
+
+def _desk(parts: Parts, authority: TimestampAuthority, revocation: RevocationSource) -> SealingDesk:
+    settings = parts.settings
+    sealers = KeySealers(
+        lambda administration: parts.pki.act_seal(
+            administration, personas.ADMINISTRATIONS[administration], algorithm=settings.seal_algorithm
+        ),
+        parts.pki.reception_seal,
+        parts.pki.evidence_seal,
+    )
+    tolerance = timedelta(seconds=settings.tsa_tolerance)
+    return SealingDesk(sealers, authority, revocation, parts.clock, tolerance)
+
+
 def timestamp_trust(parts: Parts) -> TrustStore:
     """Return what vouches for the authorities whose tokens the service takes, of seals and of anchors.
 
@@ -368,15 +384,6 @@ def _crl_fetcher(parts: Parts, authority: TimestampAuthority) -> Callable[[datet
         return (*own, *fetch_http_crls([authority.chain()], parts.settings.tsa_timeout))
 
     return fetch
-
-
-def _publish_last(parts: Parts, publisher: Publisher) -> None:
-    with suppress(VaultError):  # said in the log; the next start publishes it
-        publisher.publish()
-        with parts.database.reading() as connection:
-            size = read_head(connection).size
-        # Another thread may have been at it, with the head as it was before the last commit.
-        publisher.wait(size, _LAST_PUBLICATION_S)
 
 
 def _log_of(data: Path, origin: str) -> FilesystemLogStore:

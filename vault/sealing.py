@@ -37,6 +37,10 @@ class Sealers(Protocol):
         """Return the sealer of evidence bundles."""
         ...
 
+    def reports(self) -> Sealer:
+        """Return the sealer of PDF reports."""
+        ...
+
     def chain(self, purpose: KeyPurpose, administration_id: str | None = None) -> Sequence[x509.Certificate]:
         """Return the seal certificate and its issuers, without the root."""
         ...

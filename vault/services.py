@@ -31,6 +31,7 @@ class KeySealers:
         self._reception = reception_seal
         self._evidence_key = evidence_seal
         self._evidence = CadesSealer(evidence_seal, signature_name=EVIDENCE_SIGNATURE)
+        self._reports = PadesSealer(evidence_seal, purpose=KeyPurpose.EVIDENCE_SEAL)
         self._made: dict[tuple[object, KeyPurpose, str | None], Sealer] = {}
         self._lock = threading.Lock()
 
@@ -45,6 +46,10 @@ class KeySealers:
     def evidence(self) -> CadesSealer:
         """Return the sealer of evidence bundles."""
         return self._evidence
+
+    def reports(self) -> Sealer:
+        """Return the sealer of PDF reports, with the key of the evidence bundles."""
+        return self._reports
 
     def chain(self, purpose: KeyPurpose, administration_id: str | None = None) -> Sequence[x509.Certificate]:
         """Return the seal certificate and its issuers, without the root."""

@@ -284,7 +284,7 @@ def test_killed_in_the_middle_it_goes_on_and_reports_the_same(long_log: Path, pr
     run.send_signal(signal.SIGKILL)
     run.wait()
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in others))
-    assert StateFile(state).read().size == 16_384  # type: ignore[union-attr]
+    assert StateFile(state).read().size in {16_384, 32_768}  # type: ignore[union-attr]
 
     def audit(*arguments: object) -> tuple[int, object]:
         command = ["audit", long_log / "log", "--vkeys", long_log / "vkeys", "--json", *arguments]

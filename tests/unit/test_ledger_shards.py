@@ -121,7 +121,8 @@ def audited(files: Files, monkeypatch: pytest.MonkeyPatch, shard: int, processes
 
 
 def told(report: AuditReport) -> tuple[object, ...]:
-    problems = [(item.code, item.entry, item.check) for item in report.problems]
+    # Whether a change of keys is a good one is asked of the log as a whole, once its entries are joined.
+    problems = [(item.code, item.entry, item.check) for item in report.problems if item.check != "keys"]
     return problems, report.size, report.root, report.tiles
 
 

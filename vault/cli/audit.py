@@ -11,19 +11,28 @@ from typing import Annotated
 import orjson
 import typer
 
+from signing.judgement import JudgingPolicy
 from signing.trust import TrustStore
-from timestamping.verify import Rfc3161Verifier
 from vault.cli.audit_words import summary, tell
 from vault.cli.common import USAGE, fail, plain_errors, settings_for
-from vault.cli.ledger_options import EXIT_CODES, cores, published_files, read_known, shown_progress
+from vault.cli.ledger_options import (
+    EXIT_CODES,
+    Previous,
+    cores,
+    published_files,
+    read_known,
+    read_previous,
+    shown_progress,
+)
 from vault.cli.policy_options import FILE, PolicyFile, Vkeys, read_policy, read_roots
 from vault.errors import LedgerError, VaultError
-from vault.ledger.anchor_audit import AnchoredFiles, AnyAuthority, audit_anchors
+from vault.evidence.means import Means
+from vault.ledger.anchor_audit import AnchoredFiles, anchor_verifier, audit_anchors
 from vault.ledger.audit_state import StateFile
 from vault.ledger.files import LogReader, PublishedFiles
 from vault.ledger.findings import AuditReport, Progress
 from vault.ledger.policy import Policy
-from vault.ledger.published import Work, audit_published
+from vault.ledger.published import Work, audit_previous, audit_published
 from vault.ledger.sampled import audit_sample
 
 _Check = Callable[[Progress], AuditReport | None]
@@ -68,6 +77,15 @@ def audit(
             help="Remembers how far the published entries are read: an audit cut short goes on from there.",
         ),
     ] = None,
+    previous: Previous = None,
+    pdf: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            metavar="FILE",
+            help="Write the report as a sealed PDF; only in a safe's folder, where the key of the seal is.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Vérifier tout le registre. / Check the whole ledger; in a safe's folder, every document too.
@@ -77,15 +95,14 @@ def audit(
     if state is not None and sample is not None:
         raise typer.BadParameter("--state goes with an audit of all entries, not with --sample")
     given = read_policy(vkeys, policy)
-    how = _How(since, sample, Work(processes or cores(), StateFile(state) if state else None))
+    how = _How(since, sample, Work(processes or cores(), StateFile(state) if state else None), previous, pdf)
     authorities = read_roots(tsa_trust, "--tsa-trust")
     with plain_errors():
         if "://" not in source and (Path(source) / "keys").is_dir():
             reports = _of_safe(Path(source), given, authorities, how, save)
         else:
             reports = _of_files(published_files(source), given, authorities, how, save)
-    verdicts = {report.verdict for report in reports.values()}
-    verdict = next(word for word in ("FAILED", "INDETERMINATE", "PASSED") if word in verdicts)
+    verdict = _verdict(reports)
     if json:
         summaries = {name: summary(report) for name, report in reports.items()}
         typer.echo(orjson.dumps({"verdict": verdict, **summaries}))
@@ -103,6 +120,13 @@ class _How:
     since: Path | None
     sample: int | None
     work: Work
+    previous: Path | None
+    pdf: Path | None
+
+
+def _verdict(reports: dict[str, AuditReport]) -> str:
+    verdicts = {report.verdict for report in reports.values()}
+    return next(word for word in ("FAILED", "INDETERMINATE", "PASSED") if word in verdicts)
 
 
 def _of_files(
@@ -112,12 +136,21 @@ def _of_files(
     how: _How,
     save: Path | None,
 ) -> dict[str, AuditReport]:
+    if how.pdf is not None:
+        fail(
+            "--pdf : le rapport est scellé avec les clés du coffre, qui ne sont pas ici ; --json est possible. "
+            "/ the report is sealed with the safe's keys, which are not here; --json can be had.",
+            USAGE,
+        )
     if policy is None:
         fail("--vkeys manque : un registre se vérifie avec ses clés. / --vkeys is needed.", USAGE)
     checks = {
         "published": _published(files, policy, how),
         "anchors": _anchors(files, policy, authorities, how),
     }
+    before = read_previous(how.previous, policy)
+    if before is not None:
+        checks["previous"] = lambda _progress: audit_previous(files, policy, before)
     return _run(checks, files, save)
 
 
@@ -137,7 +170,7 @@ def _published(files: PublishedFiles, policy: Policy, how: _How) -> _Check:
 
 def _anchors(files: AnchoredFiles, policy: Policy, authorities: TrustStore | None, how: _How) -> _Check:
     known = read_known(how.since, policy, files)
-    verifier = Rfc3161Verifier(AnyAuthority() if authorities is None else authorities)
+    verifier = anchor_verifier(authorities)
     after = known.checkpoint.size if known else 0
     return lambda progress: audit_anchors(files, policy, verifier, after=after, progress=progress)
 
@@ -147,22 +180,27 @@ def _of_safe(
 ) -> dict[str, AuditReport]:
     # A copied ledger is audited without the code of database and store.
     from vault.audit import audit_safe
-    from vault.bootstrap import open_parts, timestamp_trust
+    from vault.audit_pdf import seal, typeset
+    from vault.audit_seals import SealJudge
+    from vault.bootstrap import open_parts, sealing_desk, timestamp_trust
     from vault.ledger.audit import StoreFiles, audit_agreement, audit_database
 
     parts = open_parts(settings_for(data))
     policy = given or parts.policy
     files = StoreFiles(parts.log)
     try:
+        dated = timestamp_trust(parts)
+        means = Means(TrustStore(parts.pki.roots()), dated, None, None, JudgingPolicy(parts.clock.now()))
         checks: dict[str, _Check] = {
             "published": _published(files, policy, how),
-            "anchors": _anchors(files, policy, authorities or timestamp_trust(parts), how),
+            "anchors": _anchors(files, policy, authorities or dated, how),
             "agreement": lambda progress: audit_agreement(parts.database, parts.log, progress=progress),
             "documents": lambda progress: audit_safe(
                 parts.database,
                 parts.keyring,
                 parts.objects,
                 parts.records,
+                seals=SealJudge(means, parts.settings.spool_folder),
                 sample=how.sample,
                 progress=progress,
             ),
@@ -172,7 +210,11 @@ def _of_safe(
                 "database": lambda progress: audit_database(parts.database, policy, progress=progress),
                 **checks,
             }
-        return _run(checks, files, save)
+        reports = _run(checks, files, save)
+        if how.pdf is not None:
+            report = typeset(reports, _verdict(reports), parts.clock.now())
+            _write(how.pdf, seal(report, sealing_desk(parts), parts.settings.spool_folder))
+        return reports
     finally:
         parts.close()
 

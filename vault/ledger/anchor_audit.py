@@ -10,8 +10,9 @@ from typing import Protocol
 from cryptography import x509
 
 from signing.pkix import INDETERMINATE_CODES
-from timestamping.base import TimestampVerifier, TokenReport
+from timestamping.base import PathValidator, TimestampVerifier, TokenReport
 from timestamping.errors import TimestampingError
+from timestamping.verify import Rfc3161Verifier
 from vault.clock import parse_rfc3339, rfc3339
 from vault.errors import LedgerError, VaultError
 from vault.ledger.anchor import (
@@ -64,6 +65,11 @@ class AnyAuthority:
         """See `timestamping.base.PathValidator.validate`; refuses none."""
         del others, crls, at
         return (certificate,)
+
+
+def anchor_verifier(trust: PathValidator | None) -> TimestampVerifier:
+    """Return what verifies the tokens of anchors; without trust everything but who made them."""
+    return Rfc3161Verifier(AnyAuthority() if trust is None else trust)
 
 
 @dataclass(frozen=True, slots=True)
