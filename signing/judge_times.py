@@ -239,8 +239,8 @@ def _refused_token(token: bytes, kind: str, covers_to: int | None, failure: Exce
             raise failure
         code = "FORMAT_FAILURE"
     error = refused(code, str(failure) or type(failure).__name__)
-    if code == "FORMAT_FAILURE" and _is_not_der(token):
-        error = refused("SIGNATURE_FORMAT_UNSUPPORTED", "the timestamp token is BER, not DER")
+    if code == "FORMAT_FAILURE" and _reads_otherwise(token):
+        error = refused("SIGNATURE_FORMAT_UNSUPPORTED", f"a timestamp token in another form: {failure}")
     gen_time: datetime | None = None
     policy = ""
     signer: x509.Certificate | None = None
@@ -256,12 +256,14 @@ def _refused_token(token: bytes, kind: str, covers_to: int | None, failure: Exce
     return JudgedTimestamp(kind, token, gen_time, policy, signer, certificates, covers_to, error)
 
 
-def _is_not_der(token: bytes) -> bool:
-    """Whether a token reads well and only its encoding is not the canonical one."""
+def _reads_otherwise(token: bytes) -> bool:
+    """Whether a tolerant reader finds a token there: in BER, or with another flaw of its maker's.
+
+    Nothing is lost by not failing then: whoever changes a token so, only takes its proof away.
+    """
     try:
         read = asn1_cms.ContentInfo.load(token, strict=True)
-        _tst_info(token)
-        return bool(read.dump(force=True) != token)
+        return _tst_info(token)["gen_time"].native is not None and len(read["content"]["signer_infos"]) == 1
     except HOSTILE:
         return False
 
