@@ -223,6 +223,83 @@ def test_a_server_that_is_stopped_in_its_tracks_hangs_nobody(
     database.close()
 
 
+# Commits that are none
+
+
+def test_a_transaction_with_a_failed_statement_is_not_reported_as_committed(database: Database) -> None:
+    with pytest.raises(Unavailable), database.writing() as connection:  # noqa: PT012
+        connection.execute(insert(outbox), ROW)
+        with suppress(IntegrityError):
+            connection.execute(insert(outbox), {**ROW, "topic": None})
+    assert rows(database) == 0
+    with database.writing() as connection:
+        connection.execute(insert(outbox), ROW)
+
+
+def test_a_commit_that_waited_for_its_standby_in_vain_is_not_reported_as_done(
+    server: Server, tmp_path: Path
+) -> None:
+    database = Database.open(server.create("safe"), tmp_path, QUICK)
+    database.migrate()
+    server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    server.execute("SELECT pg_reload_conf()")
+    time.sleep(0.3)
+    with pytest.raises(Unavailable), database.writing() as connection:
+        connection.execute(insert(outbox), ROW)
+    server.execute("ALTER SYSTEM RESET synchronous_standby_names")
+    server.execute("SELECT pg_reload_conf()")
+    time.sleep(0.3)
+    with database.writing() as connection:
+        connection.execute(insert(outbox), ROW)
+    assert rows(database) in {1, 2}, "the first may be there: nobody was told that it is not"
+    database.close()
+
+
+def test_a_fail_over_to_a_synchronous_standby_in_the_middle_of_commits_loses_nothing(
+    server: Server, tmp_path: Path
+) -> None:
+    url = server.create("safe")
+    log = Log(url, tmp_path)
+    log.close()
+    standby = server.standby()
+    try:
+        server.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        server.execute("SELECT pg_reload_conf()")
+        while not server.execute("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"):
+            time.sleep(0.05)
+        Database.open(url, tmp_path, DatabaseLimits(replicated=True)).close()
+        both = f"{url}&host={standby.folder}&target_session_attrs=read-write"
+        log = Log(both, tmp_path, DatabaseLimits(statement_s=5, lock_s=5, idle_s=5))
+        answered: set[int] = set()
+        over = threading.Event()
+
+        def write() -> None:
+            while not over.is_set():
+                with suppress(Unavailable):
+                    answered.add(log.append())
+
+        threads = [threading.Thread(target=write) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1.0)
+        server.stop(signal.SIGQUIT)
+        before = max(answered)
+        standby.execute("SELECT pg_promote()")
+        deadline = time.monotonic() + 30
+        while max(answered) < before + 50 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        over.set()
+        for thread in threads:
+            thread.join(30)
+        size = log.check()
+        assert max(answered) >= before + 50
+        # What was answered is there, each with a number of its own; what was not may be there too.
+        assert answered <= set(range(1, size))
+        log.close()
+    finally:
+        standby.remove()
+
+
 # Limits
 
 

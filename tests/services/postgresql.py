@@ -48,13 +48,14 @@ class Server:
         pid: of its first process; 0 while it is stopped.
     """
 
-    def __init__(self, *options: str, place: Path | None = None) -> None:
+    def __init__(self, *options: str, place: Path | None = None, primary: Server | None = None) -> None:
         """Make a cluster and start it.
 
         Args:
             options: of the server, such as "max_connections=20".
             place: folder for its own; None for memory where that can be: what counts in tests is what the server
                 does, not what a disk does.
+            primary: the server whose standby it is; None for one of its own.
         """
         if place is None and os.access("/dev/shm", os.W_OK):
             place = Path("/dev/shm")
@@ -67,8 +68,11 @@ class Server:
         if self._user is not None:
             # Not as root, says initdb; and pytest's own folders are closed to other users.
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
-        initdb = (self._program("initdb"), "-D", str(self.folder / "data"), "-U", _USER, "-A", "trust")
-        self._run(*initdb, "-E", "UTF8", "--locale=C.UTF-8", "-N")
+        data = ("-D", str(self.folder / "data"), "-U", _USER, "-N")
+        if primary is None:
+            self._run("initdb", *data, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
+        else:
+            self._run("pg_basebackup", *data, "-h", str(primary.folder), "-R", "--checkpoint=fast")
         self.start()
 
     def start(self) -> None:
@@ -96,6 +100,10 @@ class Server:
                 self.stop()
                 raise AssertionError(f"PostgreSQL did not start: {(self.folder / 'log').read_text()[-2000:]}")
             time.sleep(0.02)
+
+    def standby(self) -> Server:
+        """Return a server that follows this one, until it is promoted."""
+        return Server(place=self.folder.parent, primary=self)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it, by its pid. SIGINT: at once but in order. SIGQUIT: as after a power cut."""
@@ -156,7 +164,8 @@ class Server:
             return {}
         return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": [], "cwd": self.folder}
 
-    def _run(self, *command: str) -> None:
+    def _run(self, program: str, *arguments: str) -> None:
+        command = (self._program(program), *arguments)
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **self._as())
         assert done.returncode == 0, done.stderr
 

@@ -77,7 +77,7 @@ def driver_of(connection: Connection) -> Driver:
     raw: Any = connection.connection.driver_connection
     if connection.dialect.name == "sqlite":
         return SqliteDriver(raw)
-    from vault.db.postgresql import PsycopgDriver
+    from vault.db.psycopg_driver import PsycopgDriver
 
     return PsycopgDriver(raw)
 

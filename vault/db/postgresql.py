@@ -13,23 +13,22 @@ paused process loses its turn), and psycopg's own wait is limited for a server t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
 import psycopg
-from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from vault.db.backend import KeyLocks
-from vault.db.driver import as_sqlalchemy, pyformat
+from vault.db.driver import pyformat
 from vault.db.limits import DatabaseLimits
+from vault.db.psycopg_driver import LimitedConnection, query
 from vault.db.session_locks import SessionLocks, lock_number
 from vault.errors import SettingsRefused, Unavailable
 
 _DRIVERS = ("postgresql", "postgresql+psycopg")
-_QUOTING = ("22", "23")  # classes of errors about values
 _GRACE_S = 10.0  # beyond the server's own limit, before it is taken for dead
 _CONNECTING = {
     "connect_timeout": 5,
@@ -53,87 +52,6 @@ _PATIENT = (
 )
 _TAKE_TURN = f"SELECT pg_advisory_xact_lock({_WRITERS_TURN})"
 _log = logging.getLogger("probans.database")
-
-
-class LimitedConnection(psycopg.Connection[Any]):
-    """A connection that is closed when the server leaves it without an answer for too long.
-
-    Its errors do not quote rows: what the server says of a row that breaks a rule is the whole row.
-
-    Attributes:
-        limit: seconds; None waits for ever.
-    """
-
-    limit: float | None = None
-
-    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait for the server. Raises psycopg.OperationalError after the limit."""
-        try:
-            return super().wait(gen, interval, self.limit if timeout is None else timeout)
-        except psycopg.Error as error:
-            # After an error that the server reported, it is waiting for us, not we for it.
-            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                self.close()
-            error.args = (_without_values(error),)
-            raise
-
-
-def _without_values(error: psycopg.Error) -> str:
-    found = error.diag
-    if (error.sqlstate or "")[:2] not in _QUOTING:
-        return found.message_primary or str(error)
-    where = (found.table_name, found.column_name, found.constraint_name)
-    return " ".join((type(error).__name__, *(name for name in where if name)))
-
-
-class PsycopgDriver:
-    """psycopg's connection, as `vault.db.driver.Driver`."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self._connection = connection
-
-    @property
-    def in_transaction(self) -> bool:
-        """True within a transaction, one that only a rollback can go on from included. Raises as every `Driver`."""
-        if self._connection.closed:
-            raise Unavailable("DATABASE_UNAVAILABLE", "the connection is lost")
-        return self._connection.info.transaction_status in (
-            TransactionStatus.INTRANS,
-            TransactionStatus.INERROR,
-        )
-
-    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> psycopg.Cursor[Any]:
-        """Run a statement. Raises as every `Driver`."""
-        try:
-            return self._connection.execute(_query(pyformat(sql)), parameters)
-        except psycopg.Error as error:
-            raise self._shown(sql, error) from error
-
-    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> psycopg.Cursor[Any]:
-        """Run a statement for each row, all sent before the first answer is waited for. Raises as every `Driver`."""
-        cursor = self._connection.cursor()
-        try:
-            cursor.executemany(_query(pyformat(sql)), rows)
-        except psycopg.Error as error:
-            raise self._shown(sql, error) from error
-        return cursor
-
-    def copy_rows(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
-        """Insert rows by COPY. Raises as every `Driver`."""
-        sql = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
-        try:
-            with self._connection.cursor() as cursor, cursor.copy(_query(sql)) as copy:
-                for row in rows:
-                    copy.write_row(row)
-        except psycopg.Error as error:
-            raise self._shown(sql, error) from error
-
-    def _shown(self, sql: str, error: psycopg.Error) -> BaseException:
-        if self._connection.closed:
-            return Unavailable("DATABASE_UNAVAILABLE", type(error).__name__)
-        return as_sqlalchemy(sql, error, psycopg.Error)
 
 
 class PostgresqlBackend:
@@ -194,7 +112,7 @@ class PostgresqlBackend:
             *((_TAKE_TURN,) if write else ()),
         )
         try:
-            raw.execute(_query("; ".join(statements)), prepare=False)
+            raw.execute(query("; ".join(statements)), prepare=False)
         except psycopg.Error as error:
             raise Unavailable("DATABASE_UNAVAILABLE", type(error).__name__) from error
 
@@ -237,6 +155,7 @@ class PostgresqlBackend:
         connection = LimitedConnection.connect(*arguments, **{**_CONNECTING, **parameters})
         connection.limit = self._limits.statement_s + _GRACE_S
         connection.autocommit = True  # the driver begins nothing by itself
+        connection.watch()
         return connection
 
     def _session(self, arguments: Any, parameters: Any) -> LimitedConnection:
@@ -253,7 +172,7 @@ class PostgresqlBackend:
             "idle_in_transaction_session_timeout": self._limits.idle_s,
         }
         statements = (f"SET {name} = {round(seconds * 1000)}" for name, seconds in limits.items())
-        connection.execute(_query("; ".join(statements)))
+        connection.execute(query("; ".join(statements)))
         row = connection.execute(
             "SELECT current_setting('fsync'), current_setting('synchronous_commit'),"
             " current_setting('synchronous_standby_names'), current_setting('server_encoding'),"
@@ -294,8 +213,3 @@ def _translate(
 
 def _raw(connection: Connection) -> LimitedConnection:
     return cast("LimitedConnection", connection.connection.driver_connection)
-
-
-def _query(statement: str) -> bytes:
-    """Pass a statement that is not a literal of this module."""
-    return statement.encode()
