@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from cryptography import x509
@@ -11,9 +11,10 @@ from cryptography.x509.oid import NameOID
 from signing.base import KeyPurpose
 from signing.errors import SignatureRefused
 from signing.hostile import HOSTILE
-from signing.judgement import Change, JudgedSignature, JudgedTimestamp, Step
+from signing.judgement import JudgedSignature, JudgedTimestamp, Step
 from signing.roles import stated_purposes
 from vault.clock import rfc3339
+from vault.evidence.change_words import change_text
 from vault.evidence.report import Judgement, Outcome, SignatureFinding, TimestampFinding, filed
 
 _UNREADABLE: tuple[type[Exception], ...] = (SignatureRefused, *HOSTILE)
@@ -54,18 +55,44 @@ def file_signature(
     mark = len(judgement.checks)
     file_steps(judged.steps, name, judgement)
     outcome = judgement.outcome_since(mark)
-    level = judged.level if judged.form == "document timestamp" else f"{judged.form}-{judged.level}"
     proven = judged.time_source not in _UNPROVEN and outcome is Outcome.PASSED
     return SignatureFinding(
         verdict=outcome,
-        level=(level or judged.form) if judged.level or judged.form == "document timestamp" else "",
+        level=_level(judged),
         signer=common_name(judged.signer) if judged.signer is not None else "",
         signing_time=rfc3339(judged.best_time) if proven else None,
         timestamps=tuple(stamp_finding(stamp) for stamp in judged.timestamps),
         covers_whole_file=judged.covers_whole_file,
-        changes_after=tuple(_change(change) for change in judged.changes),
+        changes_after=tuple(dict.fromkeys(change_text(change) for change in judged.changes)),
         part=part,
+        form=judged.form,
+        field=printable(judged.field_name),
+        best_time=rfc3339(judged.best_time),
+        time_source=judged.time_source,
+        reasons=tuple(
+            dict.fromkeys(
+                filed(step.error)[0] for step in judged.steps if step.error is not None and not step.unchecked
+            )
+        ),
+        revocation=_revocation(judged.steps),
     )
+
+
+def _level(judged: JudgedSignature) -> str:
+    if judged.form == "document timestamp":
+        return judged.form
+    return f"{judged.form}-{judged.level}" if judged.level else ""
+
+
+def _errors(steps: Iterable[Step]) -> Iterator[SignatureRefused]:
+    return (step.error for step in steps if step.error is not None and not step.unchecked)
+
+
+def _revocation(steps: Iterable[Step]) -> str:
+    for step in steps:
+        if step.name == "revocation" and step.error is None:
+            return "unchecked" if step.unchecked else "good"
+    return ""
 
 
 def file_steps(steps: Iterable[Step], name: str, judgement: Judgement) -> None:
@@ -109,8 +136,3 @@ def _is_own(signer: x509.Certificate) -> bool:
         return KeyPurpose.TIMESTAMP in stated_purposes(signer)
     except _UNREADABLE:
         return False
-
-
-def _change(change: Change) -> str:
-    place = f", page {change.page}" if change.page is not None else ""
-    return f"{change.kind.value}: {printable(change.where)}{place}" if change.where else change.kind.value

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from cryptography import x509
+
 from timestamping.algorithms import READABLE
-from timestamping.certificates import HOSTILE
+from timestamping.certificates import HOSTILE, load, select_signer
 from timestamping.errors import TimestampingError, TokenRefused
-from timestamping.structure import TstInfo, parse_token
+from timestamping.structure import ParsedToken, TstInfo, parse_token
 from timestamping.verify import unwrap_response
 from vault.clock import rfc3339
 from vault.evidence.judged import common_name, timestamp_finding
@@ -76,10 +78,11 @@ def judge_token_over(
     """
     mark = len(judgement.checks)
     # 1
-    info = _read(token, name, judgement)
-    if info is None:
+    parsed = _read(token, name, judgement)
+    if parsed is None:
         finding = SignatureFinding(judgement.outcome_since(mark), "timestamp", "", None, part=part)
         return Judged((finding,))
+    info = parsed.tst_info
     # 2
     report = judgement.attempt(
         f"{name}.token",
@@ -100,22 +103,38 @@ def judge_token_over(
     # 4
     _check_imprint(info, covered, f"{name}.imprint", judgement)
     outcome = judgement.outcome_since(mark)
-    signer = report.signer if report is not None else None
+    # Where the token does not verify, its signer is only who it says it is.
+    signer = report.signer if report is not None else claimed_signer(parsed)
     stamp = timestamp_finding(info.gen_time, signer, info.policy, outcome)
     passed = outcome is Outcome.PASSED
     finding = SignatureFinding(
-        outcome, "timestamp", stamp.authority, stamp.time if passed else None, (stamp,), part=part
+        outcome,
+        "timestamp",
+        stamp.authority,
+        stamp.time if passed else None,
+        (stamp,),
+        part=part,
+        form="timestamp",
+        best_time=stamp.time,
     )
     return Judged((finding,), (info.gen_time,) if passed else ())
 
 
-def _read(token: bytes, name: str, judgement: Judgement) -> TstInfo | None:
+def claimed_signer(parsed: ParsedToken) -> x509.Certificate | None:
+    """Find the certificate that a token names as its authority's; None when it is not inside."""
+    try:
+        return select_signer(parsed.signer, load(parsed.certificates, strict=False), (), READABLE).x509
+    except (TokenRefused, *HOSTILE):
+        return None
+
+
+def _read(token: bytes, name: str, judgement: Judgement) -> ParsedToken | None:
     if token[1:2] == bytes((_INDEFINITE,)):
         message = "a token in BER with indefinite lengths is not read"
         judgement.refuse(f"{name}.token", "SIGNATURE_FORMAT_UNSUPPORTED", message, indeterminate=True)
         return None
     try:
-        return parse_token(token).tst_info
+        return parse_token(token)
     except (TokenRefused, *HOSTILE) as error:
         judgement.refuse(f"{name}.token", "FORMAT_FAILURE", f"not a timestamp token: {error}")
         return None

@@ -110,8 +110,7 @@ class _Container:
         # 8
         for number, original in enumerate(self._means.originals):
             self._check_original(f"original[{number}]", original.digest("sha256"))
-        ordered = (finding for number, _ in numbered for finding in found[number])
-        return Judged(tuple(sorted(ordered, key=lambda finding: finding.part != "document")))
+        return Judged(tuple(finding for number, _ in numbered for finding in found[number]))
 
     def _read_all(self) -> bool:
         # A reader of the stream goes on where the compressed data ends: this must be where the headers say.
@@ -147,7 +146,11 @@ class _Container:
             for member in covered:
                 self._proofs.setdefault(member, []).extend(judged.proofs)
         self._covered.update(covered)
-        return tuple(dataclasses.replace(finding, verdict=outcome) for finding in judged.findings)
+        whole = set(self._contents.data) <= set(covered)
+        return tuple(
+            dataclasses.replace(finding, verdict=outcome, covers_whole_file=whole)
+            for finding in judged.findings
+        )
 
     def _judge_octets(self, octets: bytes, proof: ContainerProof, name: str, part: str) -> Judged:
         covered = (MemberOriginal(proof.over, self._digests),) if proof.over else ()

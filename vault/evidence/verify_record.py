@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from signing.algorithms import TABLE
+from timestamping.certificates import HOSTILE
 from timestamping.errors import TimestampingError
 from timestamping.evidence_record import DataDigest, RecordReport, RecordStamp, verify_record
+from timestamping.structure import parse_token
 from vault.clock import rfc3339
 from vault.evidence.judged import timestamp_finding
 from vault.evidence.means import Means
@@ -18,7 +20,7 @@ from vault.evidence.report import (
     TimestampFinding,
     filed,
 )
-from vault.evidence.verify_alone import Judged
+from vault.evidence.verify_alone import Judged, claimed_signer
 
 _LEVEL = "evidence record"
 
@@ -60,7 +62,16 @@ def judge_record_over(
     passed = outcome is Outcome.PASSED and report.proof_time is not None
     proofs = (report.proof_time,) if passed and report.proof_time is not None else ()
     time = rfc3339(proofs[0]) if proofs else None
-    finding = SignatureFinding(outcome, _LEVEL, stamps[0].authority, time, stamps, part=part)
+    finding = SignatureFinding(
+        outcome,
+        _LEVEL,
+        stamps[0].authority,
+        time,
+        stamps,
+        part=part,
+        form=_LEVEL,
+        best_time=stamps[0].time,
+    )
     return Judged((finding,), proofs)
 
 
@@ -83,7 +94,12 @@ def _stamp(stamp: RecordStamp) -> TimestampFinding:
     if stamp.report is not None:
         report = stamp.report
         return timestamp_finding(report.gen_time, report.signer, report.policy, Outcome.PASSED)
-    return timestamp_finding(stamp.gen_time, None, "", _outcome(stamp.error))
+    try:
+        parsed = parse_token(stamp.token)
+    except (TimestampingError, *HOSTILE):
+        return timestamp_finding(stamp.gen_time, None, "", _outcome(stamp.error))
+    policy = parsed.tst_info.policy
+    return timestamp_finding(stamp.gen_time, claimed_signer(parsed), policy, _outcome(stamp.error))
 
 
 def _outcome(error: TimestampingError | None) -> Outcome:
