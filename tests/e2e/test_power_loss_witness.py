@@ -88,6 +88,8 @@ class Life:
             if size >= old:
                 old = size
             yield old, self._request(old, old, fork=True)
+            if old:
+                yield old, self._request(0, old)
             if place % 4 == 3:
                 yield None
 
