@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, create_engine, event
 
 from vault.db.backend import KeyLocks
+from vault.db.driver import driver_of
 from vault.db.wal import WalKeeper
 from vault.errors import SettingsRefused
 
@@ -57,7 +58,7 @@ class SqliteBackend:
 
     def begin(self, connection: Connection, *, write: bool, patient: bool) -> None:
         """Begin a transaction; only the file lock makes it wait for others."""
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN DEFERRED")
+        driver_of(connection).execute("BEGIN IMMEDIATE" if write else "BEGIN DEFERRED")
 
     @contextmanager
     def turn(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from vault.ledger.entry import LogEntry, LogEvent, encode, encode_record, leaf_h
 from vault.ledger.stored import StoredTiles
 
 T = TypeVar("T")
+_NOT_DIGITS = {ord(sign): None for sign in "-:.TZ"}
 _ENTRY = ("seq", "body", "leaf")
 
 
@@ -58,7 +59,7 @@ class Group:
         self.start = self.size = size
         self.last_leaf = last_leaf
         # Sorted by name, recovery files are in the order of their groups, and of attempts at the same group.
-        digits = "".join(character for character in time if character.isdigit())
+        digits = time.translate(_NOT_DIGITS)
         self.name = f"{size:016d}-{digits}-{secrets.token_hex(6)}"
         self.rows: list[tuple[int, bytes, bytes]] = []
         self.records: list[bytes] = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from vault.db.driver import driver_of
 from vault.errors import LedgerError
 from vault.ledger.tree import HASH_SIZE, TILE_HEIGHT, TILE_WIDTH, fold
 
@@ -54,7 +55,7 @@ def lock_head(connection: Connection) -> Head:
         LedgerError: LEDGER_NOT_OPENED.
     """
     lock = " FOR UPDATE" if connection.dialect.name == "postgresql" else ""
-    row = connection.exec_driver_sql(_HEAD + lock).fetchone()
+    row = driver_of(connection).execute(_HEAD + lock).fetchone()
     return _demanded(None if row is None else Head(*row))
 
 
