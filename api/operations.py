@@ -14,7 +14,7 @@ from api.v1.describe import problems
 from api.v1.views import json_response
 from storage.errors import NameRefused, ObjectMissing
 from vault.errors import NotFound, Refused, VaultError
-from vault.ledger.anchor import ANCHOR_LIST
+from vault.ledger.anchor_paths import ANCHOR_LIST
 
 router = APIRouter()
 _QUERY_TYPE, _REPLY_TYPE = "application/timestamp-query", "application/timestamp-reply"

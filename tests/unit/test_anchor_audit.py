@@ -19,8 +19,9 @@ from signing.trust import TrustStore
 from timestamping.authority import EmbeddedAuthority
 from timestamping.verify import Rfc3161Verifier
 from vault.evidence.errors import LedgerUnavailable
-from vault.ledger.anchor import Anchor, Links, anchor_path, crls_path, token_digest
+from vault.ledger.anchor import Anchor, Links, crls_path, token_digest
 from vault.ledger.anchor_audit import AnyAuthority, audit_anchors
+from vault.ledger.anchor_paths import anchor_path
 from vault.ledger.entry import GENESIS_PREV, LogEntry, LogEvent, encode, encode_record, leaf_hash
 from vault.ledger.files import ComputedTiles
 from vault.ledger.findings import AuditReport

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from vault.errors import LedgerError
 from vault.evidence.errors import EvidenceRefused, LedgerUnavailable
-from vault.ledger.anchor import ANCHOR_LIST, FOLDER, anchor_size
+from vault.ledger.anchor_paths import ANCHOR_LIST, FOLDER, anchor_size
 from vault.ledger.checkpoint import CheckpointReport
 from vault.ledger.entry import RecordEntry, decode, leaf_hash
 from vault.ledger.errors import LedgerProofRefused

@@ -16,18 +16,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from timestamping.base import TimestampVerifier, TokenReport
+from vault.ledger.anchor_paths import FOLDER
 from vault.ledger.checkpoint import Checkpoint, CheckpointReport, verify_checkpoint
 from vault.ledger.errors import malformed
 from vault.ledger.note import encode
 from vault.ledger.policy import Policy
 
-FOLDER = "anchor/"
-ANCHOR_LIST = "anchors"
 HEADER = b"probans/anchor/v1\n"
 FIRST = bytes(32)
 MAX_ANCHOR = 65_535
 _PEM = re.compile(rb"-----BEGIN X509 CRL-----\n.*?-----END X509 CRL-----\n", re.DOTALL)
-_TOKEN_PATH = re.compile(rf"{FOLDER}([1-9][0-9]{{0,18}})\.tst")
 _TEXT_LINES = 3  # origin, size, root
 _LINKS = re.compile(
     rb"previous ([0-9a-f]{64})\n"
@@ -197,11 +195,6 @@ def token_digest(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()
 
 
-def anchor_path(size: int) -> str:
-    """Return where the anchor of a checkpoint lies; its token lies beside it, with `.tst`."""
-    return f"{FOLDER}{size}"
-
-
 def crls_path(token: bytes) -> str:
     """Return where the revocation lists for an anchor's token lie."""
     return f"{FOLDER}{token_digest(token).hex()}.crls"
@@ -211,9 +204,3 @@ def parse_crls(pem: bytes) -> tuple[bytes, ...]:
     """Return the revocation lists of such a file, DER. Raises ValueError when one cannot be read."""
     found = _PEM.findall(pem)
     return tuple(x509.load_pem_x509_crl(item).public_bytes(Encoding.DER) for item in found)
-
-
-def anchor_size(path: str) -> int | None:
-    """Return which checkpoint's anchor a token's path belongs to, None for any other path."""
-    match = _TOKEN_PATH.fullmatch(path)
-    return None if match is None else int(match[1])

@@ -19,12 +19,12 @@ from vault.ledger.anchor import (
     FIRST,
     MAX_ANCHOR,
     Anchor,
-    anchor_path,
     crls_path,
     parse_crls,
     token_digest,
     verify_log_signatures,
 )
+from vault.ledger.anchor_paths import anchor_path
 from vault.ledger.entry import decode
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.files import LogReader, PublishedFiles

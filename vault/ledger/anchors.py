@@ -15,7 +15,8 @@ from storage.errors import ObjectMissing
 from vault import faults
 from vault.clock import parse_rfc3339, rfc3339
 from vault.db.engine import Database
-from vault.ledger.anchor import FOLDER, Anchor, Links, anchor_path, anchor_size, crls_path, parse_crls
+from vault.ledger.anchor import Anchor, Links, crls_path, parse_crls
+from vault.ledger.anchor_paths import FOLDER, anchor_path, anchor_size
 from vault.ledger.checkpoint import Checkpoint
 from vault.ledger.cosignatures import cosignatures_of, with_cosignatures
 from vault.ledger.pyramids import PyramidCache
