@@ -42,6 +42,7 @@ _KEYS: dict[Role | None, frozenset[bytes]] = {
     ),
     Role.STRUCTURE: frozenset(
         {b"/K", b"/P", b"/Parent", b"/Nums", b"/Names", b"/Kids", b"/SE", b"/Pg", b"/Ref"}
+        | {b"/StructTreeRoot", b"/ParentTree"}
     ),
 }
 _NO_KEYS: frozenset[bytes] = frozenset()
@@ -305,10 +306,12 @@ def _page_numbers(state: State) -> dict[Ref, int]:
 
 
 def differs(hop: Hop, old: Place, new: Place, key: bytes) -> bool:
-    """Whether an entry differs; the same value written directly or as an object is the same."""
+    """Whether an entry differs; the same value, once written directly and once as an object, is the same."""
     before, after = raw(old, key), raw(new, key)
     if before == after:
         return False
+    if isinstance(before, Ref) and isinstance(after, Ref):
+        return True
     first, second = hop.old.resolve(before), hop.new.resolve(after)
     return isinstance(first, Stream) or first != second
 
@@ -355,8 +358,17 @@ def _shown(spot: Spot) -> str:
 
 
 def _differing(old: State, new: State) -> set[Ref]:
-    """Return the objects whose place differs: by the tables alone, no object is read."""
+    """Return the objects whose place differs: by the tables alone, no object is read.
+
+    The catalog, and what shares its object stream, are read when a state is opened, before references to objects
+    of other states can be kept: whether these differ is seen in their text.
+    """
     found = {identity for identity, _ in old.table.items() ^ new.table.items()}
     numbers = {identity.number for identity in found}
+    root = old.trailer.get(b"/Root")
+    place = old.table.get(root) if isinstance(root, Ref) else None
+    if isinstance(root, Ref) and place is not None:
+        found.add(root)
+        numbers.add(place[1] if place[0] == 2 and place[1] is not None else -1)
     found.update(identity for identity, entry in new.table.items() if entry[0] == 2 and entry[1] in numbers)
     return found
