@@ -7,15 +7,82 @@ def _both(french: str, english: str) -> tuple[str, str]:
     return french, english
 
 
+# One signature of anybody's: in a PDF, in a file of its own, beside a file, in a container.
+_ONE = r"(?:document|evidence)\.signature\[\d+\]|container\.proof\[\d+\]"
+
 # In the order in which a person wants to hear of them: names of the checks of `vault.evidence` that belong to a
 # statement, the one among them without which the statement would say too much, and the statement.
 CHECK_GROUPS: tuple[tuple[str, str, tuple[str, str]], ...] = (
     (
-        r"document\.(seal|manifest|signature.*)|signature.*|.*\.signatures|original",
+        r"document\.(seal(\[\d+\])?|manifest)|signature.*|.*\.signatures|original(\[\d+\])?",
         r".*",
         _both(
             "Le cachet électronique est intact et couvre le document",
             "The electronic seal is intact and covers the document",
+        ),
+    ),
+    (
+        rf"({_ONE})(\.(readable|coverage|form|integrity|signature|references|manifest|content|token|imprint))?",
+        r".*",
+        _both(
+            "La signature est intacte et couvre ce qu’elle signe",
+            "The signature is intact and covers what it signs",
+        ),
+    ),
+    (
+        rf"({_ONE})\.changes",
+        r".*",
+        _both(
+            "Rien d’interdit n’a été changé ou ajouté après la signature",
+            "Nothing forbidden was changed or added after the signature",
+        ),
+    ),
+    (
+        rf"({_ONE})\.(signer|path)",
+        rf"({_ONE})\.path",
+        _both(
+            "L’identité du signataire mène à une autorité reconnue ici",
+            "The signer’s identity leads to an authority known here",
+        ),
+    ),
+    (
+        rf"({_ONE})\.revocation",
+        r".*",
+        _both(
+            "Les certificats n’étaient pas révoqués",
+            "The certificates were not revoked",
+        ),
+    ),
+    (
+        rf"({_ONE})\.(algorithms|time|timestamps?(\[\d+\])?(\..*)?|level)",
+        r".*",
+        _both(
+            "Les algorithmes et les dates tiennent ensemble",
+            "Algorithms and dates hold together",
+        ),
+    ),
+    (
+        r"(document|evidence)\.(timestamp|record)\b.*|container\.proof\[\d+\]\.(data|chain|stamp|group)\b.*",
+        r".*",
+        _both(
+            "L’horodatage ou la preuve d’archivage couvre le fichier",
+            "The timestamp or evidence record covers the file",
+        ),
+    ),
+    (
+        r"document\.usage_rights|(document|evidence)\.content|container\.(uncovered\[\d+\]|coverage|contents)",
+        r".*",
+        _both(
+            "Tout ce que contient le fichier est couvert par une signature",
+            "Everything in the file is covered by a signature",
+        ),
+    ),
+    (
+        r"verifier|trusted-list.*",
+        r".*",
+        _both(
+            "Le contrôle a pu être mené à son terme",
+            "The check could be carried through",
         ),
     ),
     (

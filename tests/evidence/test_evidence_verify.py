@@ -317,14 +317,16 @@ def test_what_hostile_octets_and_our_own_faults_become() -> None:
 
 def test_sentences(safe: Any, judge: Any) -> None:
     passed = judge(safe.bundle(safe.issue()))
-    assert sentence(passed, "fr").startswith("Ce document est authentique : il porte le cachet de")
-    assert sentence(passed, "en").startswith("This document is authentic: it carries the seal of")
+    assert re.match("Ce document est authentique : émis par .*, daté du .* par .*, non modifié", sentence(passed, "fr"))
+    assert sentence(passed, "en").startswith("This document is authentic: issued by")
+    attached = judge(safe.bundle(safe.deposit()))
+    assert sentence(attached, "fr").startswith("Ce document est authentique : il porte le cachet de")
     text = "\n".join(lines(passed, "fr"))
     assert "autorité de l'exploitant lui-même" in text
     assert "aucun témoin" in text
     failed = judge(b"")
     assert sentence(failed, "fr").startswith("Ce fichier n'est pas authentique : le fichier n'a pas la forme")
-    assert sentence(judge(b"hello"), "en").startswith("No conclusion is possible: this file carries no seal")
+    assert sentence(judge(b"hello"), "fr").startswith("Rien dans ce fichier ne prouve son origine")
 
 
 # ---- building

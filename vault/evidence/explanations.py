@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from vault.evidence.explanations_pdf import FOREIGN_EXPLANATIONS, PDF_EXPLANATIONS
+
 # code -> what it means for somebody who is no specialist, (French, English)
 EXPLANATIONS: dict[str, tuple[str, str]] = {
+    **PDF_EXPLANATIONS,
+    **FOREIGN_EXPLANATIONS,
     "FORMAT_FAILURE": (
         "le fichier n'a pas la forme exacte attendue : il est abîmé ou a été retouché",
         "the file does not have the exact form it must have: it is damaged or was tampered with",
     ),
     "HASH_FAILURE": (
-        "le contenu n'est pas celui qui a été scellé",
-        "the content is not the one that was sealed",
+        "le contenu n'est pas celui qui a été signé",
+        "the content is not the one that was signed",
     ),
     "SIG_CRYPTO_FAILURE": ("la signature est fausse", "the signature is false"),
     "SIG_CONSTRAINTS_FAILURE": (
-        "le certificat n'autorise pas ce cachet",
-        "the certificate does not allow this seal",
+        "le certificat n'autorise pas cette signature",
+        "the certificate does not allow this signature",
     ),
     "CHAIN_CONSTRAINTS_FAILURE": (
         "les certificats n'autorisent pas cet usage",
@@ -42,25 +46,28 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "what was signed cannot be found",
     ),
     "REVOKED": (
-        "le certificat était déjà révoqué au moment du cachet",
-        "the certificate was already revoked when the seal was made",
+        "le certificat était déjà révoqué au moment de la signature",
+        "the certificate was already revoked when the signature was made",
     ),
-    "EXPIRED": ("le certificat était expiré au moment du cachet", "the certificate had expired when sealing"),
+    "EXPIRED": (
+        "le certificat était expiré au moment de la signature",
+        "the certificate had expired when the signature was made",
+    ),
     "NOT_YET_VALID": (
-        "le certificat n'était pas encore valable au moment du cachet",
-        "the certificate was not yet valid when sealing",
+        "le certificat n'était pas encore valable au moment de la signature",
+        "the certificate was not yet valid when the signature was made",
     ),
     "TRY_LATER": (
-        "il manque une liste de révocation qui couvre ce moment",
-        "a revocation list that covers this time is missing",
+        "il manque une information de révocation qui couvre ce moment",
+        "revocation data that covers this time is missing",
     ),
     "NO_POE": (
         "aucune preuve de date ne permet de conclure",
         "no proof of time lets us conclude",
     ),
     "OUT_OF_BOUNDS_NO_POE": (
-        "un certificat a expiré et rien ne prouve que le cachet est plus ancien",
-        "a certificate has expired and nothing proves that the seal is older",
+        "un certificat a expiré et rien ne prouve que la signature est plus ancienne",
+        "a certificate has expired and nothing proves that the signature is older",
     ),
     "TIMESTAMP_ORDER_FAILURE": (
         "les dates se contredisent",
@@ -140,6 +147,26 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
     "LOG_KEY_RETIRED": (
         "le registre est signé par une clé qui avait été remplacée",
         "the ledger is signed by a key that had been replaced",
+    ),
+    "LOG_KEY_UNSTATED": (
+        "le registre est signé par une clé qu'aucune inscription n'annonce",
+        "the ledger is signed by a key that no entry states",
+    ),
+    "PREVIOUS_MISSING": (
+        "la génération précédente du registre n'a pas été donnée",
+        "the generation of the ledger before this one was not given",
+    ),
+    "PREVIOUS_MISMATCH": (
+        "cette génération du registre ne continue pas celle qui a été donnée",
+        "this generation of the ledger does not go on from the one that was given",
+    ),
+    "PREVIOUS_OUTDATED": (
+        "cette génération du registre continue un état plus ancien que celui qui avait été publié",
+        "this generation of the ledger goes on from an older state than was published",
+    ),
+    "PREVIOUS_UNPROVEN": (
+        "rien ne prouve que la génération précédente du registre finissait ainsi",
+        "nothing proves that the generation of the ledger before this one ended like this",
     ),
     "KEYS_CHANGE_INVALID": (
         "un changement des clés du registre n'est pas conforme",

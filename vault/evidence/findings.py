@@ -91,7 +91,8 @@ class SignatureFinding:
         covers_whole_file: True when every byte of the file but the signature itself is signed.
         changes_after: what was added after the signature and is allowed, as `kind: where, page N`.
         part: which part of the file it is, such as `document` or `bundle` (not in the JSON object).
-        form: `PAdES`, `PKCS7`, `CAdES`, `document timestamp`; "" for the safe's own seals.
+        form: `PAdES`, `PKCS7`, `CAdES`, `document timestamp`; "" for the safe's own seals. The following members are
+            in the JSON object only where there is a form.
         field: name of the PDF signature field, or "".
         best_time: RFC 3339 UTC; the instant at which the certificate was judged, or None.
         time_source: where that instant comes from: `timestamp`, `document timestamp`, `record`, `asked`, `now`; or "".
@@ -115,7 +116,17 @@ class SignatureFinding:
     revocation: str = ""
 
     def as_json(self) -> dict[str, object]:
-        """Return the object of the interface."""
+        """Return the object of the interface; a safe's own seals, which have one form, have fewer members."""
+        judged: dict[str, object] = {}
+        if self.form:
+            judged = {
+                "form": self.form,
+                "field": self.field,
+                "best_time": self.best_time,
+                "time_source": self.time_source,
+                "reasons": list(self.reasons),
+                "revocation": self.revocation,
+            }
         return {
             "verdict": self.verdict.value,
             "level": self.level,
@@ -124,12 +135,7 @@ class SignatureFinding:
             "timestamps": [stamp.as_json() for stamp in self.timestamps],
             "covers_whole_file": self.covers_whole_file,
             "changes_after": list(self.changes_after),
-            "form": self.form,
-            "field": self.field,
-            "best_time": self.best_time,
-            "time_source": self.time_source,
-            "reasons": list(self.reasons),
-            "revocation": self.revocation,
+            **judged,
         }
 
 

@@ -39,6 +39,9 @@ __all__ = [
     "filed",
 ]
 
+_MAX_TEXT = 8192  # letters of one text of a report
+_MAX_CAUSES = 32
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -62,14 +65,25 @@ INDETERMINATE_CODES = frozenset(
         "NO_POE",
         "TRY_LATER",
         "SIGNED_DATA_NOT_FOUND",
+        "SIGNATURE_FORMAT_UNSUPPORTED",
+        "PDF_AMBIGUOUS",
+        "PDF_ENCRYPTED",
+        "PDF_TOO_COMPLEX",
+        "PDF_DYNAMIC_FORM",
+        "PDF_ANNOTATION_MAY_HIDE",
+        "VERIFIER_TIME_LIMIT",
+        "VERIFIER_MEMORY_LIMIT",
+        "VERIFIER_OUTPUT_LIMIT",
+        "VERIFIER_CRASHED",
         "LOG_UNKNOWN",
         "LOG_SIGNATURE_MISSING",
         "WITNESS_QUORUM_UNMET",
         "LEDGER_UNAVAILABLE",
         "LEDGER_DAMAGED",
-        "NOT_JUDGED",
+        "PREVIOUS_UNPROVEN",
         "PROCESSING_ERROR",
         "NO_SIGNATURE_FOUND",
+        "NOT_JUDGED",
         "CHANGES_NOT_JUDGED",
     }
 )
@@ -100,11 +114,11 @@ class Judgement:
 
     def passed(self, name: str, expected: str = "", found: str = "") -> None:
         """Record that a check passed."""
-        self.checks.append(Check(name, Outcome.PASSED, expected, found or expected))
+        self._add(name, Outcome.PASSED, expected, found or expected)
 
     def note(self, name: str, outcome: Outcome, found: str) -> None:
         """Record something that does not weigh on the verdict (PENDING, UNCHECKED)."""
-        self.checks.append(Check(name, outcome, "", found))
+        self._add(name, outcome, "", found)
 
     def refuse(
         self,
@@ -119,8 +133,8 @@ class Judgement:
         """Record that a check did not pass; `indeterminate` None lets the code decide."""
         unsure = code in INDETERMINATE_CODES if indeterminate is None else indeterminate
         outcome = Outcome.INDETERMINATE if unsure else Outcome.FAILED
-        self.checks.append(Check(name, outcome, expected, found))
-        self.reasons.append(Reason(code, f"{name}: {message}"))
+        self._add(name, outcome, expected, found)
+        self.reasons.append(Reason(code, plain(f"{name}: {message}")))
         if self.worst is not Outcome.FAILED:
             self.worst = outcome
 
@@ -144,6 +158,9 @@ class Judgement:
             self.refuse(name, code, message, indeterminate=unsure)
             return None
 
+    def _add(self, name: str, outcome: Outcome, expected: str, found: str) -> None:
+        self.checks.append(Check(plain(name), outcome, plain(expected), plain(found)))
+
     def outcome_since(self, mark: int) -> Outcome:
         """Return the worst outcome among checks recorded after the first `mark` ones."""
         outcomes = {check.outcome for check in self.checks[mark:]}
@@ -157,16 +174,35 @@ def filed(error: Exception) -> tuple[str, str, bool]:
     """Say under which code, words and conclusion an exception goes: (code, message, indeterminate).
 
     An exception that carries no code and is not of a kind that hostile bytes cause is a fault of this program
-    or of the machine: it proves nothing about the file, so it can neither pass nor fail it.
+    or of the machine: it proves nothing about the file, so it can neither pass nor fail it. The same holds for
+    whatever was caused by a lack of memory, under whichever name it was raised again.
     """
+    if _out_of_memory(error):
+        return "VERIFIER_MEMORY_LIMIT", "judging this file took more memory than it may", True
     code = getattr(error, "code", None)
     if isinstance(code, str) and code:
         unsure = getattr(error, "indeterminate", None)
         words = str(error) if str(error) not in {"", code} else code.replace("_", " ").lower()
-        return code, words, unsure if isinstance(unsure, bool) else code in INDETERMINATE_CODES
+        return code, words, code in INDETERMINATE_CODES or unsure is True
     if isinstance(error, HOSTILE):
         return "FORMAT_FAILURE", "cannot be read in its own format", False
     return "PROCESSING_ERROR", f"verification stopped on {type(error).__name__}", True
+
+
+def plain(text: str) -> str:
+    """Leave out what a terminal or a page could take for something else than letters; cut what is very long."""
+    if not text.isprintable():
+        text = "".join(letter for letter in text if letter.isprintable())
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    seen: BaseException | None = error
+    for _ in range(_MAX_CAUSES):
+        if seen is None or isinstance(seen, MemoryError):
+            return seen is not None
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def _shown(value: object) -> str:

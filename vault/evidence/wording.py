@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vault.evidence.explanations import EXPLANATIONS
-from vault.evidence.findings import LedgerFinding, Outcome, Reason, SignatureFinding, Verdict
+from vault.evidence.change_words import change_words
+from vault.evidence.findings import LedgerFinding, Outcome, SignatureFinding, Verdict
+from vault.evidence.sentences import LANGUAGES, column_of, explain, sentence, status_words
 
-LANGUAGES = ("fr", "en")
+__all__ = ["LANGUAGES", "TIME_SOURCES", "explain", "lines", "sentence", "status_words"]
 
-_STATUS = {
-    "received": ("reçu, en attente de cachet", "received, waiting for its seal"),
-    "valid": ("en vigueur", "in force"),
-    "superseded": ("remplacé par un autre document", "superseded by another document"),
-    "revoked": ("révoqué", "revoked"),
-    "destroyed": ("détruit par le service", "destroyed by the service"),
-    "changed": (
-        "modifié depuis ce dossier : demandez un dossier à jour",
-        "changed since this bundle: ask for a new one",
-    ),
-    "unknown": ("inconnu", "unknown"),
-}
 _OUTCOMES = {
     Outcome.PASSED: ("VALIDE", "PASSED"),
     Outcome.FAILED: ("REFUSÉ", "FAILED"),
@@ -28,8 +17,18 @@ _OUTCOMES = {
     Outcome.PENDING: ("en attente", "pending"),
     Outcome.UNCHECKED: ("non vérifié", "unchecked"),
 }
+TIME_SOURCES = {
+    "timestamp": ("prouvée par l'horodatage", "proven by the timestamp"),
+    "document timestamp": ("prouvée par l'horodatage du document", "proven by the document timestamp"),
+    "record": ("prouvée par un enregistrement d'archivage", "proven by an evidence record"),
+    "asked": ("demandée", "asked for"),
+    "now": ("maintenant : rien ne prouve une date antérieure", "now: nothing proves an earlier date"),
+}
 _LABELS = {
     "seal": ("Cachet", "Seal"),
+    "signature": ("Signature", "Signature"),
+    "judged_at": ("Certificat jugé à la date du", "Certificate judged as of"),
+    "since": ("Depuis la signature", "Since the signature"),
     "time": ("Horodatage", "Timestamp"),
     "ledger": ("Registre", "Ledger"),
     "status": ("Statut", "Status"),
@@ -43,27 +42,9 @@ _LABELS = {
 }
 
 
-def explain(code: str, language: str) -> str:
-    """Say what a reason code means, in `fr` or `en`."""
-    known = EXPLANATIONS.get(code)
-    return known[_column(language)] if known else code
-
-
-def sentence(verdict: Verdict, language: str) -> str:
-    """Say the verdict in one sentence."""
-    french = language == "fr"
-    if verdict.verdict is Outcome.FAILED:
-        head = "Ce fichier n'est pas authentique" if french else "This file is not authentic"
-        return f"{head} : {_why(verdict, language)}." if french else f"{head}: {_why(verdict, language)}."
-    if verdict.verdict is Outcome.INDETERMINATE:
-        head = "On ne peut pas conclure" if french else "No conclusion is possible"
-        return f"{head} : {_why(verdict, language)}." if french else f"{head}: {_why(verdict, language)}."
-    return _authentic(verdict, language)
-
-
 def lines(verdict: Verdict, language: str, *, checks: bool = True) -> Iterator[str]:
     """Yield the verdict as text: the sentence, then who, when and what, then reasons and checks."""
-    column = _column(language)
+    column = column_of(language)
     yield f"{_OUTCOMES[verdict.verdict][column]} · {sentence(verdict, language)}"
     for signature in verdict.signatures:
         yield from _signature(signature, column)
@@ -86,11 +67,6 @@ def lines(verdict: Verdict, language: str, *, checks: bool = True) -> Iterator[s
         for check in verdict.checks:
             found = f" ({check.found})" if check.found and check.outcome is not Outcome.PASSED else ""
             yield f"    {_OUTCOMES[check.outcome][column]:<14} {check.name}{found}"
-
-
-def status_words(value: str, language: str) -> str:
-    """Say a status value in words."""
-    return _STATUS.get(value, (value, value))[_column(language)]
 
 
 def _rests_on(ledger: LedgerFinding, column: int) -> str:
@@ -120,48 +96,20 @@ def _dated(ledger: LedgerFinding, column: int) -> Iterator[str]:
     yield f"  {_LABELS['recorded'][column]} {span}, {known.authority}{own}"
 
 
-def _authentic(verdict: Verdict, language: str) -> str:
-    french = language == "fr"
-    seal = next(iter(verdict.signatures), None)
-    signer = seal.signer if seal else ""
-    when = seal.signing_time if seal else None
-    text = (
-        f"Ce document est authentique : il porte le cachet de {signer}"
-        if french
-        else f"This document is authentic: it carries the seal of {signer}"
-    )
-    if when:
-        text += f", horodaté du {when}" if french else f", timestamped {when}"
-    if verdict.ledger is None:
-        text += " ; son registre n'est pas vérifié" if french else "; its ledger is not checked"
-    status = verdict.status
-    if status is not None and status.value not in {"valid", "unknown"}:
-        words = status_words(status.value, language)
-        text += f" ; mais il est {words}" if french else f"; but it is {words}"
-    return f"{text}."
-
-
-def _why(verdict: Verdict, language: str) -> str:
-    return explain(_first(verdict).code, language)
-
-
-def _first(verdict: Verdict) -> Reason:
-    """The reason that decides: the first that fails, else the first of all."""
-    failing = [check.name for check in verdict.checks if check.outcome is verdict.verdict]
-    for reason in verdict.reasons:
-        if any(reason.message.startswith(f"{name}: ") for name in failing):
-            return reason
-    return verdict.reasons[0] if verdict.reasons else Reason("PROCESSING_ERROR", "")
-
-
 def _signature(signature: SignatureFinding, column: int) -> Iterator[str]:
     words = [_OUTCOMES[signature.verdict][column], signature.level, signature.signer]
-    yield f"  {_LABELS['seal'][column]} ({signature.part}) : {', '.join(word for word in words if word)}"
+    label = _LABELS["signature" if signature.form else "seal"][column]
+    field = f"{signature.part}, {signature.field}" if signature.field else signature.part
+    yield f"  {label} ({field}) : {', '.join(word for word in words if word)}"
+    if signature.best_time is not None:
+        yield f"    {_LABELS['judged_at'][column]} {signature.best_time} ({_source(signature, column)})"
     for stamp in signature.timestamps:
         own = f" - {_LABELS['own'][column]}" if stamp.own_authority else ""
-        yield f"  {_LABELS['time'][column]} : {stamp.time} {stamp.authority}{own}"
-    yield from (f"    {change}" for change in signature.changes_after)
+        counted = "" if stamp.verdict is Outcome.PASSED else f" - {_OUTCOMES[stamp.verdict][column]}"
+        yield f"  {_LABELS['time'][column]} : {stamp.time} {stamp.authority}{own}{counted}"
+    for change in signature.changes_after:
+        yield f"    {_LABELS['since'][column]} : {change_words(change, LANGUAGES[column])}"
 
 
-def _column(language: str) -> int:
-    return LANGUAGES.index(language)
+def _source(signature: SignatureFinding, column: int) -> str:
+    return TIME_SOURCES.get(signature.time_source, (signature.time_source, signature.time_source))[column]
