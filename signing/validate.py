@@ -1,4 +1,7 @@
-"""Validation of seals and foreign signatures: CMS, certificate path, timestamp, and what a PDF shows."""
+"""Validation of seals of safes, which forgives nothing: CMS, certificate path, timestamp, and what a PDF shows.
+
+Signatures of other makers are judged by `signing.judge`, step by step and at the best proven time.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 
-from asn1crypto import cms as asn1_cms
-from asn1crypto import tsp as asn1_tsp
 from cryptography import x509
 
 from signing.base import KeyPurpose, TimestampFinding, TimestampVerifier
@@ -16,6 +17,7 @@ from signing.cms_read import ParsedCms, parse_cms, verify_cms
 from signing.errors import SignatureRefused
 from signing.findings import Evidence, ValidatedSignature, ValidTimestamp
 from signing.hostile import refusing
+from signing.judge_times import imprint_algorithm
 from signing.own_form import require_authenticated
 from signing.pades import MAX_PADDING
 from signing.pdf_signatures import PdfSignature, check_coverage, digest_covered
@@ -28,7 +30,6 @@ __all__ = [
     "ValidTimestamp",
     "ValidatedSignature",
     "validate_cms_signature",
-    "validate_document_timestamp",
     "validate_pdf_signature",
 ]
 
@@ -53,7 +54,7 @@ def validate_pdf_signature(
     form is demanded: ETSI.CAdES.detached, exactly our entries, certification without permitted change, no
     other signature, nothing after it, at most 16 octets of padding, lower-case digits, strict CMS. 5. The
     CMS, its path and its timestamp (`validate_cms_signature`), with the DSS dictionary's material. 6. It
-    covers the whole file; else what was added later is not judged.
+    covers the whole file.
 
     Args:
         signature: from `pdf_signatures`.
@@ -64,7 +65,7 @@ def validate_pdf_signature(
         now: time to validate at when no timestamp proves an earlier one, UTC.
 
     Raises:
-        SignatureRefused: the code of the first step that failed; CHANGES_NOT_JUDGED (indeterminate) for 6.
+        SignatureRefused: the code of the first step that failed.
     """
     evidence = evidence or Evidence()
     # 1
@@ -102,12 +103,7 @@ def validate_pdf_signature(
     )
     # 6
     if not signature.covers_whole_file:
-        added = signature.file_size - signature.end
-        raise SignatureRefused(
-            "CHANGES_NOT_JUDGED",
-            f"the signature is intact, but {added} octets were added after it and are not judged",
-            indeterminate=True,
-        )
+        raise SignatureRefused("FORMAT_FAILURE", "something follows the seal")
     return ValidatedSignature(
         form="PAdES",
         level=result.level,
@@ -122,25 +118,6 @@ def validate_pdf_signature(
         certification=signature.certification,
         cms=cms,
     )
-
-
-def validate_document_timestamp(
-    signature: PdfSignature, timestamps: TimestampVerifier, *, evidence: Evidence | None = None
-) -> ValidTimestamp:
-    """Validate a document timestamp: coverage, then the token over the byte range's digest.
-
-    Raises:
-        SignatureRefused: FORMAT_FAILURE, or the timestamp verifier's code.
-    """
-    evidence = evidence or Evidence()
-    if signature.fault is None and not signature.is_document_timestamp:
-        raise SignatureRefused("FORMAT_FAILURE", "this is no document timestamp")
-    check_coverage(signature, strict=False)
-    with refusing("the document timestamp"):
-        token, _ = split_contents(signature.contents)
-        digest = digest_covered(signature, _imprint_algorithm(token))
-        others = (*readable_certificates(signature.certificates), *evidence.certificates)
-    return _verify_token(timestamps, token, digest, others, (*signature.crls, *evidence.crls))
 
 
 def validate_cms_signature(
@@ -231,7 +208,7 @@ def _signature_timestamp(
     crls: Sequence[bytes],
 ) -> ValidTimestamp:
     with refusing("the timestamp token"):
-        imprint = hashlib.new(_imprint_algorithm(token), parsed.signature, usedforsecurity=False).digest()
+        imprint = hashlib.new(imprint_algorithm(token), parsed.signature, usedforsecurity=False).digest()
     return _verify_token(timestamps, token, imprint, others, crls)
 
 
@@ -256,10 +233,3 @@ def _verify_token(
         signer=finding.signer,
         certificates=finding.certificates,
     )
-
-
-def _imprint_algorithm(token: bytes) -> str:
-    content = asn1_cms.ContentInfo.load(token)["content"]["encap_content_info"]["content"]
-    info = asn1_tsp.TSTInfo.load(bytes(content))
-    algorithm: str = info["message_imprint"]["hash_algorithm"]["algorithm"].native
-    return algorithm
