@@ -77,6 +77,7 @@ def judge_pdf(
     records: Sequence[datetime] = (),
     *,
     tokens: TokenVerifiers,
+    listed: Sequence[PdfSignature] | None = None,
 ) -> tuple[JudgedSignature, ...]:
     """Judge the signatures and document timestamps of a PDF; one that cannot be read hides none.
 
@@ -91,6 +92,7 @@ def judge_pdf(
         policy: how strictly, as of when.
         records: times of evidence records over the whole file, that count.
         tokens: makes verifiers of timestamp tokens.
+        listed: all of `pdf_signatures(path)`, where the caller has it already.
 
     Returns:
         In document order.
@@ -98,7 +100,8 @@ def judge_pdf(
     Raises:
         SignatureRefused: FORMAT_FAILURE, PDF_ENCRYPTED or PDF_TOO_COMPLEX: signatures cannot be looked for.
     """
-    listed = pdf_signatures(path)
+    if listed is None:
+        listed = pdf_signatures(path)
     judged: dict[int, JudgedSignature] = {}
     with _changes(path, listed) as after:
         judging = _judging(listed, trust, tsa_trust, tokens, policy, data)

@@ -135,15 +135,20 @@ def _judge(file: BinaryIO, path: Path, means: Means) -> Verdict:
 def _with_evidence(path: Path, evidence: Path, means: Means) -> Verdict:
     # 6
     judgement = Judgement()
-    about = dataclasses.replace(means, originals=(FileOriginal("the file", path), *means.originals))
+    with path.open("rb") as file:
+        detached = kind_of(file) in _SMALL
+    # Documents given beside are what a detached signature is about, else they share the record with the file.
+    shared = () if detached else means.originals
+    about = dataclasses.replace(means, originals=(FileOriginal("the file", path), *shared))
     with evidence.open("rb") as file:
         kind = kind_of(file)
         if kind not in _SMALL:
             code, message = _NOTHING.get(kind, ("NO_SIGNATURE_FOUND", "it is no evidence about another file"))
             return _refused(code, f"the evidence: {message}")
         beside = _SMALL[kind](der_octets(file), about, judgement, "evidence")
+    alone = dataclasses.replace(means, originals=means.originals if detached else (), proofs=beside.proofs)
     with path.open("rb") as file:
-        inside = _judge(file, path, dataclasses.replace(means, proofs=beside.proofs))
+        inside = _judge(file, path, alone)
     if not inside.signatures and inside.ledger is None:
         # A file without signatures may be anything, and malformed too: the evidence is about its octets.
         return _verdict(judgement, beside)

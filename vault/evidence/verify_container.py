@@ -148,9 +148,16 @@ class _Container:
         self._covered.update(covered)
         whole = set(self._contents.data) <= set(covered)
         return tuple(
-            dataclasses.replace(finding, verdict=outcome, covers_whole_file=whole)
+            dataclasses.replace(
+                finding, verdict=outcome, covers_whole_file=whole, level=self._level(finding.level, proof)
+            )
             for finding in judged.findings
         )
+
+    def _level(self, level: str, proof: ContainerProof) -> str:
+        """An archive timestamp that counts keeps what is long-term already (EN 319 162-1, 5.4)."""
+        kept = proof.kind is Proof.CMS and bool(self._proofs.get(proof.member))
+        return f"{level}A" if kept and level.endswith("-LT") else level
 
     def _judge_octets(self, octets: bytes, proof: ContainerProof, name: str, part: str) -> Judged:
         covered = (MemberOriginal(proof.over, self._digests),) if proof.over else ()
