@@ -6,6 +6,9 @@ conclusion. What is not proven is not said: a date is called proven only where a
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from vault.evidence.change_words import changes_summary
 from vault.evidence.explanations import EXPLANATIONS
 from vault.evidence.findings import Outcome, Reason, SignatureFinding, Verdict
@@ -28,6 +31,8 @@ _CHANGED = frozenset(
 )
 # The signature itself is at fault.
 _INVALID = frozenset({"FORMAT_FAILURE", "SIG_CRYPTO_FAILURE", "REVOKED", "EXPIRED", "NOT_YET_VALID"})
+# Checks of a file that was given beside a proof.
+_GIVEN = re.compile(r"original(\[\d+\])?|.*\.data\[\d+\]|(document|evidence)\.timestamp\.imprint")
 # All that is missing is whom to trust: everything that could be computed was, and agrees.
 _STRANGERS = frozenset({"NO_CERTIFICATE_CHAIN_FOUND", "LOG_UNKNOWN"})
 
@@ -43,6 +48,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "other_file": (
         "Le fichier donné n'est pas celui sur lequel porte cette preuve.",
         "The file given is not the one that this proof is about.",
+    ),
+    "stamp": (
+        "Une preuve de date de ce fichier n'est pas valable : {why}.",
+        "A proof of time of this file is not valid: {why}.",
     ),
     "changed": (
         "Ce document a été modifié après la signature{of} : ne vous y fiez pas ({why}).",
@@ -96,12 +105,18 @@ def case_of(verdict: Verdict) -> str:
         if code == "NO_SIGNATURE_FOUND":
             return "nothing"
         return "stranger" if code == "NO_CERTIFICATE_CHAIN_FOUND" and codes <= _STRANGERS else "unsure"
-    if code == "HASH_FAILURE" and (check.startswith("original") or not _signed(verdict)):
+    return _case_of_failed(verdict, code, check)
+
+
+def _case_of_failed(verdict: Verdict, code: str, check: str) -> str:
+    if code == "HASH_FAILURE" and _GIVEN.fullmatch(check):
         return "other_file"
     # The safe's own documents have further parts (ledger, manifest), and codes that name them.
-    if _signed(verdict) and code in _CHANGED:
-        return "changed"
-    return "invalid" if verdict.ledger is None and _signed(verdict) and code in _INVALID else "false"
+    if verdict.ledger is not None or code not in _CHANGED | _INVALID or not verdict.signatures:
+        return "changed" if code in _CHANGED and _failed(_signed(verdict)) else "false"
+    if ".timestamp" in check or not _failed(_signed(verdict)):
+        return "stamp"
+    return "changed" if code in _CHANGED else "invalid"
 
 
 def sentence(verdict: Verdict, language: str) -> str:
@@ -142,6 +157,10 @@ def status_words(value: str, language: str) -> str:
 def _signed(verdict: Verdict) -> list[SignatureFinding]:
     """The signatures, without what only proves a time."""
     return [each for each in verdict.signatures if each.level not in _PROOFS_OF_TIME]
+
+
+def _failed(signatures: Sequence[SignatureFinding]) -> bool:
+    return any(each.verdict is Outcome.FAILED for each in signatures)
 
 
 def _blamed(verdict: Verdict) -> str:
