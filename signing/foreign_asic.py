@@ -28,6 +28,7 @@ _UNREAD = re.compile(
     r"META-INF/[^/]*(signatures|evidencerecord)[^/]*\.xml|META-INF/[^/]+\.(rsa|dsa|ec)|_xmlsignatures/.+",
     re.IGNORECASE,
 )
+_DESCRIPTIONS = frozenset({"META-INF/manifest.xml", "META-INF/container.xml", "META-INF/MANIFEST.MF"})
 _TOLD = re.compile(rb"(?i)META-INF/[^/]{0,100}(signature|timestamp|evidencerecord)|asic-[es]\+zip")
 
 
@@ -69,11 +70,13 @@ class AsicContents:
         simple: it is an ASiC-S.
         data: the data files.
         proofs: in the order of the directory.
+        others: files in META-INF that are neither proofs nor descriptions of the container.
     """
 
     simple: bool
     data: tuple[str, ...]
     proofs: tuple[ContainerProof, ...]
+    others: tuple[str, ...] = ()
 
 
 def tells_of_signatures(octets: bytes) -> bool:
@@ -115,7 +118,8 @@ def read_asic(container: ForeignZip) -> AsicContents:
     proofs = [named.get(name) or ContainerProof(kind, name, only) for name, kind in kinds.items()]
     listed = {proof.member for proof in proofs}
     proofs += [proof for member, proof in named.items() if member not in listed]
-    return AsicContents(simple, data, tuple(proofs))
+    known = {*data, *manifests, *kinds, *_DESCRIPTIONS}
+    return AsicContents(simple, data, tuple(proofs), tuple(name for name in files if name not in known))
 
 
 def check_foreign_references(

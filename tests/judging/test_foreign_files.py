@@ -252,6 +252,14 @@ def test_a_file_changed_missing_or_added(asic_e: Any, judge: Any) -> None:
     assert any("added.txt" in check.found and check.outcome is Outcome.UNCHECKED for check in more.checks)
 
 
+def test_a_file_hidden_beside_the_signature_is_said(asic_e: Any, judge: Any) -> None:
+    verdict = judge(pack({**asic_e(), "META-INF/contract.txt": b"unsigned", "evidence.json": b"{}"}))
+    assert said(verdict) == PASSED
+    notes = [check.found for check in verdict.checks if check.outcome is Outcome.UNCHECKED]
+    assert any("META-INF/contract.txt" in note for note in notes)
+    assert any("evidence.json" in note for note in notes)
+
+
 def test_a_manifest_that_names_nothing(world: Any, judge: Any) -> None:
     empty = manifest({})
     data = pack({"mimetype": ASIC_E, "a.txt": b"first", MANIFEST: empty, SIGNATURE: world.sign(empty)})

@@ -227,8 +227,14 @@ def _unnamed(size: int) -> Iterator[tuple[IO[bytes], Path]]:
 
 
 def looks_like_bundle(file: BinaryIO) -> bool:
-    """Tell whether a zip means to be a bundle of ours, however damaged; for the choice of words only."""
+    """Tell whether a zip means to be a bundle of ours, however damaged; then it is held to our one form.
+
+    A container of another maker may have a file named as our index is: one more of our names is asked for.
+    """
     length = file.seek(0, io.SEEK_END)
     file.seek(max(0, length - (1 << 18)))
     tail = file.read()
-    return layout.INDEX.encode() in tail or layout.ENTRIES_FOLDER.encode() in tail
+    index, entries, instructions = (
+        name.encode() in tail for name in (layout.INDEX, layout.ENTRIES_FOLDER, layout.LISEZMOI)
+    )
+    return entries or (index and instructions)

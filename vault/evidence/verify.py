@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,9 @@ from vault.evidence.verify_cms import judge_cms_file
 from vault.evidence.verify_container import judge_container
 from vault.evidence.verify_record import judge_record
 from vault.ledger.policy import Policy
+
+# Names longer than X.520 allows are common in genuine certificates, and nobody's business on standard error.
+warnings.filterwarnings("ignore", message="Attribute's length must be", category=UserWarning)
 
 _CHUNK = 1 << 20
 

@@ -190,10 +190,12 @@ class _Container:
 
     def _check_coverage(self) -> None:
         bare = [name for name in self._contents.data if name not in self._covered]
+        nothing = len(bare) == len(self._contents.data)
+        bare += [name for name in self._contents.others if name not in self._covered]
         for number, name in enumerate(bare[:_MANY]):
             found = f"{printable(name)} is covered by no signature"
             self._judgement.note(f"container.uncovered[{number}]", Outcome.UNCHECKED, found)
-        if len(bare) == len(self._contents.data) and self._judgement.worst is not Outcome.FAILED:
+        if nothing and self._judgement.worst is not Outcome.FAILED:
             self._judgement.refuse(
                 "container.coverage",
                 "SIGNED_DATA_NOT_FOUND",
