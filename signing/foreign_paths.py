@@ -20,6 +20,8 @@ from signing.algorithms import TABLE, AlgorithmTable
 from signing.crl import UNREADABLE
 from signing.errors import SignatureRefused
 from signing.issuing import check_signed, issued_certificate
+from signing.judgement import Fetcher
+from signing.online import assess_online
 from signing.pkix import CertificatePath, PathLibrary, refused
 from signing.revocation_data import Known, Moment, RevocationData, Standing, status
 
@@ -242,6 +244,7 @@ class JudgingPaths:
         control: datetime,
         need: bool,
         existed: datetime | None = None,
+        fetch: Fetcher | None = None,
         table: AlgorithmTable = TABLE,
     ) -> None:
         """Prepare.
@@ -252,9 +255,11 @@ class JudgingPaths:
             control: control time.
             need: a certificate without any revocation data is an error.
             existed: time at which the certificates are known to have existed; None for the token's own.
+            fetch: gets what is missing; None keeps off the network.
             table: judges algorithms.
         """
         self._existed = existed
+        self._fetch = fetch
         self._paths = paths
         self._data = data
         self._control = control
@@ -276,9 +281,11 @@ class JudgingPaths:
         """
         control = max(at, self._control)
         moment = Moment(at, control, proven=False, existed=self._existed, table=self._table)
-        self.last = found = self._paths.assess(
-            certificate, others, self._data.with_more(crls), moment, need=self._need, timestamps=True
-        )
+
+        def ask(known: Sequence[x509.Certificate], data: RevocationData) -> Assessment:
+            return self._paths.assess(certificate, known, data, moment, need=self._need, timestamps=True)
+
+        self.last = found = assess_online(ask, certificate, others, self._data.with_more(crls), self._fetch)
         return report(found).path
 
 

@@ -21,8 +21,9 @@ from signing.judgement import Change, JudgedSignature, OutsideData
 from signing.judgement import JudgingPolicy as Policy
 from signing.judging import Judging, Steps, TokenVerifiers, gather
 from signing.levels import proven_level
+from signing.online import assess_online
 from signing.pkix import refused
-from signing.revocation_data import Moment
+from signing.revocation_data import Moment, RevocationData
 from signing.roles import require_signing_role
 from signing.trust import TrustStore
 
@@ -260,14 +261,13 @@ def _judge_path(
     """Steps 10 and 11."""
     policy = judging.policy
     moment = Moment(times.at, policy.control, proven=times.best is not None, table=judging.table)
-    found = judging.trust.foreign.assess(
-        read.signer,
-        judging.certificates,
-        judging.data,
-        moment,
-        claimed=claimed,
-        need=policy.require_revocation,
-    )
+
+    def ask(others: Sequence[x509.Certificate], data: RevocationData) -> Assessment:
+        return judging.trust.foreign.assess(
+            read.signer, others, data, moment, claimed=claimed, need=policy.require_revocation
+        )
+
+    found = assess_online(ask, read.signer, judging.certificates, judging.data, policy.fetch)
     error = found.path_error
     late = [proof.time for proof in proofs_of(times.content, "content")]
     if found.path and late and max(late) > read.signer.not_valid_after_utc:

@@ -106,6 +106,7 @@ def judge_token(
         control=control,
         need=judging.policy.require_revocation,
         existed=at,
+        fetch=judging.policy.fetch,
         table=judging.table,
     )
     try:
