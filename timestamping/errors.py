@@ -45,10 +45,12 @@ class RecordRefused(TimestampingError):
 
     Attributes:
         code: FORMAT_FAILURE, HASH_FAILURE (a hash is not in the tree, or the tree does not lead to the
-            timestamp), SIGNED_DATA_NOT_FOUND, TIMESTAMP_ORDER_FAILURE, SIGNATURE_FORMAT_UNSUPPORTED,
-            CRYPTO_CONSTRAINTS_FAILURE.
+            timestamp); and where more data or time could help: SIGNED_DATA_NOT_FOUND,
+            TIMESTAMP_ORDER_FAILURE, SIGNATURE_FORMAT_UNSUPPORTED, CRYPTO_CONSTRAINTS_FAILURE.
+        indeterminate: True for the latter.
     """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+        self.indeterminate = code not in {"FORMAT_FAILURE", "HASH_FAILURE"}
