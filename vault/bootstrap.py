@@ -1,4 +1,4 @@
-"""The only module that chooses concrete backends and puts the service together."""
+"""The only module that chooses concrete backends."""
 
 from __future__ import annotations
 
@@ -21,46 +21,21 @@ from timestamping.authority import EmbeddedAuthority
 from timestamping.base import TimestampAuthority
 from timestamping.rfc3161 import HttpAuthority, HttpAuthorityConfig
 from timestamping.verify import Rfc3161Verifier
-from vault import personas
-from vault.bundles import Bundles
+from vault.assembly import assemble, desk_of
 from vault.clock import Clock, SystemClock
+from vault.dating import Dating
 from vault.db.engine import Database
-from vault.db.repositories import Documents, Safes
 from vault.db.twins import TwinGuard
 from vault.errors import SettingsRefused
-from vault.first_start import make_people, open_first_entry
-from vault.healing import Healer
 from vault.held_keys import demand_files, demand_origin, has_begun, key_folder_of, secret, usable_keys
-from vault.idempotency import Idempotency
-from vault.inspection import InspectionLimits
-from vault.issuing import Issuing
-from vault.journal import Journal
 from vault.keyring import Keyring
-from vault.ledger.anchoring import Anchoring
-from vault.ledger.anchors import Anchors
 from vault.ledger.generations import generation_of, prefix_of
 from vault.ledger.key_folder import LedgerKeyFolder
-from vault.ledger.policy import Policy
-from vault.ledger.publisher import Publisher, Receipts
-from vault.ledger.witnessing import Witnessing, WitnessingConfig
-from vault.ledger.writer import LedgerWriter, WriterConfig
-from vault.lifecycle import Lifecycle
-from vault.objects import Shelf
-from vault.outbox import LogNotifier, OutboxCourier
 from vault.parts import Parts
-from vault.pipeline import Pipeline, PipelineConfig
-from vault.reading import Reading
 from vault.records import RecordBook
-from vault.restore_guard import RestoreGuard
-from vault.rotation import KeyRotation
 from vault.sealing import SealingDesk
 from vault.service import Vault
-from vault.services import KeySealers
 from vault.settings import Settings
-from vault.submissions import Submissions
-from vault.tidying import sweep_dead_records
-from vault.verifying import open_verifying
-from vault.witness_settings import counting, with_keys, witness_policy
 
 _STAGING_AGE = timedelta(days=1)
 _RECORD_STAGING_AGE = timedelta(minutes=1)
@@ -151,135 +126,10 @@ def open_vault(settings: Settings, clock: Clock | None = None, *, background: bo
     running = ExitStack()
     running.callback(parts.close)
     try:
-        return _assemble(parts, running, background=background)
+        return assemble(parts, dating(parts), running, background=background)
     except BaseException:
         running.close()
         raise
-
-
-def _assemble(parts: Parts, running: ExitStack, *, background: bool) -> Vault:
-    settings, clock = parts.settings, parts.clock
-    documents, safes = Documents(parts.keyring), Safes(parts.keyring)
-    shelf = Shelf(parts.objects, parts.keyring)
-    roots = parts.pki.roots()
-    tsa_roots = _tsa_roots(settings.tsa_trust, "PROBANS_TSA_TRUST", roots)
-    anchor_roots = _tsa_roots(settings.anchor_tsa_trust, "PROBANS_ANCHOR_TSA_TRUST", roots)
-    authority = _authority(parts, tsa_roots)
-    revocation = RevocationSource(_crl_fetcher(parts, authority), [*roots, *tsa_roots])
-    desk = _desk(parts, authority, revocation)
-    publisher = Publisher(
-        parts.database, parts.log, parts.ledger_keys, clock, interval=settings.publish_interval
-    )
-    writer = LedgerWriter(
-        parts.database,
-        parts.records.write,
-        clock,
-        WriterConfig(time_limit_s=settings.ledger_timeout),
-    )
-    guard = RestoreGuard(parts.log, parts.records)
-
-    def committed(size: int) -> None:
-        guard.committed(size)
-        publisher.wake(size)
-
-    writer.on_commit = committed
-    parts.database.guard = guard.check
-    open_first_entry(parts)
-    sweep_dead_records(parts.database, parts.records)
-    policy = witness_policy(settings.witness_policy, settings.origin, parts.trusted)
-    witnessing = _witnessing(parts, publisher, policy) if policy.witnesses else None
-    if witnessing is not None:
-        running.callback(witnessing.close)
-        # Before the first publication: whether the database was set back is for the witnesses to say.
-        witnessing.start()
-        writer.admit = witnessing.admit
-    publisher.start()
-    running.callback(publisher.close)
-    # What the writer still commits while it closes is published before the publisher goes.
-    running.callback(publisher.publish_last)
-    writer.start()
-    running.callback(writer.close)
-    receipts = Receipts(parts.database, publisher)
-    idempotency = Idempotency(parts.keyring, parts.guard)
-    journal = Journal(
-        parts.database, parts.keyring, writer, clock, timedelta(minutes=settings.access_window_minutes)
-    )
-    pipeline = Pipeline(
-        PipelineConfig(
-            spool=settings.spool_folder,
-            max_upload_bytes=settings.max_upload_bytes,
-            inspection=InspectionLimits(max_pages=settings.max_pages),
-            retention=timedelta(days=settings.retention_days),
-        ),
-        parts.database,
-        parts.keyring,
-        shelf,
-        desk,
-        writer,
-        idempotency,
-        clock,
-    )
-    healer = Healer(parts.database, documents, pipeline, parts.guard, settings.heal_interval)
-    courier = OutboxCourier(parts.database, LogNotifier(), clock)
-    anchoring = _anchoring(parts, authority, revocation, tsa_roots, anchor_roots)
-    if background:
-        for worker in (healer, courier, anchoring):
-            worker.start()
-            running.callback(worker.close)
-    bundles = Bundles(
-        parts.database,
-        documents,
-        shelf,
-        receipts,
-        Anchors(parts.database, parts.log),
-        desk,
-        settings.spool_folder,
-        settings.origin,
-    )
-    people = make_people(parts, safes)
-    lifecycle = Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock)
-    lifecycle.forget_destroyed()
-    return Vault(
-        settings=settings,
-        issuing=Issuing(parts.database, safes, pipeline),
-        submissions=Submissions(parts.database, safes, pipeline),
-        reading=Reading(
-            parts.database,
-            parts.keyring,
-            shelf,
-            journal,
-            bundles,
-            receipts,
-            unscanned_allowed=settings.unscanned_allowed,
-            receipt_wait_max=settings.receipt_wait_max,
-        ),
-        lifecycle=lifecycle,
-        verifying=open_verifying(
-            settings,
-            roots,
-            [*dict.fromkeys((*tsa_roots, *anchor_roots))],
-            lambda: with_keys(counting(policy), parts.trusted),
-            running,
-        ),
-        personas=people,
-        authority=authority if isinstance(authority, EmbeddedAuthority) else None,
-        healer=healer,
-        anchoring=anchoring,
-        publisher=publisher,
-        witnessing=witnessing,
-        receipts=receipts,
-        rotation=KeyRotation(parts.database, parts.ledger_keys, writer, publisher, clock),
-        writer=writer,
-        parts=parts,
-        _policy=lambda: with_keys(policy, parts.trusted),
-        _running=running,
-    )
-
-
-def _witnessing(parts: Parts, publisher: Publisher, policy: Policy) -> Witnessing:
-    settings = parts.settings
-    config = WitnessingConfig(too_few=settings.witness_wait, timeout=settings.witness_timeout)
-    return Witnessing(parts.database, parts.log, publisher, policy, parts.clock, config)
 
 
 def _authority(parts: Parts, tsa_roots: Sequence[x509.Certificate]) -> TimestampAuthority:
@@ -303,29 +153,41 @@ def _http_authority(parts: Parts, url: str, tsa_roots: Sequence[x509.Certificate
     )
 
 
+def dating(parts: Parts) -> Dating:
+    """Open what dates documents and the ledger; an authority of the ledger's own where the settings name one.
+
+    Raises:
+        SettingsRefused: the settings cannot be used.
+    """
+    settings, roots = parts.settings, parts.pki.roots()
+    tsa_roots = _tsa_roots(settings.tsa_trust, "PROBANS_TSA_TRUST", roots)
+    anchor_roots = _tsa_roots(settings.anchor_tsa_trust, "PROBANS_ANCHOR_TSA_TRUST", roots)
+    authority = _authority(parts, tsa_roots)
+    revocation = RevocationSource(_crl_fetcher(parts, authority), [*roots, *tsa_roots])
+    anchor_authority, anchor_revocation = authority, revocation
+    if settings.anchor_tsa_url:
+        anchor_authority = _http_authority(parts, settings.anchor_tsa_url, anchor_roots)
+        anchor_revocation = RevocationSource(_crl_fetcher(parts, anchor_authority), [*roots, *anchor_roots])
+    every = (*dict.fromkeys((*tsa_roots, *anchor_roots)),)
+    return Dating(
+        authority,
+        revocation,
+        anchor_authority,
+        anchor_revocation,
+        Rfc3161Verifier(TrustStore(every)),
+        every,
+        authority if isinstance(authority, EmbeddedAuthority) else None,
+    )
+
+
 def sealing_desk(parts: Parts) -> SealingDesk:
     """Return what seals and timestamps with the keys at hand, for commands that start no service.
 
     Raises:
         SettingsRefused: the settings cannot be used.
     """
-    roots = parts.pki.roots()
-    tsa_roots = _tsa_roots(parts.settings.tsa_trust, "PROBANS_TSA_TRUST", roots)
-    authority = _authority(parts, tsa_roots)
-    return _desk(parts, authority, RevocationSource(_crl_fetcher(parts, authority), [*roots, *tsa_roots]))
-
-
-def _desk(parts: Parts, authority: TimestampAuthority, revocation: RevocationSource) -> SealingDesk:
-    settings = parts.settings
-    sealers = KeySealers(
-        lambda administration: parts.pki.act_seal(
-            administration, personas.ADMINISTRATIONS[administration], algorithm=settings.seal_algorithm
-        ),
-        parts.pki.reception_seal,
-        parts.pki.evidence_seal,
-    )
-    tolerance = timedelta(seconds=settings.tsa_tolerance)
-    return SealingDesk(sealers, authority, revocation, parts.clock, tolerance)
+    dated = dating(parts)
+    return desk_of(parts, dated.authority, dated.revocation)
 
 
 def timestamp_trust(parts: Parts) -> TrustStore:
@@ -334,10 +196,7 @@ def timestamp_trust(parts: Parts) -> TrustStore:
     Raises:
         SettingsRefused: a file that the settings name cannot be read.
     """
-    roots, settings = parts.pki.roots(), parts.settings
-    tsa_roots = _tsa_roots(settings.tsa_trust, "PROBANS_TSA_TRUST", roots)
-    anchor_roots = _tsa_roots(settings.anchor_tsa_trust, "PROBANS_ANCHOR_TSA_TRUST", roots)
-    return TrustStore([*dict.fromkeys((*tsa_roots, *anchor_roots))])
+    return TrustStore([*dating(parts).roots])
 
 
 def _tsa_roots(
@@ -349,31 +208,6 @@ def _tsa_roots(
         return x509.load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError) as error:
         raise SettingsRefused("SETTINGS_REFUSED", f"{setting} cannot be read: {error}") from error
-
-
-def _anchoring(
-    parts: Parts,
-    authority: TimestampAuthority,
-    revocation: RevocationSource,
-    tsa_roots: Sequence[x509.Certificate],
-    anchor_roots: Sequence[x509.Certificate],
-) -> Anchoring:
-    """Date the ledger by an authority of its own where the settings name one, else by the documents'."""
-    settings = parts.settings
-    if settings.anchor_tsa_url:
-        authority = _http_authority(parts, settings.anchor_tsa_url, anchor_roots)
-        anchors = [*parts.pki.roots(), *anchor_roots]
-        revocation = RevocationSource(_crl_fetcher(parts, authority), anchors)
-    return Anchoring(
-        parts.database,
-        parts.log,
-        authority,
-        Rfc3161Verifier(TrustStore([*dict.fromkeys((*tsa_roots, *anchor_roots))])),
-        revocation,
-        lambda: parts.policy,
-        parts.clock,
-        timedelta(minutes=settings.anchor_interval_minutes),
-    )
 
 
 def _crl_fetcher(parts: Parts, authority: TimestampAuthority) -> Callable[[datetime], Sequence[bytes]]:

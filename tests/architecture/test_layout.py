@@ -28,6 +28,7 @@ BACKEND = re.compile(
     r"(?:storage\.(?:filesystem|memory|s3|keys)|signing\.dev_pki|timestamping\.(?:rfc3161|authority|verify))\w*"
 )
 NAMED_ELSEWHERE = {
+    "vault.dating": {"timestamping.authority"},  # type of what bootstrap opened
     "vault.parts": {"signing.dev_pki"},  # type of what bootstrap opened
     "vault.service": {"timestamping.authority"},  # type of what bootstrap opened
     "vault.ledger.anchor_audit": {"timestamping.verify"},  # offline verification, from the auditor's own anchors

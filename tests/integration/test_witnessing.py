@@ -232,6 +232,56 @@ def test_quorum_two_of_three(safe: Safe, outside: Callable[[str], Outside]) -> N
     worker.close()
 
 
+def test_who_demands_the_quorum_can_read_the_log_while_entries_come_all_the_time(
+    safe: Safe, outside: Callable[[str], Outside]
+) -> None:
+    witnesses = [outside(f"w{number}.example") for number in (1, 2)]
+    policy = safe.policy(
+        "group both all w1 w2\nquorum both",
+        **{f"w{number}": (made.keys.ml_dsa_44, made.url) for number, made in enumerate(witnesses, start=1)},
+    )
+    worker = safe.witnessing(policy)
+    safe.publisher.hold = worker.holds
+    safe.grow()
+    worker.start()
+    safe.publisher.start()
+    safe.writer.on_commit = safe.publisher.wake
+    met, sizes, stop = [], set(), time.monotonic() + 3
+    while time.monotonic() < stop:
+        safe.writer.run(lambda tx: tx.append(PIECES, PIECES))
+        note = safe.store.get("checkpoint")
+        sizes.add(Checkpoint.parse(note).size)
+        try:
+            verify_checkpoint(note, policy)
+        except LedgerProofRefused:
+            met.append(False)
+        else:
+            met.append(True)
+    safe.publisher.close()
+    worker.close()
+    assert len(sizes) > 3, "publication came to a halt"
+    assert sum(met) > len(met) / 4, f"cosigned in {sum(met)} of {len(met)} looks"
+
+
+def test_a_checkpoint_whose_witnesses_are_away_is_replaced_in_time(
+    safe: Safe, outside: Callable[[str], Outside]
+) -> None:
+    witness = outside("w1.example")
+    worker = safe.witnessing(safe.policy("quorum w1", w1=(witness.keys.ml_dsa_44, witness.url)))
+    safe.publisher.hold = worker.holds
+    safe.grow()
+    assert worker.holds(), "its witness has not been asked yet"
+    witness.down()
+    worker.round()
+    assert not worker.holds(), "its witness is known to be away"
+    witness.up()
+    time.sleep(0.7)
+    safe.grow()
+    time.sleep(0.71)
+    assert not worker.holds(), "no entry waits longer"
+    worker.close()
+
+
 def test_receipts_rest_on_the_checkpoint_most_witnesses_signed(
     safe: Safe, outside: Callable[[str], Outside]
 ) -> None:

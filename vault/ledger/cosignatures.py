@@ -59,6 +59,21 @@ def newest_met(connection: Connection, policy: Policy) -> int:
     return next((size for size, found in cosigned.items() if policy.is_met(found)), 0)
 
 
+def standing_since(connection: Connection, size: int, policy: Policy) -> tuple[str, str | None]:
+    """Return when the checkpoint of a size was made, and when its quorum was met, None while it is not."""
+    made = connection.exec_driver_sql("SELECT made_at FROM checkpoints WHERE size = ?", (size,)).scalar_one()
+    names = {(key.name, key.id): name for name, key in policy.witnesses.items()}
+    rows = connection.exec_driver_sql(
+        "SELECT cosigner, key_id, received_at FROM cosignatures WHERE size = ? ORDER BY received_at", (size,)
+    )
+    found: set[str] = set()
+    for cosigner, key_id, received_at in rows:
+        name = names.get((cosigner, bytes(key_id)))
+        if name is not None and policy.is_met(found := {*found, name}):
+            return made, received_at
+    return made, None
+
+
 def with_cosignatures(note: bytes, lines: Sequence[NoteSignature]) -> bytes:
     """Return a checkpoint note with these lines too, one a key; nothing changes where all are there."""
     parsed = Note.parse(note)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from sqlalchemy import Connection
@@ -43,6 +43,7 @@ from vault.ledger.tiles import (
 __all__ = ["Publisher", "Receipts", "StoredReceipts"]
 
 _POLL = 0.05
+_HOLD_POLL_S = 0.02
 _LAST_PUBLICATION_S = 5.0
 _log = logging.getLogger("probans.ledger")
 
@@ -52,6 +53,7 @@ class Publisher:
 
     Attributes:
         failure: the error that stopped publication for good, for an operator to look at; None while it runs.
+        hold: asked before each publication in the background, which waits while it says True; None asks nobody.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Publisher:
             interval: seconds between two checkpoints at least.
         """
         self.failure: LedgerError | None = None
+        self.hold: Callable[[], bool] | None = None
         self._database = database
         self._store = log_store
         self._keys = keys
@@ -342,6 +345,8 @@ class Publisher:
             self._wake.clear()
             begun = time.monotonic()
             try:
+                while self.hold is not None and self.hold() and not self._stop.wait(_HOLD_POLL_S):
+                    pass
                 self.publish()
             except Unavailable as error:
                 _log.warning("publication put off: %s %s", error.code, error.detail)

@@ -19,13 +19,13 @@ from sqlalchemy import Connection
 from storage.base import LogStore
 from storage.errors import StorageError
 from vault import faults
-from vault.clock import Clock, rfc3339
+from vault.clock import Clock, parse_rfc3339, rfc3339
 from vault.db.engine import Database
 from vault.errors import LedgerError, Unavailable, VaultError
 from vault.ledger import tree
 from vault.ledger.alarms import clear_alarm, keep_alarm, standing_alarms
 from vault.ledger.checkpoint import Checkpoint
-from vault.ledger.cosignatures import cosignatures_of, keep, last_cosigned, newest_met
+from vault.ledger.cosignatures import cosignatures_of, keep, last_cosigned, newest_met, standing_since
 from vault.ledger.policy import Policy
 from vault.ledger.publisher import Publisher
 from vault.ledger.republishing import Republisher
@@ -40,6 +40,8 @@ from vault.ledger.witness_client import (
 )
 
 _GATE_POLL_S = 0.05
+_STANDS_AT_MOST_S = 0.7  # of the second that an entry may wait for its publication
+_STANDS_COSIGNED_S = 0.25
 _LONGEST_PAUSE_S = 60.0
 _log = logging.getLogger("probans.witnessing")
 
@@ -220,6 +222,27 @@ class Witnessing:
         note = f"{met} of {self._size}, {len(self._clients)} witnesses asked"
         late = self._config.too_few == "wait" and self._too_few()
         return WitnessState(not late, f"{note}; {away}" if away else note)
+
+    def holds(self) -> bool:
+        """Tell whether the standing checkpoint is to stand a little longer, for readers to see it cosigned.
+
+        Where entries come all the time, the next checkpoint would replace each before its witnesses answered, and
+        who demands cosignatures would never see any. So it stands until the quorum is met, and for a moment then;
+        in all no longer than entries may wait for their publication.
+        """
+        with self._database.reading() as connection:
+            latest = latest_checkpoint(connection)
+            if latest is None or self._policy.is_met(set()):
+                return False
+            made, met = standing_since(connection, latest[0], self._policy)
+        now = self._clock.now()
+        age = (now - parse_rfc3339(made)).total_seconds()
+        if not 0 <= age < _STANDS_AT_MOST_S:
+            return False
+        if met is not None:
+            return (now - parse_rfc3339(met)).total_seconds() < _STANDS_COSIGNED_S
+        away = {name for name, url in self._policy.urls.items() if url in self._pauses}
+        return self._policy.is_met(set(self._policy.witnesses) - away)
 
     def round(self, *, everybody: bool = False) -> None:
         """Have the newest checkpoint cosigned, unless another process is at it.

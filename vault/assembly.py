@@ -1,0 +1,195 @@
+"""Puts the service together from its backends."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import timedelta
+
+from signing.revocation import RevocationSource
+from timestamping.base import TimestampAuthority
+from vault import personas
+from vault.bundles import Bundles
+from vault.dating import Dating
+from vault.db.repositories import Documents, Safes
+from vault.first_start import make_people, open_first_entry
+from vault.healing import Healer
+from vault.idempotency import Idempotency
+from vault.inspection import InspectionLimits
+from vault.issuing import Issuing
+from vault.journal import Journal
+from vault.ledger.anchoring import Anchoring
+from vault.ledger.anchors import Anchors
+from vault.ledger.policy import Policy
+from vault.ledger.publisher import Publisher, Receipts
+from vault.ledger.witnessing import Witnessing, WitnessingConfig
+from vault.ledger.writer import LedgerWriter, WriterConfig
+from vault.lifecycle import Lifecycle
+from vault.objects import Shelf
+from vault.outbox import LogNotifier, OutboxCourier
+from vault.parts import Parts
+from vault.pipeline import Pipeline, PipelineConfig
+from vault.reading import Reading
+from vault.restore_guard import RestoreGuard
+from vault.rotation import KeyRotation
+from vault.sealing import SealingDesk
+from vault.service import Vault
+from vault.services import KeySealers
+from vault.submissions import Submissions
+from vault.tidying import sweep_dead_records
+from vault.verifying import open_verifying
+from vault.witness_settings import counting, with_keys, witness_policy
+
+
+def assemble(parts: Parts, dated: Dating, running: ExitStack, *, background: bool) -> Vault:
+    """Start the service on opened backends.
+
+    Args:
+        parts: the backends.
+        dated: what dates.
+        running: closes, in reverse order, what is started here.
+        background: False leaves healing, notification and anchors to explicit calls.
+
+    Raises:
+        SettingsRefused, LedgerError: as `vault.bootstrap.open_vault`.
+    """
+    settings, clock = parts.settings, parts.clock
+    documents, safes = Documents(parts.keyring), Safes(parts.keyring)
+    shelf = Shelf(parts.objects, parts.keyring)
+    desk = desk_of(parts, dated.authority, dated.revocation)
+    publisher = Publisher(
+        parts.database, parts.log, parts.ledger_keys, clock, interval=settings.publish_interval
+    )
+    writer = LedgerWriter(
+        parts.database,
+        parts.records.write,
+        clock,
+        WriterConfig(time_limit_s=settings.ledger_timeout),
+    )
+    guard = RestoreGuard(parts.log, parts.records)
+
+    def committed(size: int) -> None:
+        guard.committed(size)
+        publisher.wake(size)
+
+    writer.on_commit = committed
+    parts.database.guard = guard.check
+    open_first_entry(parts)
+    sweep_dead_records(parts.database, parts.records)
+    policy = witness_policy(settings.witness_policy, settings.origin, parts.trusted)
+    witnessing = _witnessing(parts, publisher, policy) if policy.witnesses else None
+    if witnessing is not None:
+        running.callback(witnessing.close)
+        # Before the first publication: whether the database was set back is for the witnesses to say.
+        witnessing.start()
+        writer.admit = witnessing.admit
+        publisher.hold = witnessing.holds
+    publisher.start()
+    running.callback(publisher.close)
+    # What the writer still commits while it closes is published before the publisher goes.
+    running.callback(publisher.publish_last)
+    writer.start()
+    running.callback(writer.close)
+    receipts = Receipts(parts.database, publisher)
+    idempotency = Idempotency(parts.keyring, parts.guard)
+    journal = Journal(
+        parts.database, parts.keyring, writer, clock, timedelta(minutes=settings.access_window_minutes)
+    )
+    pipeline = Pipeline(
+        PipelineConfig(
+            spool=settings.spool_folder,
+            max_upload_bytes=settings.max_upload_bytes,
+            inspection=InspectionLimits(max_pages=settings.max_pages),
+            retention=timedelta(days=settings.retention_days),
+        ),
+        parts.database,
+        parts.keyring,
+        shelf,
+        desk,
+        writer,
+        idempotency,
+        clock,
+    )
+    healer = Healer(parts.database, documents, pipeline, parts.guard, settings.heal_interval)
+    courier = OutboxCourier(parts.database, LogNotifier(), clock)
+    anchoring = Anchoring(
+        parts.database,
+        parts.log,
+        dated.anchor_authority,
+        dated.anchor_verifier,
+        dated.anchor_revocation,
+        lambda: parts.policy,
+        clock,
+        timedelta(minutes=settings.anchor_interval_minutes),
+    )
+    if background:
+        for worker in (healer, courier, anchoring):
+            worker.start()
+            running.callback(worker.close)
+    bundles = Bundles(
+        parts.database,
+        documents,
+        shelf,
+        receipts,
+        Anchors(parts.database, parts.log),
+        desk,
+        settings.spool_folder,
+        settings.origin,
+    )
+    people = make_people(parts, safes)
+    lifecycle = Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock)
+    lifecycle.forget_destroyed()
+    return Vault(
+        settings=settings,
+        issuing=Issuing(parts.database, safes, pipeline),
+        submissions=Submissions(parts.database, safes, pipeline),
+        reading=Reading(
+            parts.database,
+            parts.keyring,
+            shelf,
+            journal,
+            bundles,
+            receipts,
+            unscanned_allowed=settings.unscanned_allowed,
+            receipt_wait_max=settings.receipt_wait_max,
+        ),
+        lifecycle=lifecycle,
+        verifying=open_verifying(
+            settings,
+            parts.pki.roots(),
+            [*dated.roots],
+            lambda: with_keys(counting(policy), parts.trusted),
+            running,
+        ),
+        personas=people,
+        authority=dated.embedded,
+        healer=healer,
+        anchoring=anchoring,
+        publisher=publisher,
+        witnessing=witnessing,
+        receipts=receipts,
+        rotation=KeyRotation(parts.database, parts.ledger_keys, writer, publisher, clock),
+        writer=writer,
+        parts=parts,
+        _policy=lambda: with_keys(policy, parts.trusted),
+        _running=running,
+    )
+
+
+def _witnessing(parts: Parts, publisher: Publisher, policy: Policy) -> Witnessing:
+    settings = parts.settings
+    config = WitnessingConfig(too_few=settings.witness_wait, timeout=settings.witness_timeout)
+    return Witnessing(parts.database, parts.log, publisher, policy, parts.clock, config)
+
+
+def desk_of(parts: Parts, authority: TimestampAuthority, revocation: RevocationSource) -> SealingDesk:
+    """Return what seals with the keys at hand."""
+    settings = parts.settings
+    sealers = KeySealers(
+        lambda administration: parts.pki.act_seal(
+            administration, personas.ADMINISTRATIONS[administration], algorithm=settings.seal_algorithm
+        ),
+        parts.pki.reception_seal,
+        parts.pki.evidence_seal,
+    )
+    tolerance = timedelta(seconds=settings.tsa_tolerance)
+    return SealingDesk(sealers, authority, revocation, parts.clock, tolerance)
