@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import subprocess
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -112,6 +113,43 @@ def test_each_signer_is_judged_by_himself(world: Any, judge: Any) -> None:
     assert said(verdict) == PASSED
     assert len(verdict.signatures) == 3
     assert "document.signature[2].path" in {check.name for check in verdict.checks}
+
+
+def test_plain_cms(world: Any, judge: Any) -> None:
+    verdict = judge(world.sign(bound=False), original=CONTENT)
+    assert said(verdict) == PASSED
+    assert verdict.signatures[0].form == "PKCS7"
+    # Without signed attributes the value would fit the attributes of another signature as content.
+    verdict = judge(world.sign(attributes=False), original=CONTENT)
+    assert said(verdict) == (Outcome.INDETERMINATE, ["SIG_CONSTRAINTS_FAILURE"])
+
+
+@pytest.mark.needs("openssl")
+def test_signatures_by_openssl_der_and_ber(judge: Any, tmp_path: Path) -> None:
+    subject = ("-subj", "/CN=Someone", "-addext", "basicConstraints=critical,CA:FALSE")
+    key, certificate, content = (tmp_path / name for name in ("key.pem", "certificate.pem", "content"))
+    content.write_bytes(CONTENT)
+
+    def openssl(*words: str | Path) -> None:
+        subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, *subject)
+    trust = TrustStore(x509.load_pem_x509_certificates(certificate.read_bytes()))
+    for words in (
+        ("-outform", "DER"),
+        ("-outform", "PEM"),
+        ("-outform", "DER", "-nodetach"),
+        ("-outform", "DER", "-nodetach", "-stream"),
+    ):
+        made = tmp_path / "made"
+        signer = ("-signer", certificate, "-inkey", key)
+        openssl("cms", "-sign", "-cades", "-binary", "-in", content, *signer, *words, "-out", made)
+        verdict = verify_file(made, trust=trust, original=content)
+        assert said(verdict) == PASSED, words
+        assert said(verify_file(made, trust=trust, original=certificate)) == (
+            Outcome.FAILED,
+            ["HASH_FAILURE"],
+        )
 
 
 def test_armour(world: Any, judge: Any) -> None:

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from asn1crypto.cms import ContentInfo
+from cryptography import x509
 
 from signing.base import KeyPurpose
 from signing.errors import SignatureRefused
-from signing.foreign_cms import content_inside, read_foreign, signer_count
+from signing.foreign_cms import ForeignCms, content_inside, read_foreign, signer_count
 from signing.hostile import refusing
 from signing.judge import judge_cms
 from signing.roles import stated_purposes
@@ -62,6 +63,7 @@ def judge_cms_file(data: bytes, means: Means, judgement: Judgement, part: str = 
             part,
             number=number if count > 1 else None,
             attached=attached,
+            alone=True,
         )
         for number in range(count)
     )
@@ -109,8 +111,10 @@ def _signer(
     *,
     number: int | None = None,
     attached: bool = False,
+    alone: bool = False,
 ) -> SignatureFinding:
-    if not attached and number is None and _is_own(data):
+    read = _read(data, number, means)
+    if read is not None and not attached and number is None and _is_own(read.signer):
         mark = len(judgement.checks)
         sha256 = judgement.attempt(name, digest, "sha256")
         if sha256 is None:
@@ -119,7 +123,7 @@ def _signer(
     judged = judge_cms(
         data,
         digest,
-        form="CAdES",
+        form=_form(read) if alone else "CAdES",
         purposes=frozenset(),
         trust=means.trust,
         tsa_trust=means.tsa_trust,
@@ -133,13 +137,30 @@ def _signer(
     return file_signature(judged, name, judgement, part)
 
 
-def _is_own(data: bytes) -> bool:
-    """Whether the signer's certificate states a purpose of a safe: then the safes' one form is demanded."""
+def _read(data: bytes, number: int | None, means: Means) -> ForeignCms | None:
+    try:
+        return read_foreign(data, means.data.certificates, number=number)
+    except SignatureRefused:
+        return None  # judging says why
+
+
+def _is_own(signer: x509.Certificate) -> bool:
+    """Whether a signer's certificate states a purpose of a safe: then the safes' one form is demanded."""
     try:
         with refusing("the signer"):
-            return bool(stated_purposes(read_foreign(data).signer))
+            return bool(stated_purposes(signer))
     except SignatureRefused:
         return False
+
+
+def _form(read: ForeignCms | None) -> str:
+    """Name the form of a signature in a file of its own: plain PKCS #7 where no attribute names the certificate.
+
+    Without any signed attributes it is not taken for one: its value would also fit the attributes of another
+    signature, taken for content (RFC 5652 section 11).
+    """
+    plain = read is not None and bool(read.attributes) and not read.certificate_ids
+    return "PKCS7" if plain else "CAdES"
 
 
 def _digest_of(content: bytes | None, covered: Sequence[Original]) -> Callable[[str], bytes]:
