@@ -8,7 +8,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,12 @@ import pytest
 
 from signing.asic import Reference, build_manifest
 from signing.cades import CadesSealer
+from signing.cms_read import parse_cms
 from signing.dev_pki import DevPki
 from signing.keys import SealKey
+from signing.pdf_signatures import pdf_signatures
+from signing.pdf_values import pdf_date, split_contents
+from signing.trust import TrustStore
 from vault.evidence import layout
 from vault.evidence.build import member_media_type
 from vault.evidence.layout import Index, Listed
@@ -631,3 +635,20 @@ def test_instructions_rewritten(
         base = members_of(safe.bundle(act, sealed=False)) if key is None else files
         forged = {**base, layout.README: base[layout.README].replace(b"openssl", b"evilssl")}
         refused(judge(anew(forged, key)), "INSTRUCTIONS_MISMATCH")
+
+
+def test_a_stranger_s_signature_is_no_seal_of_an_act(safe: Any, judge: Judge) -> None:
+    """Trusting somebody's root makes his signed PDF authentic, and never an act of the safe."""
+    path = Path(__file__).parents[1] / "data" / "pdf-signed" / "dss-pades-bes.pdf"
+    [signature] = pdf_signatures(path)
+    inside = parse_cms(split_contents(signature.contents)[0], strict=False).certificates
+    anchors = [item for item in inside if item.subject == item.issuer] or list(inside[-1:])
+    claimed = pdf_date(signature.claimed_time)
+    assert claimed is not None
+    means = {"trust": TrustStore([*safe.pki.roots(), *anchors]), "at": claimed + timedelta(minutes=1)}
+    assert judge(path.read_bytes(), **means).verdict is Outcome.PASSED
+    act = safe.issue("un acte")
+    act.content = path.read_bytes()
+    verdict = judge(safe.bundle(act), **means)
+    assert verdict.verdict is Outcome.FAILED
+    assert "SIG_CONSTRAINTS_FAILURE" in {reason.code for reason in verdict.reasons}
