@@ -37,8 +37,9 @@ class Census:
         """Read every object of a state once."""
         self._forward: dict[Ref, frozenset[Ref]] = {}
         self._backward: dict[Ref, set[Ref]] = {}
+        self._places: dict[Ref, dict[Ref, list[tuple[bytes, bytes]]]] = {}
         self._live: frozenset[Ref] | None = None
-        self._read(state, state.table)
+        self._read(state, (Ref(*identity) for identity in state.table))
 
     def update(self, state: State, changed: Iterable[Ref]) -> None:
         """Go on to a later state, in which only these objects differ."""
@@ -51,6 +52,7 @@ class Census:
             self._set(identity, state.text(identity))
 
     def _set(self, owner: Ref, text: bytes) -> None:
+        self._places.pop(owner, None)
         found = frozenset(Ref(int(number), int(gen)) for number, gen in _REFERENCE.findall(text))
         for target in self._forward.get(owner, frozenset()) - found:
             self._backward[target].discard(owner)
@@ -64,12 +66,18 @@ class Census:
     def spots(self, state: State, target: Ref) -> Iterator[Spot]:
         """Yield every place that refers to an object, in the state that the census stands at."""
         for owner in sorted(self._backward.get(target, ())):
+            for path, near in self._places_in(state, owner).get(target, ()):
+                yield Spot(owner, path, near)
+
+    def _places_in(self, state: State, owner: Ref) -> dict[Ref, list[tuple[bytes, bytes]]]:
+        """Return where an object refers to what: read once, for arrays may hold references by the thousand."""
+        found = self._places.get(owner)
+        if found is None:
+            found = self._places[owner] = {}
             value = state.trailer if owner == TRAILER else state.value(owner)
-            if value is None:
-                continue
-            for path, near, found in references(value):
-                if found == target:
-                    yield Spot(owner, path, near)
+            for path, near, target in references(value if value is not None else b"null"):
+                found.setdefault(target, []).append((path, near))
+        return found
 
     def is_live(self, identity: Ref) -> bool:
         """Whether the trailer leads to an object, by whatever way."""

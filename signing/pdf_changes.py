@@ -26,7 +26,7 @@ from signing.pdf_objects import Ref
 from signing.pdf_pages import changed_pages, compare_page
 from signing.pdf_permissions import permission
 from signing.pdf_signatures import PdfSignature, check_coverage
-from signing.pdf_states import Entry, State, material_warnings, open_state, too_complex
+from signing.pdf_states import Entry, Identity, State, material_warnings, open_state, too_complex
 from signing.pdf_structure import changed_structure, compare_structure
 from signing.pdf_tail import scan, stray_ranges, unnamed
 
@@ -104,7 +104,9 @@ class Revisions:
             if state is None:
                 return len(strays)
             census = Census(state)
-            places = sorted((entry[1], identity) for identity, entry in state.table.items() if entry[0] == 1)
+            places = sorted(
+                (entry[1], Ref(*identity)) for identity, entry in state.table.items() if entry[0] == 1
+            )
             count = 0
             for offset in strays:
                 index = bisect_right(places, (offset, Ref(1 << 62, 0))) - 1
@@ -131,7 +133,7 @@ class Revisions:
             with ExitStack() as stack:
                 states = [stack.enter_context(_state(self._path, end)) for end in ends]
                 return self._walk(ends, iter(states), _defined(states))
-        defined: set[Ref] = set()
+        defined: set[Identity] = set()
         for end in ends:
             with _state(self._path, end) as state:
                 defined |= _defined([state])
@@ -148,7 +150,9 @@ class Revisions:
                     previous.close()
                     previous.push(current.pop_all())
 
-    def _walk(self, ends: list[int], states: Iterator[State | None], defined: set[Ref]) -> dict[int, _Result]:
+    def _walk(
+        self, ends: list[int], states: Iterator[State | None], defined: set[Identity]
+    ) -> dict[int, _Result]:
         comparison = _Comparison(self._path, self._sound, defined)
         results: dict[int, _Result] = {}
         entries: dict[int, Entry | None] = {}
@@ -180,7 +184,7 @@ class _Result:
 class _Comparison:
     """Compares hops in order; the census of references goes on from one to the next."""
 
-    def __init__(self, path: Path, sound: Sequence[PdfSignature], defined: set[Ref]) -> None:
+    def __init__(self, path: Path, sound: Sequence[PdfSignature], defined: set[Identity]) -> None:
         self._path = path
         self._sound = sound
         self._defined = defined
@@ -252,7 +256,7 @@ class _Comparison:
         elif earlier:
             result.problems.append(_ambiguous("the PDF is damaged"))
 
-    def _table(self, end: int) -> dict[Ref, Entry]:
+    def _table(self, end: int) -> dict[Identity, Entry]:
         with _state(self._path, end) as state:
             return {} if state is None else state.table
 
@@ -269,8 +273,11 @@ def _ambiguous(message: str) -> SignatureRefused:
     return SignatureRefused("PDF_AMBIGUOUS", message, indeterminate=True)
 
 
-def _defined(states: Sequence[State | None]) -> set[Ref]:
-    return {identity for state in states if state is not None for identity in state.table}
+def _defined(states: Sequence[State | None]) -> set[Identity]:
+    found: set[Identity] = set()
+    for state in states:
+        found.update(() if state is None else state.table)
+    return found
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import re
 from signing.judgement import ChangeKind
 from signing.pdf_fields import added_field
 from signing.pdf_hop import CHANGED, Hop, Place, Role, added_items, differs, keys_of, name, raw
-from signing.pdf_objects import Ref, Stream
+from signing.pdf_objects import Ref, Stream, integer
 from signing.pdf_states import TRAILER
 
 # Of one section of the file only (ISO 32000-1, tables 15 and 17); /DocChecksum is LibreOffice's.
@@ -22,13 +22,13 @@ _DEEP = 5
 def compare_document(hop: Hop) -> None:
     """Compare trailer and catalog of the two states of a hop, entry by entry."""
     old, new = Place(hop.old.trailer, TRAILER), Place(hop.new.trailer, TRAILER)
-    for key in keys_of(old, new) - _OF_SECTION:
+    for key in sorted(keys_of(old, new) - _OF_SECTION):
         before, after = raw(old, key), raw(new, key)
         if key == b"/Root":
-            if before != after or not isinstance(after, Ref):
+            if before == after and isinstance(after, Ref):
+                _catalog(hop, *hop.both(old, new, key, Role.CATALOG))
+            else:
                 hop.refuse(CHANGED, "another catalog was put in place")
-                return
-            _catalog(hop, *hop.both(old, new, key, Role.CATALOG))
         elif key == b"/Info":
             _info(hop, old, new)
         elif key == b"/Encrypt":
@@ -37,6 +37,9 @@ def compare_document(hop: Hop) -> None:
             _source(hop, old, new)
         elif after is not None and before != after:
             hop.refuse(CHANGED, f"the trailer has another {name(key)}")
+    if integer(raw(new, b"/Size")) < integer(raw(old, b"/Size")):
+        # Viewers take objects from /Size on as missing (ISO 32000-1, 7.5.4).
+        hop.refuse("FORMAT_FAILURE", "the trailer counts fewer objects than before")
 
 
 def _source(hop: Hop, old: Place, new: Place) -> None:

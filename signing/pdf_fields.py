@@ -66,6 +66,8 @@ def changed_fields(hop: Hop) -> set[Ref]:
         if is_field(hop.old.value(identity)):
             found.add(identity)
             continue
+        if _is_typed(hop.old.value(identity)):
+            continue
         level, seen = {identity}, {identity}
         # A widget leads to a stream through at most a dictionary of appearances and one of states.
         for _ in range(3):
@@ -82,7 +84,12 @@ def changed_fields(hop: Hop) -> set[Ref]:
 def _leads_from_field(path: bytes, owner: Value) -> bool:
     if is_field(owner):
         return path.startswith(_WAYS_IN)
-    return isinstance(owner, dict) and b"/Type" not in owner
+    return isinstance(owner, dict) and not _is_typed(owner)
+
+
+def _is_typed(value: Value | None) -> bool:
+    """Whether a dictionary says that it is a page, a catalog or the like: no part of an appearance."""
+    return isinstance(value, dict) and b"/Type" in value
 
 
 def compare_field(hop: Hop, identity: Ref) -> None:
@@ -125,7 +132,7 @@ def _filled(hop: Hop, old: Place, new: Place, different: set[bytes], where: str)
     if button and integer(inherited(hop.old, old.owner, b"/Ff")) & _PUSH_BUTTON:
         hop.refuse(CHANGED, f"the push button {where!r} was changed")
     for key in (b"/V", b"/I", b"/RV"):
-        hop.both(old, new, key, Role.FIELD)
+        hop.both(old, new, key, Role.VALUE)
     drawn = appearance_changed(hop, old, new)
     filled = bool(different & {b"/AS", b"/I"}) or _value_changed(hop, old.owner)
     if drawn and not filled:

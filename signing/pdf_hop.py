@@ -26,6 +26,7 @@ class Role(Enum):
     PAGE = "page"
     FORM = "form"
     FIELD = "field"
+    VALUE = "value of a field"
     APPEARANCE = "appearance"
     ARRAY = "array"
     LONG_TERM = "long-term data"
@@ -46,10 +47,12 @@ _KEYS: dict[Role | None, frozenset[bytes]] = {
     ),
 }
 _NO_KEYS: frozenset[bytes] = frozenset()
-# Keys through which a new object shows nothing, although an old one already referred to its number.
-_HARMLESS = frozenset(
-    {b"/P", b"/Popup", b"/IRT", b"/Prev", b"/Next", b"/First", b"/Last", b"/Pg", b"/Obj", b"/SE", b"/Dest"}
-)
+# Keys of annotations, structure elements and outline items through which a new object shows nothing, although an
+# old one already referred to its number; and those by which such dictionaries are reached, as resources never are.
+_HARMLESS = frozenset({b"/P", b"/Popup", b"/IRT", b"/Prev", b"/Pg", b"/Obj", b"/SE", b"/Dest"})
+_HARMLESS_OWNERS = _HARMLESS | {
+    b"/Annots", b"/Kids", b"/Fields", b"/Parent", b"/K", b"/First", b"/Last", b"/Next", b"/CO", b"/T", b"/Nums"
+}  # fmt: skip
 
 
 class Place(NamedTuple):
@@ -199,8 +202,8 @@ class Hop:
         for identity in sorted(self.touched):
             self._settle(self.old, identity)
         for identity in sorted(self.fresh):
-            spot = self._foreign(self.old, identity, _HARMLESS)
-            if spot is not None:
+            spot = self._foreign(self.old, identity, _NO_KEYS)
+            if spot is not None and not self._defined_harmlessly(identity):
                 self.refuse(REDEFINED, _redefined(identity, spot))
         for identity in sorted(self.replaced):
             spot = self._foreign(self.old, identity, frozenset({b"/AP"}))
@@ -234,9 +237,21 @@ class Hop:
             explained = (identity, spot.owner, spot.path) in self._allowed and self._exclusive(
                 state, spot.owner
             )
-            if not explained and self.census.is_live(spot.owner) and not self._by_key(state, spot, keys):
+            if not explained and not self._by_key(state, spot, keys) and self.census.is_live(spot.owner):
                 return spot
         return None
+
+    def _defined_harmlessly(self, identity: Ref) -> bool:
+        """Whether old objects referred to a new one only from where it shows nothing."""
+        if isinstance(self.new.value(identity), Stream):
+            return False
+        for spot in self.census.spots(self.old, identity):
+            owners = self.census.spots(self.old, spot.owner)
+            known = spot.near in _HARMLESS and spot.path == spot.near
+            known = known and all(self._by_key(self.old, above, _HARMLESS_OWNERS) for above in owners)
+            if not known and self.census.is_live(spot.owner):
+                return False
+        return True
 
     def _by_key(self, state: State, spot: Spot, keys: frozenset[bytes]) -> bool:
         """Whether a place is under one of these keys; an array is where all that refer to it are."""
@@ -269,7 +284,7 @@ class Hop:
                     if spot.owner not in seen:
                         seen.add(spot.owner)
                         waiting.append(spot.owner)
-                elif self.census.is_live(spot.owner) and not self._by_key(state, spot, keys):
+                elif not self._by_key(state, spot, keys) and self.census.is_live(spot.owner):
                     return False
         return True
 
@@ -297,7 +312,8 @@ def _page_numbers(state: State) -> dict[Ref, int]:
         if not isinstance(reference, Ref) or reference in seen:
             continue
         seen.add(reference)
-        kids = state.get(reference, b"/Kids")
+        # Most are pages, and need not be read further.
+        kids = state.get(reference, b"/Kids") if b"/Kids" in state.text(reference) else None
         if isinstance(kids, list):
             stack.extend(reversed(kids))
         else:
@@ -363,12 +379,14 @@ def _differing(old: State, new: State) -> set[Ref]:
     The catalog, and what shares its object stream, are read when a state is opened, before references to objects
     of other states can be kept: whether these differ is seen in their text.
     """
-    found = {identity for identity, _ in old.table.items() ^ new.table.items()}
+    found = {Ref(*identity) for identity, _ in old.table.items() ^ new.table.items()}
     numbers = {identity.number for identity in found}
     root = old.trailer.get(b"/Root")
     place = old.table.get(root) if isinstance(root, Ref) else None
     if isinstance(root, Ref) and place is not None:
         found.add(root)
         numbers.add(place[1] if place[0] == 2 and place[1] is not None else -1)
-    found.update(identity for identity, entry in new.table.items() if entry[0] == 2 and entry[1] in numbers)
+    found.update(
+        Ref(*identity) for identity, entry in new.table.items() if entry[0] == 2 and entry[1] in numbers
+    )
     return found

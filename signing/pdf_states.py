@@ -9,6 +9,7 @@ import hashlib
 import io
 import os
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,10 @@ BENIGN = (
 _LENGTH = re.compile(r"expected endstream|recover(?:ed|ing)? stream length")
 _OFFSET = re.compile(r"\(object \d+ \d+, offset (\d+)\)|\(offset (\d+)\)| \(.*?offset (\d+)\)")
 
+_IN_USE = frozenset({1, 2})
+
+# Object number and generation, as qpdf gives them; a `Ref` is one.
+Identity = tuple[int, int]
 Entry = tuple[int, int | None, int | None]
 
 
@@ -54,24 +59,23 @@ class State:
     def __init__(self, pdf: pikepdf.Pdf, end: int) -> None:
         self.end = end
         self._pdf = pdf
-        self.table: dict[Ref, Entry] = {}
-        for (number, generation), entry in pdf.get_xref_table().items():
-            if entry.type == 1:
-                self.table[Ref(number, generation)] = (1, entry.offset, 0)
-            elif entry.type == 2:
-                place = (2, entry.obj_stream_number, entry.obj_stream_index)
-                self.table[Ref(number, generation)] = place
+        self.table: dict[Identity, Entry] = {
+            identity: (1, entry.offset, 0)
+            if entry.type == 1
+            else (2, entry.obj_stream_number, entry.obj_stream_index)
+            for identity, entry in pdf.get_xref_table().items()
+            if entry.type in _IN_USE
+        }
         if len(self.table) > MAX_OBJECTS:
             raise too_complex("the PDF has too many objects")
         self.warnings = material_warnings(pdf.get_warnings())
         self._values: dict[Ref, Value | None] = {}
 
-    def declare(self, identities: Iterable[Ref]) -> None:
+    def declare(self, identities: Iterable[Identity]) -> None:
         """Let references to objects that this state does not define stay visible instead of reading as null."""
-        for identity in identities:
-            if identity not in self.table:
-                # pikepdf offers no public way to define an object under a number.
-                self._pdf._replace_object(identity, pikepdf.Dictionary())  # noqa: SLF001
+        for identity in set(identities).difference(self.table):
+            # pikepdf offers no public way to define an object under a number.
+            self._pdf._replace_object(identity, pikepdf.Dictionary())  # noqa: SLF001
 
     def trailer_text(self) -> bytes:
         """Return the canonical text of the newest trailer."""
@@ -134,10 +138,13 @@ class State:
         return raw
 
     def decoded(self, stream: Stream, limit: int) -> bytes | None:
-        """Return a stream's data with the filters undone; None when there are more octets than the limit."""
-        if len(self.octets(stream)) > limit:
+        """Return a stream's data, inflated; None when there are more octets than the limit, or other filters."""
+        data = self.octets(stream)
+        filters = self.resolve(stream.dictionary.get(b"/Filter"))
+        if filters in ([b"/FlateDecode"], b"/FlateDecode") and b"/DecodeParms" not in stream.dictionary:
+            data = zlib.decompressobj().decompress(data, limit + 1)
+        elif filters not in (None, []):
             return None
-        data: bytes = self._pdf.get_object(stream.ref).read_bytes()
         return data if len(data) <= limit else None
 
     def same(self, other: State, identity: Ref) -> bool:

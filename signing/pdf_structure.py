@@ -48,7 +48,10 @@ def _free(old: Place, key: bytes) -> bool:
 
 
 def _more(hop: Hop, old: Place, new: Place, key: bytes) -> None:
-    before, after = hop.both(old, new, key, Role.STRUCTURE)
+    before, after = hop.enter(hop.old, old, key), hop.enter(hop.new, new, key)
+    if isinstance(before.value, list) and isinstance(after.value, list):
+        hop.explain(before, Role.ARRAY)
+        hop.explain(after, Role.ARRAY)
     first, second = _items(before, raw(old, key)), _items(after, raw(new, key))
     added = added_items(first, second)
     if added is None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from signing.pdf_objects import Ref
 from signing.pdf_signatures import PdfSignature
-from signing.pdf_states import Entry, too_complex
+from signing.pdf_states import Entry, Identity, too_complex
 
 MAX_REVISIONS = 20
 _MAX_OBJECTS = 300_000
@@ -127,8 +127,8 @@ def _unescape(found: re.Match[bytes]) -> bytes:
 def unnamed(
     tail: Tail,
     start: int,
-    table: dict[Ref, Entry],
-    intermediate: Callable[[int], dict[Ref, Entry]],
+    table: dict[Identity, Entry],
+    intermediate: Callable[[int], dict[Identity, Entry]],
 ) -> str:
     """Compare the objects that stand in a tail with those that the cross-reference tables name.
 
@@ -149,7 +149,7 @@ def unnamed(
         if entry[0] == 1 and entry[1] is not None and entry[1] >= start:
             found = tail.headers.get(entry[1])
             if found != identity:
-                return f"object {identity.number} does not stand where the cross-reference says"
+                return f"object {identity[0]} does not stand where the cross-reference says"
     # Makers forget to name the cross-reference stream itself.
     left = {offset for offset in tail.headers if offset not in named and offset not in tail.starts}
     inside = tail.ends[:-1]

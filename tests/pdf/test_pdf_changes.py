@@ -458,6 +458,42 @@ SHADOWS: dict[str, tuple[Doc, Change, str]] = {
         plain({20: b"<< /S /JavaScript /JS (x) >>"}),
         "PDF_CONTENT_CHANGED",
     ),
+    "content under a harmless name defined later": (
+        base({3: BASE[3].replace(b"/X1 14", b"/P 20 0 R /X1 14")}),
+        plain({20: SHARED}),
+        "PDF_OBJECT_REDEFINED",
+    ),
+    "font under a harmless name defined later": (
+        base(
+            {
+                3: BASE[3].replace(b"<< /F1 7 0 R >>", b"15 0 R"),
+                15: b"<< /F1 7 0 R /P 20 0 R /Subtype /Text >>",
+            }
+        ),
+        plain({20: BASE[7]}),
+        "PDF_OBJECT_REDEFINED",
+    ),
+    "value drawn under the name of a field's key": (
+        base({6: TEXT % b"/V 14 0 R ", 3: BASE[3].replace(b"/X1 14", b"/P 14")}),
+        plain({14: SHARED}),
+        "PDF_OBJECT_REDEFINED",
+    ),
+    "element drawn under the name of an element's key": (
+        base(
+            {
+                1: CATALOG % b"/StructTreeRoot 15 0 R ",
+                15: b"<< /Type /StructTreeRoot /K 14 0 R >>",
+                3: BASE[3].replace(b"/X1 14", b"/K 14"),
+            }
+        ),
+        plain({14: SHARED, 15: b"<< /Type /StructTreeRoot /K 14 0 R /ParentTreeNextKey 2 >>"}),
+        "PDF_CONTENT_CHANGED",
+    ),
+    "fewer objects than before": (
+        base(),
+        lambda doc: Doc(doc.update({}).data.replace(b"/Size 100 /Prev", b"/Size 9 /Prev")),
+        "FORMAT_FAILURE",
+    ),
     "trailer entry defined later": (
         base(trailer=b"/Foo 20 0 R "),
         plain({20: b"<< >>"}),
