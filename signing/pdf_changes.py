@@ -21,10 +21,11 @@ from signing.judgement import Change, ChangeKind
 from signing.pdf_census import Census
 from signing.pdf_document import compare_document
 from signing.pdf_fields import changed_fields, compare_field
-from signing.pdf_hop import Hop, Pages
+from signing.pdf_hop import Hop
 from signing.pdf_objects import Ref
 from signing.pdf_pages import changed_pages, compare_page
 from signing.pdf_permissions import permission
+from signing.pdf_places import Pages
 from signing.pdf_signatures import PdfSignature, check_coverage
 from signing.pdf_states import Entry, Identity, State, material_warnings, open_state, too_complex
 from signing.pdf_structure import changed_structure, compare_structure

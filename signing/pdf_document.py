@@ -6,8 +6,9 @@ import re
 
 from signing.judgement import ChangeKind
 from signing.pdf_fields import added_field
-from signing.pdf_hop import CHANGED, Hop, Place, Role, added_items, differs, keys_of, name, raw
+from signing.pdf_hop import CHANGED, Hop, differs
 from signing.pdf_objects import Ref, Stream, integer
+from signing.pdf_places import Place, Role, added_items, keys_of, name, raw
 from signing.pdf_states import TRAILER
 
 # Of one section of the file only (ISO 32000-1, tables 15 and 17); /DocChecksum is LibreOffice's.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from signing.judgement import ChangeKind
-from signing.pdf_hop import CHANGED, Hop, Place, Role, added_items, differs, keys_of, name, raw
+from signing.pdf_hop import CHANGED, Hop, differs
 from signing.pdf_objects import Ref, Stream, Value, integer, is_string, rectangle, text_of
+from signing.pdf_places import Place, Role, added_items, keys_of, name, raw
 from signing.pdf_states import State
 
 _MAX_DEPTH = 64

@@ -3,90 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import Enum
-from typing import NamedTuple
 
 from signing.errors import SignatureRefused
 from signing.judgement import Change, ChangeKind
 from signing.pdf_census import Census, Spot
 from signing.pdf_objects import Ref, Stream, Value, references
 from signing.pdf_permissions import Permission
+from signing.pdf_places import HARMLESS, HARMLESS_OWNERS, KEYS, NO_KEYS, Pages, Place, Role, raw
 from signing.pdf_signatures import PdfSignature
 from signing.pdf_states import TRAILER, State
 
 CHANGED = "PDF_CONTENT_CHANGED"
 REDEFINED = "PDF_OBJECT_REDEFINED"
 _MAX_WHERE = 200
-
-
-class Role(Enum):
-    """What a changed object is in the document."""
-
-    CATALOG = "catalog"
-    PAGE = "page"
-    FORM = "form"
-    FIELD = "field"
-    VALUE = "value of a field"
-    APPEARANCE = "appearance"
-    ARRAY = "array"
-    LONG_TERM = "long-term data"
-    METADATA = "metadata"
-    STRUCTURE = "structure"
-
-
-# Keys by which anything may refer to a changed object of a role, whose changes they do not show.
-_KEYS: dict[Role | None, frozenset[bytes]] = {
-    Role.CATALOG: frozenset({b"/Data", b"/P", b"/Parent"}),
-    Role.FIELD: frozenset(
-        {b"/Fields", b"/Kids", b"/Annots", b"/P", b"/Parent", b"/Obj", b"/CO", b"/T", b"/Data", b"/K", b"/AN"}
-        | {b"/Popup", b"/IRT", b"/Prev", b"/Next", b"/SE"}
-    ),
-    Role.STRUCTURE: frozenset(
-        {b"/K", b"/P", b"/Parent", b"/Nums", b"/Names", b"/Kids", b"/SE", b"/Pg", b"/Ref"}
-        | {b"/StructTreeRoot", b"/ParentTree"}
-    ),
-}
-_NO_KEYS: frozenset[bytes] = frozenset()
-# Keys of annotations, structure elements and outline items through which a new object shows nothing, although an
-# old one already referred to its number; and those by which such dictionaries are reached, as resources never are.
-_HARMLESS = frozenset({b"/P", b"/Popup", b"/IRT", b"/Prev", b"/Pg", b"/Obj", b"/SE", b"/Dest"})
-_HARMLESS_OWNERS = _HARMLESS | {
-    b"/Annots", b"/Kids", b"/Fields", b"/Parent", b"/K", b"/First", b"/Last", b"/Next", b"/CO", b"/T", b"/Nums"
-}  # fmt: skip
-
-
-class Place(NamedTuple):
-    """A value and where it stands.
-
-    Attributes:
-        value: resolved; None where there is none.
-        owner: the object it stands in, itself when it is one.
-        path: the keys that lead to it inside its owner.
-        ref: the reference that led to it, None for a direct value.
-    """
-
-    value: Value | None
-    owner: Ref
-    path: bytes = b""
-    ref: Ref | None = None
-
-
-class Pages:
-    """The numbers of pages, read once and only when one is asked for: no hop may change the page tree."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[Ref, int] | None = None
-        self._state: State | None = None
-
-    def stand_at(self, state: State) -> None:
-        """Say which state to read them from."""
-        self._state = state
-
-    def number(self, page: Ref) -> int | None:
-        """Return the number of a page, from 1; None when the page tree does not hold it."""
-        if self._numbers is None:
-            self._numbers = {} if self._state is None else _page_numbers(self._state)
-        return self._numbers.get(page)
 
 
 class Hop:
@@ -202,7 +131,7 @@ class Hop:
         for identity in sorted(self.touched):
             self._settle(self.old, identity)
         for identity in sorted(self.fresh):
-            spot = self._foreign(self.old, identity, _NO_KEYS)
+            spot = self._foreign(self.old, identity, NO_KEYS)
             if spot is not None and not self._defined_harmlessly(identity):
                 self.refuse(REDEFINED, _redefined(identity, spot))
         for identity in sorted(self.replaced):
@@ -223,7 +152,7 @@ class Hop:
         if role is Role.PAGE:
             # Only its list of annotations may change, and nothing but a page has one.
             return
-        spot = self._foreign(state, identity, _KEYS.get(role, _NO_KEYS))
+        spot = self._foreign(state, identity, KEYS.get(role, NO_KEYS))
         if spot is None:
             return
         if role is None:
@@ -247,8 +176,8 @@ class Hop:
             return False
         for spot in self.census.spots(self.old, identity):
             owners = self.census.spots(self.old, spot.owner)
-            known = spot.near in _HARMLESS and spot.path == spot.near
-            known = known and all(self._by_key(self.old, above, _HARMLESS_OWNERS) for above in owners)
+            known = spot.near in HARMLESS and spot.path == spot.near
+            known = known and all(self._by_key(self.old, above, HARMLESS_OWNERS) for above in owners)
             if not known and self.census.is_live(spot.owner):
                 return False
         return True
@@ -278,7 +207,7 @@ class Hop:
                 continue
             if len(roles) != 1:
                 return False
-            keys = _KEYS.get(next(iter(roles)), _NO_KEYS)
+            keys = KEYS.get(next(iter(roles)), NO_KEYS)
             for spot in self.census.spots(state, identity):
                 if (identity, spot.owner, spot.path) in self._allowed:
                     if spot.owner not in seen:
@@ -302,25 +231,6 @@ class Hop:
         return self.pages.number(reference) if isinstance(reference, Ref) else None
 
 
-def _page_numbers(state: State) -> dict[Ref, int]:
-    root = state.get(state.trailer, b"/Root")
-    stack: list[Value | None] = [root.get(b"/Pages") if isinstance(root, dict) else None]
-    numbers: dict[Ref, int] = {}
-    seen: set[Ref] = set()
-    while stack:
-        reference = stack.pop()
-        if not isinstance(reference, Ref) or reference in seen:
-            continue
-        seen.add(reference)
-        # Most are pages, and need not be read further.
-        kids = state.get(reference, b"/Kids") if b"/Kids" in state.text(reference) else None
-        if isinstance(kids, list):
-            stack.extend(reversed(kids))
-        else:
-            numbers[reference] = len(numbers) + 1
-    return numbers
-
-
 def differs(hop: Hop, old: Place, new: Place, key: bytes) -> bool:
     """Whether an entry differs; the same value, once written directly and once as an object, is the same."""
     before, after = raw(old, key), raw(new, key)
@@ -330,39 +240,6 @@ def differs(hop: Hop, old: Place, new: Place, key: bytes) -> bool:
         return True
     first, second = hop.old.resolve(before), hop.new.resolve(after)
     return isinstance(first, Stream) or first != second
-
-
-def raw(place: Place, key: bytes) -> Value | None:
-    """Return an entry of a dictionary as it is written; None where there is none."""
-    return place.value.get(key) if isinstance(place.value, dict) else None
-
-
-def keys_of(*places: Place) -> set[bytes]:
-    """Return the keys of dictionaries, all together."""
-    found: set[bytes] = set()
-    for place in places:
-        if isinstance(place.value, dict):
-            found.update(place.value)
-    return found
-
-
-def name(key: bytes) -> str:
-    """Show a key."""
-    return key.decode("latin-1")[:100]
-
-
-def added_items(old: Value | None, new: Value | None) -> list[Value] | None:
-    """Return what an array has more than before; None when an old element is gone or moved."""
-    if not isinstance(old, list | None) or not isinstance(new, list | None):
-        return None
-    waiting = list(reversed(old or []))
-    added = []
-    for item in new or []:
-        if waiting and item == waiting[-1]:
-            waiting.pop()
-        else:
-            added.append(item)
-    return None if waiting else added
 
 
 def _redefined(identity: Ref, spot: Spot) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from signing.judgement import ChangeKind
-from signing.pdf_hop import CHANGED, Hop, Place, Role, added_items, differs, keys_of, name, raw
+from signing.pdf_hop import CHANGED, Hop, differs
 from signing.pdf_objects import Ref, Value
+from signing.pdf_places import Place, Role, added_items, keys_of, name, raw
 from signing.pdf_states import State
 
 # Text that is spoken in place of the content (ISO 32000-1, 14.9.4 and 14.9.5).
