@@ -153,26 +153,40 @@ def compare_tile(reader: LogReader, tile: Tile, hashes: bytes) -> list[Problem]:
 
 
 def walk_in_processes(shards: Iterable[Shard], processes: int) -> Iterator[Walked]:
-    """Walk pieces in processes of their own; yields what was found in the order of the pieces.
+    """Walk pieces in several processes, this one among them; yields what was found in the order of the pieces.
 
     Only a few are under way at a time, so that memory does not grow with the log.
 
     Raises:
         concurrent.futures.process.BrokenProcessPool: a process died.
     """
+    others, waiting = max(1, processes - 1), iter(shards)
     # Spawned, not forked: this process may have threads, and locks that they hold.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin) as pool:
+    with ProcessPoolExecutor(others, mp_context=get_context("spawn"), initializer=_begin) as pool:
         under_way: deque[Future[Walked]] = deque()
         try:
-            for shard in shards:
-                under_way.append(pool.submit(walk, shard))
-                if len(under_way) > 2 * processes:
+            while True:
+                while sum(not future.done() for future in under_way) < 2 * others:
+                    if (shard := next(waiting, None)) is None:
+                        break
+                    under_way.append(pool.submit(walk, shard))
+                if not under_way:
+                    return
+                busy = not under_way[0].done() and len(under_way) < 4 * processes
+                # Rather than wait for the others, which take a while to start, take a piece as well.
+                if busy and (shard := next(waiting, None)) is not None:
+                    under_way.append(_walk_here(shard))
+                else:
                     yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
         finally:
             for future in under_way:
                 future.cancel()
+
+
+def _walk_here(shard: Shard) -> Future[Walked]:
+    walked: Future[Walked] = Future()
+    walked.set_result(walk(shard))
+    return walked
 
 
 def can_travel(files: PublishedFiles) -> bool:
