@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from signing.judgement import ChangeKind
 from signing.pdf_hop import CHANGED, Hop, differs
-from signing.pdf_objects import Ref, Stream, Value, integer, is_string, rectangle, text_of
+from signing.pdf_objects import Ref, Stream, Value, integer, is_string, rectangle, same_text, text_of
 from signing.pdf_places import Place, Role, added_items, keys_of, name, raw
 from signing.pdf_states import State
 
@@ -16,6 +16,7 @@ _PUSH_BUTTON = 1 << 16
 # Annotation flags (ISO 32000-1, table 165) that viewers set on what was filled or signed.
 _PRINT_OR_LOCKED = 4 | 128 | 512
 _FILLED = frozenset({b"/V", b"/AP", b"/AS", b"/I", b"/RV", b"/M", b"/Ff", b"/F"})
+_TEXTS = frozenset({b"/T", b"/TU", b"/TM", b"/DV", b"/V", b"/Opt", b"/MK"})
 _SIGNED = frozenset({b"/V", b"/AP", b"/M", b"/F", b"/P"})
 _WAYS_IN = (b"/AP", b"/V", b"/I", b"/RV", b"/AS")
 _SMALL = 1 << 16
@@ -104,6 +105,12 @@ def compare_field(hop: Hop, identity: Ref) -> None:
         return
     kind = inherited(hop.old, identity, b"/FT")
     different = {key for key in keys_of(old, new) if differs(hop, old, new, key)}
+    # Writers encode text anew: what it says is the same.
+    different -= {
+        key
+        for key in different & _TEXTS
+        if same_text(hop.old.get(old.value, key), hop.new.get(new.value, key))
+    }
     if b"/Kids" in different:
         different.discard(b"/Kids")
         _kids(hop, old, new)
@@ -149,7 +156,7 @@ def _value_changed(hop: Hop, identity: Ref) -> bool:
     before, after = inherited(hop.old, identity, b"/V"), inherited(hop.new, identity, b"/V")
     if isinstance(before, Stream) and isinstance(after, Stream):
         return before.ref != after.ref or before.ref in hop.touched
-    return before != after
+    return not same_text(before, after)
 
 
 def _redrawn(hop: Hop, old: Place, where: str) -> None:

@@ -132,6 +132,15 @@ def text_of(value: Value | None) -> str:
     return str(pikepdf.Object.parse(value))
 
 
+def same_text(one: Value | None, other: Value | None) -> bool:
+    """Whether two values are the same up to the encoding of the text strings in them."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same_text, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same_text(one[key], other[key]) for key in one)
+    return one == other or (is_string(one) and is_string(other) and text_of(one) == text_of(other))
+
+
 def rectangle(value: Value | None) -> tuple[float, float, float, float] | None:
     """Return left, bottom, right and top of a rectangle, in its own units; None where the value is none."""
     if not isinstance(value, list) or len(value) != 4:

@@ -94,15 +94,15 @@ def _nodes(root: Any) -> Iterator[Any]:
 
 def _doubtful(nodes: list[Any]) -> set[Identity]:
     """Return the signature values of fields that share their full name or their value with another one."""
-    names: dict[bytes, list[Any]] = {}
+    names: dict[str, list[Any]] = {}
     values: dict[Identity, list[Any]] = {}
     for node in nodes:
         line = _line(node)
         if not any(item.get("/FT") == pikepdf.Name.Sig for item in line):
             continue
-        partial = [bytes(item["/T"]) for item in line if isinstance(item.get("/T"), pikepdf.String)]
+        partial = [text for text in (_text(item.get("/T")) for item in line) if text]
         if isinstance(node.get("/T"), pikepdf.String):
-            names.setdefault(b".".join(reversed(partial)), []).append(node)
+            names.setdefault(".".join(reversed(partial)), []).append(node)
         value = node.get("/V")
         if isinstance(value, pikepdf.Dictionary) and value.is_indirect:
             values.setdefault(value.objgen, []).append(node)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from signing import pdf_states
 from signing.errors import SignatureRefused
 from signing.judgement import ChangeKind
 from signing.pdf_changes import revisions
@@ -611,6 +612,11 @@ HONEST: dict[str, tuple[Doc, Change, str]] = {
         ),
         "DSS",
     ),
+    "texts encoded anew": (
+        base({6: TEXT % b"/V (avant) /TU (Nom) /AP << /N 8 0 R >> "}),
+        plain({6: TEXT.replace(b"(Nom)", b"<feff004e006f006d>") % b"/V (apres) /TU <feff004e006f006d> "}),
+        "FIELD_FILLED",
+    ),
     "structure": (
         base(
             {
@@ -755,6 +761,108 @@ def test_a_signature_that_no_field_shows_is_counted(tmp_path: Path) -> None:
         path.write_bytes(base(objects).data)
         with revisions(path, pdf_signatures(path)) as found:
             assert found.hidden() == expected
+
+
+def many_signatures(count: int) -> Doc:
+    doc = base()
+    fields = b""
+    for number in range(count):
+        field, value = 50 + 2 * number, 51 + 2 * number
+        fields += b" %d 0 R" % field
+        widget = SECOND.replace(b"Deux", b"F%d" % number).replace(b"31 0 R", b"%d 0 R" % value) % HIDDEN
+        doc = doc.update({3: PAGE % (fields, b""), 5: FORM % (fields, b""), field: widget}, sign=value)
+    return doc
+
+
+def test_many_signatures(tmp_path: Path) -> None:
+    doc = many_signatures(6)
+    for index in range(7):
+        assert judge(doc, tmp_path, index) == ", ".join(["SIGNATURE"] * (6 - index))
+    fields = b"".join(b" %d 0 R" % (50 + 2 * number) for number in range(6))
+    attacked = doc.update({3: PAGE % (fields, b"/Rotate 90 ")})
+    for index in range(7):
+        assert judge(attacked, tmp_path, index) == "PDF_CONTENT_CHANGED"
+
+
+def test_content_that_changes_and_comes_back(tmp_path: Path) -> None:
+    """What a later signer saw was not what the first signed, and is not what is shown now."""
+    doc = base().update(second(more={4: stream(b"BT (Adieu) Tj ET")}), sign=31).update({4: BASE[4]})
+    assert judge(doc, tmp_path) == "PDF_CONTENT_CHANGED"
+    assert judge(doc, tmp_path, 1) == "PDF_CONTENT_CHANGED"
+
+
+def test_too_many_hops(tmp_path: Path) -> None:
+    assert judge(many_signatures(66), tmp_path) == "PDF_TOO_COMPLEX ?"
+
+
+def compressed(packed: dict[int, bytes], plain_objects: dict[int, bytes]) -> Doc:
+    """A first revision with an object stream (60) and a cross-reference stream (61), neither compressed."""
+    out = bytearray(b"%PDF-1.7\n")
+    entries: dict[int, tuple[int, int, int]] = {0: (0, 0, 65535)}
+    index, bodies = b"", b""
+    for place, (number, body) in enumerate(packed.items()):
+        index += b"%d %d " % (number, len(bodies))
+        bodies += body + b" "
+        entries[number] = (2, 60, place)
+    container = stream(index + bodies, b"/Type /ObjStm /N %d /First %d " % (len(packed), len(index)))
+    for number, body in (plain_objects | {60: container}).items():
+        entries[number] = (1, len(out), 0)
+        out += b"%d 0 obj\n%b\nendobj\n" % (number, body)
+    section = len(out)
+    entries[61] = (1, section, 0)
+    rows = b"".join(
+        bytes([kind]) + place.to_bytes(4, "big") + rest.to_bytes(2, "big")
+        for kind, place, rest in (entries.get(number, (0, 0, 0)) for number in range(62))
+    )
+    out += b"61 0 obj\n%b\nendobj\n" % stream(rows, b"/Type /XRef /Size 62 /W [ 1 4 2 ] /Root 1 0 R ")
+    out += b"startxref\n%d\n%%%%EOF\n" % section
+    return Doc(bytes(out), b"/Root 1 0 R ", [], [section])
+
+
+@pytest.mark.parametrize("where", ["catalog", "beside the catalog", "elsewhere"])
+def test_references_into_nothing_from_object_streams(where: str, tmp_path: Path) -> None:
+    """The catalog and what shares its object stream are read before what is missing can be known."""
+    entry = b"/OpenAction 90 0 R "
+    beside = {1: CATALOG % (entry if where == "catalog" else b"/Foo 15 0 R "), 5: BASE[5]}
+    beside[15] = b"<< %b>>" % (entry if where == "beside the catalog" else b"")
+    others = {number: body for number, body in BASE.items() if number not in {1, 5, 11}}
+    if where == "elsewhere":
+        others[13] = BASE[13][:-2] + b"/A 90 0 R >>"
+    doc = compressed(beside, others).update({}, sign=10)
+    assert judge(doc, tmp_path) == ""
+    assert judge(doc.update({92: b"(x)"}), tmp_path) == "REWRITTEN"
+    assert judge(doc.update({6: TEXT % b"/V (apres) "}), tmp_path) == "FIELD_FILLED"
+    attacked = judge(doc.update({90: b"<< /S /JavaScript /JS (x) >>"}), tmp_path)
+    assert attacked in {"PDF_OBJECT_REDEFINED", "PDF_CONTENT_CHANGED"}
+    # An object stream replaced as a whole: what it holds is looked at.
+    again = {number: body for number, body in beside.items() if number != 15}
+    packed = b"1 0 5 %d " % (len(again[1]) + 1)
+    for body, expected in (
+        (again[5], "REWRITTEN"),
+        (FORM.replace(b"6 0 R ", b"") % (b"", b""), "PDF_CONTENT_CHANGED"),
+    ):
+        index = packed + b"15 %d " % (len(again[1]) + len(body) + 2)
+        data = index + again[1] + b" " + body + b" " + beside[15]
+        full = stream(data, b"/Type /ObjStm /N 3 /First %d " % len(index))
+        assert judge(doc.update({60: full}), tmp_path) == expected
+
+
+def test_a_file_too_large_for_memory_is_cut_where_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pdf_states, "_IN_MEMORY", 10)
+    assert judge(base().update(FILLED), tmp_path) == "FIELD_FILLED"
+    assert judge(base().update({4: stream(b"x")}), tmp_path) == "PDF_CONTENT_CHANGED"
+
+
+def test_streams_too_large_to_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf_states, "MAX_COMPARED", 10)
+    assert judge(base().update({4: BASE[4]}), tmp_path) == "PDF_TOO_COMPLEX ?"
+
+
+def test_too_many_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf_states, "MAX_OBJECTS", 5)
+    assert judge(base().update({}), tmp_path) == "PDF_TOO_COMPLEX ?"
 
 
 def test_two_signatures_one_value_or_range(tmp_path: Path) -> None:
