@@ -55,7 +55,10 @@ class Revisions:
     def __init__(self, path: Path, signatures: Sequence[PdfSignature]) -> None:
         self._path = path
         self._signatures = signatures
-        self._sound = [item for item in signatures if not item.usage_rights and _refusal(item) is None]
+        self._refusals = {id(item): _refusal(item) for item in signatures}
+        self._sound = [
+            item for item in signatures if not item.usage_rights and self._refusals[id(item)] is None
+        ]
         self._size = path.stat().st_size
         self._hops: dict[int, _Result] | None = None
 
@@ -73,7 +76,9 @@ class Revisions:
                 PDF_ANNOTATION_MAY_HIDE. A failure in any hop comes before a doubt in another.
         """
         # 1
-        check_coverage(signature, strict=False)
+        refusal = self._refusals[id(signature)] if id(signature) in self._refusals else _refusal(signature)
+        if refusal is not None:
+            raise refusal
         problems: list[SignatureRefused] = []
         changes: list[Change] = []
         # 2

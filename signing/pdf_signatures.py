@@ -30,8 +30,6 @@ _CHUNK = 1 << 20
 _UNREADABLE: tuple[type[Exception], ...] = (pikepdf.PdfError, *HOSTILE)
 _END_OF_FILE = re.compile(rb"%%EOF(\r\n|\r|\n)?\Z")
 _LOOSE_END_OF_FILE = re.compile(rb"%%EOF[\x00\t\n\x0c\r ]{0,16}\Z")
-_HEX = re.compile(rb"<((?:[0-9A-Fa-f]{2})*)>")
-_LOWER_HEX = re.compile(rb"<((?:[0-9a-f]{2})*)>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +154,8 @@ def check_coverage(signature: PdfSignature, *, strict: bool) -> None:
             raise SignatureRefused("FORMAT_FAILURE", "the signature dictionary is not around its gap")
         # 4
         gap = stream.read(gap_end - gap_start)
-        found = (_LOWER_HEX if strict else _HEX).fullmatch(gap)
-        if found is None or bytes.fromhex(found[1].decode("ascii")) != signature.contents:
+        digits = gap[1:-1] if strict else gap[1:-1].lower()
+        if gap[:1] + gap[-1:] != b"<>" or digits != signature.contents.hex().encode("ascii"):
             raise SignatureRefused("FORMAT_FAILURE", "the gap of the byte range is not the signature value")
         # 5
         stream.seek(max(gap_end, signature.end - 32))
