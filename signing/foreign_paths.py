@@ -28,7 +28,7 @@ from signing.revocation_data import Known, Moment, RevocationData, Standing, sta
 _MAX_GIVEN = 256  # certificates that one signature may bring
 _MAX_AUTHORITIES = 32  # of those, how many the anchors vouch for: bounds the search for paths
 _CACHE_SIZE = 1024
-_NOT_LISTED = "the trusted list did not have this service at that time"
+NOT_LISTED = "the trusted list did not have this service at that time"
 _OUT_OF_TIME = frozenset({"EXPIRED", "NOT_YET_VALID"})
 
 #: Says whether an anchor was one at a time, where a trusted list knows its history.
@@ -131,7 +131,7 @@ class ForeignPaths:
             path = found.path
             # 3
             if self._admits is not None and not self._admits(path[-1], moment.best):
-                return Assessment((), path_error=refused("NO_CERTIFICATE_CHAIN_FOUND", _NOT_LISTED))
+                return Assessment((), path_error=refused("NO_CERTIFICATE_CHAIN_FOUND", NOT_LISTED))
             # 4
             path_error = self._weakness(path, moment)
             # 5

@@ -17,7 +17,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from signing.algorithms import OWN_CURVE_BITS, OWN_DIGESTS, OWN_RSA_BITS, TABLE, AlgorithmTable
 from signing.crl import Crl, issued, read_crls
 from signing.errors import KeyUnusable, SignatureRefused
-from signing.foreign_paths import Admits, ForeignPaths, JudgingPaths, PathReport, claims_ca, report
+from signing.foreign_paths import (
+    NOT_LISTED,
+    Admits,
+    ForeignPaths,
+    JudgingPaths,
+    PathReport,
+    claims_ca,
+    report,
+)
 from signing.judgement import JudgingPolicy
 from signing.pkix import INDETERMINATE_CODES, CertificatePath, PathLibrary, refused
 from signing.revocation_data import Moment, RevocationData
@@ -60,11 +68,12 @@ class TrustStore:
             require_revocation: demand a CRL for every certificate below the anchor.
             retroactive: accept a CRL whose thisUpdate is later than the time asked for; one that the seal
                 carries is never later, one that another signer gathered afterwards may be.
-            admits: says of an anchor whether it was one at a time; asked for other people's signatures only.
+            admits: says of an anchor whether it was one at a time; None: each is one at any time.
         """
         self.anchors = tuple(anchors)
         #: Paths of other people's certificates.
         self.foreign = ForeignPaths(anchors, admits)
+        self._admits = admits
         self._require = require_revocation
         self._retroactive = retroactive
         self._library = PathLibrary(anchors, require_revocation=require_revocation, retroactive=retroactive)
@@ -123,7 +132,7 @@ class TrustStore:
             known = self._cache.get(key)
             if known is not None and known.start <= at < known.end:
                 self._cache.move_to_end(key)
-                return known.path
+                return self._admitted(known.path, at)
         try:
             validated = self._validate(certificate, others, crls, at)
         except SignatureRefused:
@@ -135,7 +144,12 @@ class TrustStore:
             self._cache[key] = validated
             while len(self._cache) > _CACHE_SIZE:
                 self._cache.popitem(last=False)
-        return validated.path
+        return self._admitted(validated.path, at)
+
+    def _admitted(self, path: CertificatePath, at: datetime) -> CertificatePath:
+        if self._admits is not None and not self._admits(path[-1], at):
+            raise refused("NO_CERTIFICATE_CHAIN_FOUND", NOT_LISTED)
+        return path
 
     def judge_path(
         self,

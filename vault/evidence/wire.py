@@ -15,6 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
+from vault.evidence.errors import EvidenceRefused
 from vault.evidence.findings import EXIT_CODES, Outcome, Verdict
 
 _MAX_ITEMS = 100_000
@@ -23,8 +24,11 @@ _MAX_INT = 2**63
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
 
-class WireRefused(Exception):
+class WireRefused(EvidenceRefused):
     """These octets are no verdict."""
+
+    def __init__(self) -> None:
+        super().__init__("VERIFIER_CRASHED", "the answer of the process that judged is no verdict")
 
 
 def to_wire(verdict: Verdict) -> bytes:
