@@ -96,6 +96,20 @@ class Settings(BaseSettings):
         description="Too few witnesses reachable: new entries go on, or wait until the quorum is met.",
     )
     witness_timeout: float = Field(5.0, gt=0, description="Seconds a witness has to answer.")
+    verify_trust: str = Field(
+        "",
+        description="PEM anchors of other makers' signatures that the verifier takes besides the safe's own; "
+        "`system`: those of this computer; empty: none.",
+    )
+    verify_trusted_lists: Path | None = Field(
+        None,
+        description="Folder of trusted lists (ETSI TS 119 612, `*.xml`) with `signers.pem`, the certificates that may "
+        "have signed them; empty: none.",
+    )
+    verify_fetch: bool = Field(
+        False,
+        description="Whether the verifier fetches revocation data that a file lacks, from public addresses only.",
+    )
     heal_interval: float = Field(1.0, gt=0, description="Seconds between tries to seal what waits.")
     receipt_wait_max: float = Field(10.0, ge=0, description="Longest wait for a receipt, in seconds.")
     access_window_minutes: int = Field(

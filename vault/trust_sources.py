@@ -76,11 +76,16 @@ def open_sources(
     """
     anchors = anchors_of(trust)
     stamping = anchors_of(tsa_trust) if tsa_trust else anchors
-    known = [each for path in signers for each in read_certificates(path)]
-    now = datetime.now(UTC)
-    opened = tuple(open_list(_octets(path), known, now) for path in lists)
+    opened = open_lists(lists, signers)
     services = [service for each in opened for service in each.services]
     return Sources(store(anchors, services, ISSUING), store(stamping, services, STAMPING), opened)
+
+
+def open_lists(lists: Sequence[Path], signers: Sequence[Path]) -> tuple[TrustedList, ...]:
+    """Verify and read trusted lists; see `open_sources`."""
+    known = [each for path in signers for each in read_certificates(path)]
+    now = datetime.now(UTC)
+    return tuple(open_list(_octets(path), known, now) for path in lists)
 
 
 def store(

@@ -8,12 +8,16 @@ from pathlib import Path
 
 from cryptography import x509
 
+from signing.errors import SigningError
+from signing.trusted_list import TrustedList
+from vault.errors import SettingsRefused
 from vault.evidence.report import Verdict
 from vault.intake import receive
 from vault.ledger.policy import Policy
 from vault.settings import Settings
+from vault.trust_sources import anchors_of, open_lists
 from vault.verdict_pool import TemplatePool, VerdictPool
-from vault.verdict_question import Question, pem_of
+from vault.verdict_question import Question, listed_text, pem_of
 
 
 def open_verifying(
@@ -27,15 +31,35 @@ def open_verifying(
 
     Args:
         settings: of the service.
-        roots: anchors of seals and signatures.
-        tsa_roots: anchors of timestamp authorities.
+        roots: anchors of the safe's own seals.
+        tsa_roots: anchors of its timestamp authorities.
         policy: keys of the ledger and its witnesses, as of now.
         running: told how to end the processes that judge.
+
+    Raises:
+        SettingsRefused: whom else to trust cannot be read.
     """
-    seals, times = pem_of(roots), pem_of(tsa_roots)
-    pool = TemplatePool(lambda: Question(seals, times, policy=policy().text()))
+    others, lists = _others(settings)
+    seals, times = pem_of(dict.fromkeys((*roots, *others))), pem_of(dict.fromkeys((*tsa_roots, *others)))
+    listed = listed_text(lists)
+    pool = TemplatePool(
+        lambda: Question(seals, times, policy().text(), lists=listed, fetch=settings.verify_fetch)
+    )
     running.callback(pool.close)
     return Verifying(settings.spool_folder, settings.max_upload_bytes, pool)
+
+
+def _others(settings: Settings) -> tuple[Sequence[x509.Certificate], Sequence[TrustedList]]:
+    """Read whom the operator trusts besides himself."""
+    folder = settings.verify_trusted_lists
+    try:
+        anchors = anchors_of([settings.verify_trust] if settings.verify_trust else [])
+        if folder is None:
+            return anchors, ()
+        return anchors, open_lists(sorted(folder.glob("*.xml")), [folder / "signers.pem"])
+    except (SigningError, OSError) as error:
+        names = "PROBANS_VERIFY_TRUST or PROBANS_VERIFY_TRUSTED_LISTS"
+        raise SettingsRefused("SETTINGS_REFUSED", f"{names} cannot be used: {error}") from error
 
 
 class Verifying:
