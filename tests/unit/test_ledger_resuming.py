@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import signal
 import subprocess
@@ -191,9 +193,48 @@ def test_a_state_that_lies_about_the_tree_does_not_lead_to_the_root(tmp_path: Pa
     state.write(replace(position, edge=bytes(len(position.edge))))
     codes = {item.code for item in audit_published(files, POLICY, work=Work(state=state)).problems}
     assert "ROOT_MISMATCH" in codes
-    for wrong in ({"size": 512}, {"edge": b""}, {"last_leaf": bytes(32)}, {"last_time": "2027"}):
+    for wrong in ({"last_leaf": bytes(32)}, {"last_time": "2027-01-01T00:00:00.000Z"}):
         state.write(replace(position, **wrong))
         assert audit_published(files, POLICY, work=Work(state=state)).verdict == "FAILED"
+
+
+NO_PROBLEM = {"code": "A", "where": "B", "expected": "C", "found": "D"}
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        # Beyond the log: nothing would be left to read, and the root never asked for.
+        {"size": 65_536, "edge": base64.b64encode(bytes(32)).decode()},
+        {"size": 65_536, "edge": base64.b64encode(bytes(32)).decode(), "seen_size": 2**64},
+        {"size": -256},
+        {"size": 700},
+        {"size": 512},
+        {"edge": ""},
+        {"start": -256},
+        {"start": 1024},
+        {"seen_size": -5},
+        {"seen_root": "AA=="},
+        {"last_leaf": "AA=="},
+        {"last_time": "2027"},
+        {"files": -1},
+        {"stated": [base64.b64encode(b"{}").decode()]},
+        {"problems": [{**NO_PROBLEM, "code": 1}]},
+        {"problems": [{**NO_PROBLEM, "entry": "x"}]},
+        {"problems": [{**NO_PROBLEM, "other": "x"}]},
+    ],
+    ids=str,
+)
+def test_a_state_that_no_audit_wrote_is_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
+    files, state = Files(BODIES), StateFile(tmp_path / "state")
+    cut_short(files, Work(state=state), "tile/entries/003")
+    raw = json.loads(state.path.read_bytes().partition(b"\n")[2])
+    data = json.dumps({**raw, **wrong}).encode()
+    state.path.write_bytes(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+    with pytest.raises(LedgerError) as refused:
+        audit_published(files, POLICY, work=Work(state=state))
+    assert refused.value.code == "AUDIT_STATE_INVALID"
 
 
 @pytest.mark.usefixtures("small")
@@ -233,6 +274,7 @@ def test_what_cannot_be_reached_is_gone_on_with_later(tmp_path: Path) -> None:
 
 STUCK = """
 import sys, time
+from multiprocessing import parent_process
 from pathlib import Path
 from vault.evidence.errors import LedgerUnavailable
 from vault.evidence.ledger_source import FolderLedger
@@ -240,9 +282,12 @@ from vault.ledger.audit_state import StateFile
 from vault.ledger.policy import Policy
 from vault.ledger.published import Work, audit_published
 
+# Where there is another process, it takes the first two pieces, and this one what comes after.
+PLACE = "100" if parent_process() else "150" if sys.argv[2] == "1" else "none"
+
 class Stuck(FolderLedger):
     def read(self, path, limit):
-        if path == "tile/entries/150":
+        if path == f"tile/entries/{PLACE}":
             time.sleep(1000)
         return super().read(path, limit)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,9 +36,9 @@ EARLIER = "2026-11-22T11:00:00.000Z"
 MOST = 1_500
 
 
-def bodies_of(size: int, broken: dict[int, str] | None = None) -> list[bytes]:
+def bodies_of(size: int, broken: dict[int, str] | None = None, origin: str = ORIGIN) -> list[bytes]:
     """Entries that follow one another, but for those that are broken in a way that is signed."""
-    body = {"origin": ORIGIN, "generation": 1, "keys": {}, "previous": ""}
+    body = {"origin": origin, "generation": 1, "keys": {}, "previous": ""}
     found = [encode(LogEntry(0, GENESIS_PREV, TIME, LogEvent.OPENED, body))]
     for seq in range(1, size):
         how, prev = (broken or {}).get(seq, ""), leaf_hash(found[-1])
@@ -180,6 +181,26 @@ def test_other_processes_find_the_same(tmp_path: Path, monkeypatch: pytest.Monke
     report = audit_published(broken, POLICY, work=Work(2))
     assert [(item.code, item.entry) for item in report.problems] == [("CHAIN_BROKEN", 512)]
     assert told(report) == told(audit_published(broken, POLICY))
+
+
+def test_another_log_s_entries_are_found_by_pieces_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece in the middle knows the origin from the checkpoint: it says nothing of what entry 0 names."""
+    files = Files(published(bodies_of(MOST, origin="other.example/ledger/1")))
+    for processes in (1, 2):
+        report = audited(files, monkeypatch, 256, processes)
+        assert [(item.code, item.entry) for item in report.problems] == [("ORIGIN_MISMATCH", 0)]
+
+
+def test_a_size_that_nobody_could_hold_takes_no_memory() -> None:
+    files = Files({**SOUND, "checkpoint": KEYS.sign_checkpoint(2**62, bytes(32), NOW)})
+    tracemalloc.start()
+    try:
+        for processes in (1, 2):
+            report = audit_published(files, POLICY, work=Work(processes))
+            assert [item.code for item in report.problems] == ["OBJECT_MISSING"]
+        assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    finally:
+        tracemalloc.stop()
 
 
 class Deadly(Files):

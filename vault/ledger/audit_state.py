@@ -17,7 +17,10 @@ import orjson
 
 from vault.errors import LedgerError
 from vault.ledger.chain import BundleChain
+from vault.ledger.entry import decode, is_time
+from vault.ledger.files import ComputedTiles
 from vault.ledger.findings import Problem
+from vault.ledger.tree import HASH_SIZE
 from vault.ledger.watch_memory import write_durably
 
 _VERSION = 1
@@ -75,8 +78,10 @@ class StateFile:
             return _position(data, digest)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise self.refusal(str(error) or type(error).__name__) from error
+        except LedgerError as error:
+            raise self.refusal(error.detail) from error
 
     def write(self, position: Position) -> None:
         """Replace the file whole, durably. Raises LedgerError(AUDIT_STATE_INVALID) when it cannot be written."""
@@ -116,7 +121,7 @@ def _position(data: bytes, digest: bytes) -> Position:
     raw = orjson.loads(data)
     if raw["v"] != _VERSION:
         raise ValueError("it is of another version")
-    return Position(
+    position = Position(
         seen_size=int(raw["seen_size"]),
         seen_root=base64.b64decode(raw["seen_root"], validate=True),
         origin=str(raw["origin"]),
@@ -128,6 +133,36 @@ def _position(data: bytes, digest: bytes) -> Position:
         last_time=str(raw["last_time"]),
         opened=str(raw["opened"]),
         files=int(raw["files"]),
-        problems=tuple(Problem(**item) for item in raw["problems"]),
+        problems=tuple(_problem(item) for item in raw["problems"]),
         stated=tuple(base64.b64decode(item, validate=True) for item in raw["stated"]),
     )
+    _check(position)
+    return position
+
+
+def _problem(item: Mapping[str, Any]) -> Problem:
+    found = Problem(**item)
+    texts = (found.code, found.where, found.expected, found.found, found.check)
+    entry_fits = found.entry is None or type(found.entry) is int
+    if not (
+        all(isinstance(text, str) for text in texts) and entry_fits and type(found.indeterminate) is bool
+    ):
+        raise ValueError("a problem of another form")
+    return found
+
+
+def _check(position: Position) -> None:
+    """Refuse what no audit could have written: a place beyond the log would end the audit before its root is asked.
+
+    Raises:
+        ValueError, LedgerError: says what is wrong.
+    """
+    if not 0 <= position.start <= position.size <= position.seen_size < 2**63:
+        raise ValueError("its numbers do not fit together")
+    if len(position.seen_root) != HASH_SIZE or len(position.last_leaf) != HASH_SIZE or position.files < 0:
+        raise ValueError("a hash of another length, or a number of files below zero")
+    if position.size and not is_time(position.last_time.encode()):
+        raise ValueError("the time of the last entry is none")
+    for data in position.stated:
+        decode(data)
+    ComputedTiles.restore(position.size, position.edge)

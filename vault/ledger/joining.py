@@ -133,16 +133,19 @@ class Joiner:
     def _walked(self, run: Run) -> Iterator[tuple[Shard, Walked]]:
         files, size, origin = self._reader.files, self._checkpoint.size, self._checkpoint.origin
         kept = run.forked.size // TILE_WIDTH if run.forked else -1
-        shards = [
-            Shard(files, start, min(start + SHARD, size), size, origin, kept, run.raw)
-            for start in range(self._computed.size, size, SHARD)
-        ]
-        processes = min(run.processes, len(shards))
+        starts = range(self._computed.size, size, SHARD)
+
+        def shards() -> Iterator[Shard]:
+            # One at a time: a checkpoint may claim more entries than memory could hold pieces.
+            for start in starts:
+                yield Shard(files, start, min(start + SHARD, size), size, origin, kept, run.raw)
+
+        processes = min(run.processes, len(starts))
         if processes > 1 and can_travel(files):
-            found = walk_in_processes(shards, processes)
+            found = walk_in_processes(shards(), processes)
         else:
-            found = (walk(shard, self._chain) for shard in shards)
-        for shard, walked in zip(shards, found, strict=True):
+            found = (walk(shard, self._chain) for shard in shards())
+        for shard, walked in zip(shards(), found, strict=True):
             yield shard, self._following(shard, walked)
 
     def _following(self, shard: Shard, walked: Walked) -> Walked:
@@ -167,7 +170,9 @@ class Joiner:
             list(computed.add(walked.leaves[at : at + HASH_SIZE]))  # too few to complete a tile
         report.tiles += walked.files
         if not shard.raw and walked.last_leaf:
-            self._chain = BundleChain(walked.size, walked.last_leaf, walked.last_time, walked.origin)
+            # A piece that was walked blindly knows the origin from the checkpoint alone.
+            origin = self._chain.origin if self._chain else walked.origin
+            self._chain = BundleChain(walked.size, walked.last_leaf, walked.last_time, origin)
             self.stated += walked.stated
             self.last_time = walked.last_time
 
