@@ -52,6 +52,7 @@ class ForeignCms:
 
     Attributes:
         der: the whole CMS.
+        number: which SignerInfo this is.
         signer: the certificate that the SignerIdentifier names.
         certificates: readable certificates inside, certificate-values included.
         crls: DER CRLs inside, wherever they stand.
@@ -71,6 +72,7 @@ class ForeignCms:
     """
 
     der: bytes = field(repr=False)
+    number: int
     signer: x509.Certificate
     certificates: tuple[x509.Certificate, ...] = field(repr=False)
     crls: tuple[bytes, ...] = field(repr=False)
@@ -186,6 +188,7 @@ def read_foreign(
         digest_algorithm = _digest_name(info["digest_algorithm"])
         return ForeignCms(
             der=der,
+            number=number or 0,
             signer=signer,
             certificates=inside,
             crls=crls,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -168,7 +169,7 @@ def judge_subject(
         claimed_time=claimed,
         best_time=times.at,
         time_source=times.source,
-        timestamps=tuple(item.judged for item in (*times.content, *times.own)),
+        timestamps=tuple(item.judged for item in times.all),
         steps=tuple(steps.found),
         covers_whole_file=subject.covers_whole_file,
         changes=tuple(found),
@@ -298,17 +299,22 @@ def _level(
 ) -> str:
     """Step 12; `held` is what the file holds beside the signature."""
     counted = [item for item in times.own if item.counts]
-    own = set(_material(read))
-    for item in counted:
-        # A token that verified is DER, so that it reads here too.
-        own |= _material(read_foreign(item.judged.der, read.certificates))
+    # A token that verified is DER, so that it reads here too.
+    tokens = {
+        item.judged.der: _material(read_foreign(item.judged.der, read.certificates)) for item in counted
+    }
+    own = _material(read).union(*tokens.values())
     over = any(item.source == "document timestamp" for item in subject.proofs)
+    archived = (
+        cover.material.union(*(tokens[item] for item in cover.attributes & tokens.keys()))
+        for cover, _ in times.covers
+    )
     return proven_level(
         subject.form,
         timestamped=bool(counted) or over,
         assessments=[signer, *(item.assessment for item in counted if item.assessment is not None)],
         inside=own | held,
-        covered=(own | below for below in subject.covered()),
+        covered=chain((own | below for below in subject.covered()), archived),
     )
 
 

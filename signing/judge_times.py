@@ -11,6 +11,7 @@ from asn1crypto import cms as asn1_cms
 from asn1crypto import tsp as asn1_tsp
 from cryptography import x509
 
+from signing.archive_timestamps import ArchiveCover, archive_cover
 from signing.errors import SignatureRefused
 from signing.foreign_cms import ForeignCms, read_foreign
 from signing.foreign_paths import Assessment, JudgingPaths
@@ -61,6 +62,8 @@ class Times:
     Attributes:
         own: signature timestamps, oldest first.
         content: content timestamps.
+        archive: archive timestamps, newest first.
+        covers: what each of those covers that counts, with the proof that it is.
         best: earliest proof; None when there is none.
         at: time at which the signature is judged.
         source: of `JudgedSignature.time_source`.
@@ -68,9 +71,16 @@ class Times:
 
     own: tuple[WeighedTimestamp, ...]
     content: tuple[WeighedTimestamp, ...]
+    archive: tuple[WeighedTimestamp, ...]
+    covers: tuple[tuple[ArchiveCover, Proof], ...]
     best: Proof | None
     at: datetime
     source: str
+
+    @property
+    def all(self) -> tuple[WeighedTimestamp, ...]:
+        """All of them, for the report."""
+        return (*self.content, *self.own, *self.archive)
 
 
 def judge_token(
@@ -149,37 +159,88 @@ def weigh(
         proofs: document timestamps and records over it.
     """
     control = judging.policy.control
-    outer = earliest(proofs, control)
+    archive, covers = _weigh_archive(judging, read, digest, proofs)
+
+    def existed(token: bytes) -> Proof | None:
+        return earliest((*proofs, *_over(token, covers)), control)
+
     own = sorted(
         (
-            judge_token(judging, token, hash_of(read.signature), kind="signature", existed=outer)
+            judge_token(judging, token, hash_of(read.signature), kind="signature", existed=existed(token))
             for token in read.tokens
         ),
         key=lambda item: item.judged.gen_time or control,
     )
-    best = earliest((*proofs_of(own, "timestamp"), *proofs), control)
+    around = (*proofs, *(proof for _, proof in covers))
+    best = earliest((*proofs_of(own, "timestamp"), *around), control)
     content = tuple(
         judge_token(judging, token, digest, kind="content", existed=best) for token in read.content_tokens
     )
-    if best is not None:
-        return Times(tuple(own), content, best, best.time, best.source)
-    return Times(tuple(own), content, None, control, "asked" if judging.policy.asked else "now")
+    source = "asked" if judging.policy.asked else "now"
+    return Times(
+        own=tuple(own),
+        content=content,
+        archive=archive,
+        covers=covers,
+        best=best,
+        at=control if best is None else best.time,
+        source=source if best is None else best.source,
+    )
+
+
+def _weigh_archive(
+    judging: Judging, read: ForeignCms, digest: Callable[[str], bytes], proofs: Sequence[Proof]
+) -> tuple[tuple[WeighedTimestamp, ...], tuple[tuple[ArchiveCover, Proof], ...]]:
+    """Judge archive timestamps, the newest first: it may prove that the older ones existed."""
+    control = judging.policy.control
+    weighed: list[WeighedTimestamp] = []
+    covers: list[tuple[ArchiveCover, Proof]] = []
+    for token in sorted(read.archive_tokens, key=_stated_time, reverse=True):
+        cover: ArchiveCover | None = None
+        failure: Exception | None = None
+        try:
+            with refusing("the archive timestamp"):
+                cover = archive_cover(read.der, read.number, token, digest)
+        except SignatureRefused as error:
+            failure = error
+        if cover is None:
+            judged = _refused_token(token, "archive", None, failure or ValueError())
+            weighed.append(WeighedTimestamp(judged, None))
+            continue
+        existed = earliest((*proofs, *_over(token, covers)), control)
+        item = judge_token(judging, token, cover.digest, kind="archive", existed=existed)
+        weighed.append(item)
+        covers += [(cover, proof) for proof in proofs_of([item], "timestamp")]
+    return tuple(weighed), tuple(covers)
+
+
+def _over(token: bytes, covers: Iterable[tuple[ArchiveCover, Proof]]) -> list[Proof]:
+    return [proof for cover, proof in covers if token in cover.attributes]
+
+
+def _stated_time(token: bytes) -> datetime:
+    try:
+        moment: datetime = _tst_info(token)["gen_time"].native.astimezone(UTC)
+    except HOSTILE:
+        return datetime.min.replace(tzinfo=UTC)
+    return moment
 
 
 def note_timestamps(times: Times, proofs: Sequence[Proof], steps: Steps) -> None:
     """Note each timestamp; what does not count for a reason that is no fault of the file is only said."""
-    for number, item in enumerate((*times.content, *times.own)):
+    for number, item in enumerate(times.all):
         name, error = f"timestamp[{number}]", item.judged.error
         if error is None and item.judged.gen_time is not None:
             steps.note(name, item.judged.gen_time.isoformat())
-        elif error is not None and error.indeterminate:
+        elif error is not None and (error.indeterminate or item.judged.kind == "archive"):
+            # An archive timestamp that covers something else takes nothing from what stands without it.
             steps.note(name, f"not counted: {error.code}: {error}", unchecked=True)
         elif error is not None:
             steps.refuse(name, error)
     if times.own or times.content:
 
         def check() -> str:
-            check_order(times.content, times.own, proofs)
+            check_order(times.content, times.own, (*proofs, *(proof for _, proof in times.covers)))
             return "in order"
 
         steps.attempt("timestamps", "the timestamps", check)

@@ -366,3 +366,61 @@ class TestRevocation:
         outside = OutsideData(certificates=(world.ca.certificate,))
         assert world.judge(incomplete, outside=outside).level == "B-T"
         assert world.judge(full, form="PKCS7").level == "LT"
+
+
+class TestArchive:
+    @pytest.fixture
+    def full(self, world: Any) -> bytes:
+        crls = [world.crl(world.ca), world.crl(world.root)]
+        made: bytes = world.sign(crls=crls, tokens=[world.stamp(NOW - DAY / 2)])
+        return made
+
+    def test_one_that_covers_everything(self, world: Any, full: bytes) -> None:
+        judged = world.judge(world.archive(full, NOW - DAY / 4))
+        assert (code(judged), judged.level) == ("", "B-LTA")
+        assert [item.kind for item in judged.timestamps] == ["signature", "archive"]
+        again = world.archive(world.archive(full, NOW - DAY / 4), NOW - DAY / 8)
+        assert world.judge(again).level == "B-LTA"
+
+    def test_without_revocation_data_it_is_no_more_than_a_timestamp(self, world: Any) -> None:
+        der = world.archive(world.sign(tokens=[world.stamp(NOW - DAY / 2)]), NOW - DAY / 4)
+        judged = world.judge(der)
+        assert (code(judged), judged.level) == ("", "B-T")
+
+    @pytest.mark.parametrize("part", ["certificates", "crls", "unsigned"])
+    def test_what_it_leaves_out_is_not_archived(self, world: Any, full: bytes, part: str) -> None:
+        judged = world.judge(world.archive(full, NOW - DAY / 4, **{part: False}))
+        assert (code(judged), judged.level) == ("", "B-LT")
+
+    def test_what_it_covered_must_still_be_there(self, world: Any, full: bytes) -> None:
+        judged = world.judge(world.without_a_crl(world.archive(full, NOW - DAY / 4)))
+        assert (code(judged), judged.level) == ("", "B-T")
+        assert judged.timestamps[-1].error is not None
+        assert judged.timestamps[-1].error.code == "HASH_FAILURE"
+
+    def test_one_over_another_content_does_not_count(self, world: Any, full: bytes) -> None:
+        judged = world.judge(world.archive(full, NOW - DAY / 4, content=b"another"))
+        assert (code(judged), judged.level) == ("", "B-LT")
+        assert step(judged, "timestamp[1]").unchecked
+
+    def test_it_must_be_newer_than_what_it_covers(self, world: Any, full: bytes) -> None:
+        assert code(world.judge(world.archive(full, NOW - DAY))) == "TIMESTAMP_ORDER_FAILURE ?"
+
+    def test_it_keeps_older_algorithms_alive(self, world: Any) -> None:
+        old = datetime(2010, 5, 1, tzinfo=UTC)
+        span = {"start": old - YEAR, "end": old + 20 * YEAR}
+        root = world.authority("Old root", None, **span)
+        holder = world.leaf("Old signer", root, **span)
+        tsa = world.leaf("Old TSA", root, usage=ExtendedKeyUsageOID.TIME_STAMPING, **span)
+        der = world.sign(
+            signer=holder,
+            certificates=[holder.certificate],
+            digest="sha1",
+            tokens=[world.stamp(old, tsa, digest="sha1")],
+        )
+        anchors = {"anchors": [root.certificate], "tsa_anchors": [root.certificate]}
+        assert code(world.judge(der, **anchors)) == "CRYPTO_CONSTRAINTS_FAILURE_NO_POE ?"
+        kept = world.judge(world.archive(der, old + YEAR, tsa), **anchors)
+        assert (code(kept), kept.best_time, kept.level) == ("", old, "B-T")
+        late = world.judge(world.archive(der, old + 5 * YEAR, tsa), **anchors)
+        assert code(late) == "CRYPTO_CONSTRAINTS_FAILURE ?"
