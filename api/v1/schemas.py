@@ -180,11 +180,14 @@ class VerdictAnswer(BaseModel):
     """The object that `probans verify --json` prints."""
 
     verdict: Literal["PASSED", "FAILED", "INDETERMINATE"]
-    reasons: list[dict[str, str]]
-    signatures: list[dict[str, Any]]
-    ledger: dict[str, Any] | None
-    status: dict[str, Any] | None
-    checks: list[dict[str, str]]
+    reasons: list[dict[str, str]] = Field(description="Why not PASSED: `code` and `message`.")
+    signatures: list[dict[str, Any]] = Field(
+        description="Each signature, seal, timestamp or evidence record: verdict, proven level, signer, proven time, "
+        "changes after it. Members are listed in the format's description."
+    )
+    ledger: dict[str, Any] | None = Field(description="What the ledger proves; null in other makers' files.")
+    status: dict[str, Any] | None = Field(description="Whether a document of a safe is in force.")
+    checks: list[dict[str, str]] = Field(description="Everything that was looked at.")
 
 
 class ProblemBody(BaseModel):

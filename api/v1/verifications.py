@@ -21,8 +21,9 @@ router = APIRouter()
     "/v1/verifications",
     operation_id="verifyFile",
     summary="Verify a file; it is not kept",
-    description="An evidence bundle, a sealed PDF, or any other file. The answer is what `probans verify --json` "
-    "prints.",
+    description="An evidence bundle, a signed PDF, ASiC container, CMS signature, timestamp or evidence record of any "
+    "maker, or any other file. It is judged in a process of its own, with limits on time and memory: whatever it does "
+    "there, the answer is a verdict. The answer is what `probans verify --json` prints.",
     tags=["verification"],
     response_model=VerdictAnswer,
     responses=problems(

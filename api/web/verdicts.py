@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from api.web.check_words import CHECK_GROUPS, FILE_CHECK, OTHER_CHECKS
 from api.web.words import LANGUAGES
-from vault.evidence.findings import Check, Outcome, Verdict
-from vault.evidence.wording import explain, sentence, status_words
+from vault.evidence.change_words import change_words
+from vault.evidence.findings import Check, Outcome, SignatureFinding, Verdict
+from vault.evidence.sentences import case_of, explain, sentence, status_words
+from vault.evidence.wording import TIME_SOURCES
 
 # From bad to good: a group is as good as its worst check.
 _WORST_FIRST = (
@@ -19,8 +21,6 @@ _WORST_FIRST = (
     Outcome.UNCHECKED,
     Outcome.PASSED,
 )
-# Reasons that say "nothing to examine", which is not "forged".
-_NO_PROOF = frozenset({"NO_SIGNATURE_FOUND", "NOT_JUDGED"})
 _FILE, _OTHER = (".*", FILE_CHECK), (".*", OTHER_CHECKS)
 
 
@@ -40,12 +40,29 @@ class CheckGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class SignatureView:
+    """A signature as the page shows it.
+
+    Attributes:
+        finding: the signature itself.
+        changes: what was changed after it, in words.
+        judged: where the time at which its certificate was judged comes from, in words; "" for own seals.
+    """
+
+    finding: SignatureFinding
+    changes: tuple[str, ...]
+    judged: str
+
+
+@dataclass(frozen=True, slots=True)
 class VerdictPage:
     """What the page shows.
 
     Attributes:
         verdict: the verdict itself.
+        case: which case it is, as in `vault.evidence.sentences`.
         sentence: it in one sentence.
+        signatures: who, when, how.
         status: status in words, or "".
         in_force: False when the file says that the document is no longer in force.
         no_proof: True when the file carries nothing to examine.
@@ -54,7 +71,9 @@ class VerdictPage:
     """
 
     verdict: Verdict
+    case: str
     sentence: str
+    signatures: tuple[SignatureView, ...]
     status: str
     in_force: bool
     no_proof: bool
@@ -65,15 +84,23 @@ class VerdictPage:
 def arrange(verdict: Verdict, lang: str) -> VerdictPage:
     """Arrange a verdict for a page in `fr` or `en`."""
     codes = dict.fromkeys(reason.code for reason in verdict.reasons)
+    case = case_of(verdict)
     return VerdictPage(
         verdict=verdict,
+        case=case,
         sentence=sentence(verdict, lang),
+        signatures=tuple(_signature(each, lang) for each in verdict.signatures),
         status=status_words(verdict.status.value, lang) if verdict.status else "",
         in_force=verdict.status is None or verdict.status.value in {"valid", "received", "unknown"},
-        no_proof=bool(codes) and set(codes) <= _NO_PROOF,
+        no_proof=case == "nothing",
         reasons=tuple((code, explain(code, lang)) for code in codes),
         groups=group(verdict.checks, lang),
     )
+
+
+def _signature(finding: SignatureFinding, lang: str) -> SignatureView:
+    source = TIME_SOURCES.get(finding.time_source, ("", ""))[LANGUAGES.index(lang)]
+    return SignatureView(finding, tuple(change_words(each, lang) for each in finding.changes_after), source)
 
 
 def group(checks: Sequence[Check], lang: str) -> tuple[CheckGroup, ...]:

@@ -95,9 +95,16 @@ WORDS: dict[str, tuple[str, str]] = {
     "unscanned": _both("Non examiné par un antivirus", "Not looked at by an antivirus"),
     "finding": _both("À savoir avant de l’ouvrir :", "Good to know before opening it:"),
     "verdict_title": _both("Résultat de la vérification", "Result of the verification"),
-    "verdict_PASSED": _both("Authentique", "Authentic"),
-    "verdict_FAILED": _both("Non authentique", "Not authentic"),
-    "verdict_INDETERMINATE": _both("Sans conclusion", "No conclusion"),
+    "case_authentic": _both("Authentique", "Authentic"),
+    "case_time": _both("Date prouvée", "Date proven"),
+    "case_other_file": _both("Un autre fichier", "Another file"),
+    "case_changed": _both("Modifié après la signature", "Changed after it was signed"),
+    "case_invalid": _both("Signature non valable", "Signature not valid"),
+    "case_stamp": _both("Preuve de date non valable", "Proof of time not valid"),
+    "case_false": _both("Non authentique", "Not authentic"),
+    "case_stranger": _both("Émetteur inconnu ici", "Issuer not known here"),
+    "case_nothing": _both("Aucune preuve", "No proof"),
+    "case_unsure": _both("Sans conclusion", "No conclusion"),
     "verdict_of": _both("Fichier examiné :", "File examined:"),
     "verdict_again": _both("Vérifier un autre fichier", "Verify another file"),
     "verdict_unknown": _both(
@@ -105,6 +112,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "puisse examiner. Si vous avez son dossier de preuve (.asice), vérifiez plutôt celui-ci.",
         "This does not mean that the file is forged: it simply carries no proof to examine. If you have "
         "its evidence bundle (.asice), verify that instead.",
+    ),
+    "verdict_stranger": _both(
+        "Un nom dans un certificat que personne ici ne garantit peut avoir été choisi par n’importe qui.",
+        "A name in a certificate that nobody here vouches for may have been chosen by anybody.",
     ),
     "not_in_force": _both(
         "Authentique ne veut pas dire en vigueur : d’après ce fichier, ce document est {status}.",
@@ -121,6 +132,15 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "who_title": _both("Qui, quand, quoi", "Who, when, what"),
     "who_seal": _both("Cachet de", "Seal of"),
+    "who_signature": _both("Signature de", "Signature of"),
+    "who_field": _both("Champ", "Field"),
+    "who_judged": _both("Certificat jugé à la date du", "Certificate judged as of"),
+    "who_since": _both("Depuis la signature", "Since the signature"),
+    "who_unrevoked": _both("Révocation", "Revocation"),
+    "who_revocation_good": _both("contrôlée : pas révoqué", "checked: not revoked"),
+    "who_revocation_unchecked": _both(
+        "non contrôlée : aucune information dans le fichier", "not checked: the file has no data about it"
+    ),
     "who_seal_bundle": _both("Dossier de preuve scellé par", "Evidence bundle sealed by"),
     "who_when": _both("Date prouvée", "Proven time"),
     "who_when_none": _both("aucune : pas d’horodatage", "none: no timestamp"),

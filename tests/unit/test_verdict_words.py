@@ -156,6 +156,9 @@ CASES = [
     (refused(U, "NO_CERTIFICATE_CHAIN_FOUND", signature(U)), "stranger",
      "Le document est intact, mais l'identité de l'émetteur (Préfecture) n'est pas connue ici : l'identité du signataire "
      "ne mène à aucune racine à laquelle vous faites confiance."),
+    (refused(U, "NO_CERTIFICATE_CHAIN_FOUND", signature(U, signer="", changes_after=("further signature: B",))),
+     "stranger", "Le document est intact (depuis, seulement : autre signature), mais l'identité de l'émetteur n'est pas "
+     "connue ici : l'identité du signataire ne mène à aucune racine à laquelle vous faites confiance."),
     (refused(U, "NO_SIGNATURE_FOUND"), "nothing",
      "Rien dans ce fichier ne prouve son origine ; cela ne veut pas dire qu'il est faux."),
     (refused(U, "PDF_AMBIGUOUS", signature(U)), "unsure",

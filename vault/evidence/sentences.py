@@ -60,8 +60,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "invalid": ("La signature{of} n'est pas valable : {why}.", "The signature{of} is not valid: {why}."),
     "false": ("Ce fichier n'est pas authentique : {why}.", "This file is not authentic: {why}."),
     "stranger": (
-        "Le document est intact, mais l'identité de l'émetteur{named} n'est pas connue ici : {why}.",
-        "The document is intact, but its issuer{named} is not known here: {why}.",
+        "Le document est intact{since}, mais l'identité de l'émetteur{named} n'est pas connue ici : {why}.",
+        "The document is intact{since}, but its issuer{named} is not known here: {why}.",
     ),
     "nothing": (
         "Rien dans ce fichier ne prouve son origine ; cela ne veut pas dire qu'il est faux.",
@@ -136,6 +136,7 @@ def sentence(verdict: Verdict, language: str) -> str:
             "why": explain(main_reason(verdict).code, language),
             "of": of if signer else "",
             "named": f" ({signer})" if signer else "",
+            "since": _added(verdict, language),
         }
     )
 
@@ -202,6 +203,15 @@ def _date(first: SignatureFinding, column: int) -> str:
     stamps = [each for each in first.timestamps if each.verdict is Outcome.PASSED and each.authority]
     words = (", daté du {} par {}", ", dated {} by {}") if stamps else (", daté du {}", ", dated {}")
     return words[column].format(first.signing_time, *(each.authority for each in stamps[:1]))
+
+
+def _added(verdict: Verdict, language: str) -> str:
+    summary = changes_summary(
+        [change for each in verdict.signatures for change in each.changes_after], language
+    )
+    if not summary:
+        return ""
+    return f" (depuis, seulement : {summary})" if language == "fr" else f" (since then, only: {summary})"
 
 
 def _since(signed: list[SignatureFinding], language: str) -> str:

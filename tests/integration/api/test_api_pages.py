@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -13,6 +14,10 @@ from api.web.rendering import human_times
 from api.web.verdicts import arrange, group
 from api.web.words import WORDS
 from vault.evidence.findings import Check, Outcome, StatusFinding, Verdict
+from vault.evidence.sentences import SENTENCES
+from vault.verdict_limits import Stop, stopped
+
+DATA = Path(__file__).parents[2] / "data" / "pdf-signed"
 
 
 class Page(HTMLParser):
@@ -134,8 +139,54 @@ def test_verdicts_in_words(pages):
     assert "Ce que ce service en sait" in pages["pdf"].text
     assert "Non authentique" in pages["failed"].text
     assert "FORMAT_FAILURE" in pages["failed"].text or "HASH_FAILURE" in pages["failed"].text
-    assert "Sans conclusion" in pages["nothing"].text
+    assert "Aucune preuve" in pages["nothing"].text
     assert "ne veut pas dire que le fichier est faux" in pages["nothing"].text
+
+
+@pytest.mark.parametrize(
+    ("name", "french", "english"),
+    [
+        ("dss-pdf-signed-added-page.pdf", "Modifié après la signature", "Changed after it was signed"),
+        ("dss-hide.pdf", "Signature non valable", "Signature not valid"),
+        ("dss-pades-bes.pdf", "Émetteur inconnu ici", "Issuer not known here"),
+        ("dss-pades-lta-copied-doctst.pdf", "Preuve de date non valable", "Proof of time not valid"),
+        ("pdfinsec-usf_05_No_Contents.pdf", "Signature non valable", "Signature not valid"),
+    ],
+)
+def test_signatures_of_others_in_words(browser, name, french, english):
+    content = (DATA / name).read_bytes()
+    html = verify(browser, content, name).text
+    assert f'<h1 id="verdict-word">{french}</h1>' in html
+    assert "Authentique<" not in html
+    browser.get("/?lang=en")
+    assert f'<h1 id="verdict-word">{english}</h1>' in verify(browser, content, name).text
+
+
+def test_changes_after_a_signature_are_listed(browser):
+    content = (DATA / "pyhanko-form-update-override-appearance-stream.pdf").read_bytes()
+    html = verify(browser, content).text
+    assert "autre signature : Sig2, page 1" in html
+    assert "further signature" not in html
+    assert "Certificat jugé à la date du" in html
+
+
+def test_every_case_has_its_word():
+    assert {f"case_{case}" for case in SENTENCES} <= set(WORDS)
+
+
+def test_a_file_that_ends_its_judge_gets_a_page(browser, safe, monkeypatch):
+    class Pool:
+        def start(self):
+            pass
+
+        def judge(self, path, *, originals=()):
+            return stopped(Stop.CRASH)
+
+    monkeypatch.setattr(safe.verifying, "_pool", Pool())
+    answer = verify(browser, b"%PDF-1.7")
+    assert answer.status_code == 200
+    assert "Sans conclusion" in answer.text
+    assert "VERIFIER_CRASHED" in answer.text
 
 
 def test_a_refused_upload_is_told_beside_the_field(pages):
