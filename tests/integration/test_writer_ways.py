@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from tests.services.postgresql import address
 from vault.clock import SystemClock
@@ -204,6 +206,57 @@ def test_a_row_the_database_refuses_fails_the_group_and_nothing_is_half_written(
     assert size(database) == 1
     writer.run(append)
     assert size(database) == 2
+
+
+@pytest.mark.parametrize("forgiving", [False, True])
+def test_a_row_the_database_refuses_fails_the_group_when_another_work_looks(
+    safe: tuple[Database, LedgerWriter], *, forgiving: bool
+) -> None:
+    """The row is found to be refused within another's work: its own must not be answered as if it were there."""
+    database, writer = safe
+
+    def bad(tx: LedgerTransaction) -> Appended:
+        tx.insert("outbox", COLUMNS, row("beside it"))
+        tx.insert("document_entries", ("seq", "document_id"), (1, "doc_none"))
+        return append(tx)
+
+    def look(tx: LedgerTransaction) -> Appended:
+        try:
+            tx.connection.scalars(select(outbox.c.topic)).all()
+        except Exception:
+            if not forgiving:
+                raise
+        return append(tx)
+
+    outcomes = together(writer, [bad, look, append])
+    assert [type(outcome) for outcome in outcomes] == [Unavailable] * 3
+    assert size(database) == 1
+    assert topics(database) == []
+    writer.run(append)
+    assert size(database) == 2
+
+
+def test_a_work_that_makes_light_of_a_refused_statement_harms_nobody_else(
+    safe: tuple[Database, LedgerWriter], each_database: str
+) -> None:
+    """PostgreSQL takes nothing more after it, SQLite goes on; the works beside it are written in either case."""
+    database, writer = safe
+
+    def forgiving(tx: LedgerTransaction) -> Appended:
+        with suppress(DBAPIError):
+            tx.connection.exec_driver_sql("INSERT INTO document_entries (seq) VALUES (1)")
+        return append(tx)
+
+    def keep(tx: LedgerTransaction) -> Appended:
+        tx.insert("outbox", COLUMNS, row("kept"))
+        return append(tx)
+
+    first, light, last = together(writer, [keep, forgiving, keep])
+    kept = each_database == "sqlite"
+    assert isinstance(light, Appended if kept else DBAPIError)
+    assert [isinstance(each, Appended) for each in (first, last)] == [True, True]
+    assert size(database) == 3 + kept
+    assert topics(database) == ["kept", "kept"]
 
 
 def test_rows_of_any_number(safe: tuple[Database, LedgerWriter]) -> None:

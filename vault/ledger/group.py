@@ -37,9 +37,14 @@ class Appended(NamedTuple):
 
 
 class Group:
-    """The state of the chain while a group is put together."""
+    """The state of the chain while a group is put together.
+
+    Attributes:
+        broken: why a work could not be undone, or rows that it left for later not written: nothing may stay then.
+    """
 
     __slots__ = (
+        "broken",
         "connection",
         "driver",
         "last_leaf",
@@ -64,6 +69,7 @@ class Group:
         self.rows: list[tuple[int, bytes, bytes]] = []
         self.records: list[bytes] = []
         self.late: list[tuple[str, tuple[str, ...], tuple[Any, ...]]] = []
+        self.broken: BaseException | None = None
 
     def take(self, body: bytes, record: bytes) -> Appended:
         """Add the next entry."""
@@ -80,12 +86,18 @@ class Group:
         transaction = LedgerTransaction(self)
         try:
             result = work(transaction)
+            transaction.end(undo=False)
         except BaseException:
-            transaction.end(undo=True)
+            try:
+                transaction.end(undo=True)
+            except BaseException as error:
+                self.broken = error
+                raise
             self.size, self.last_leaf = size, last_leaf
             del self.rows[size - self.start :], self.records[records:]
             raise
-        transaction.end(undo=False)
+        if self.broken is not None:  # and the work made light of it
+            raise self.broken
         return result
 
     def flush(self) -> None:
@@ -94,8 +106,12 @@ class Group:
         for table, columns, row in self.late:
             tables.setdefault((table, columns), []).append(row)
         self.late.clear()
-        for (table, columns), rows in tables.items():
-            insert_rows(self.driver, table, columns, rows)
+        try:
+            for (table, columns), rows in tables.items():
+                insert_rows(self.driver, table, columns, rows)
+        except BaseException as error:
+            self.broken = error
+            raise
 
     def write(self, write_records: Callable[[str, Sequence[bytes]], None], roots: dict[Any, bytes]) -> None:
         """Write entries, tiles, recovery file and head, everything but the commit."""

@@ -224,7 +224,7 @@ def _outcome(group: Group, work: Callable[[LedgerTransaction], Any]) -> tuple[An
         return group.run(work), None
     except BaseException as error:
         broken = isinstance(error, LedgerError) and error.code == "LEDGER_TRANSACTION_BROKEN"
-        if broken or not group.driver.in_transaction:
+        if broken or group.broken is not None or not group.driver.in_transaction:
             raise
         return None, error
 
