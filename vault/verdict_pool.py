@@ -97,6 +97,7 @@ class TemplatePool:
         limits: WorkerLimits = DEFAULT_LIMITS,
         at_once: int | None = None,
         patience: float = 60.0,
+        waiting: int = 16,
         command: Sequence[str] = _COMMAND,
     ) -> None:
         """Prepare; the template starts with the first file, or with `start`.
@@ -106,11 +107,14 @@ class TemplatePool:
             limits: of each child; the template itself must have the same.
             at_once: files judged at the same time; None: as many as there are processors, at least two.
             patience: seconds a file waits for its turn before the caller is told that the service is busy.
+            waiting: files that may wait; hanging files must not take every thread of the service.
             command: starts the template; the number of the socket's descriptor is added.
         """
         self._question = question
         self._limits = limits
-        self._turns = threading.BoundedSemaphore(at_once or max(2, os.cpu_count() or 1))
+        at_once = at_once or max(2, os.cpu_count() or 1)
+        self._turns = threading.BoundedSemaphore(at_once)
+        self._room = threading.BoundedSemaphore(at_once + waiting)
         self._patience = patience
         self._command = tuple(command)
         self._guard = threading.Lock()
@@ -132,14 +136,13 @@ class TemplatePool:
 
     def judge(self, path: Path, *, originals: Sequence[Path] = ()) -> Verdict:
         """See `VerdictPool.judge`."""
-        if not self._turns.acquire(timeout=self._patience):
-            raise Unavailable("BUSY")
-        try:
-            with contextlib.ExitStack() as opened:
-                files = [opened.enter_context(each.open("rb")) for each in (path, *originals)]
-                ended = self._judge([file.fileno() for file in files])
-        finally:
-            self._turns.release()
+        with contextlib.ExitStack() as held:
+            for places, patience in ((self._room, 0.0), (self._turns, self._patience)):
+                if not places.acquire(timeout=patience):
+                    raise Unavailable("BUSY")
+                held.callback(places.release)
+            files = [held.enter_context(each.open("rb")) for each in (path, *originals)]
+            ended = self._judge([file.fileno() for file in files])
         return stopped(ended) if isinstance(ended, Stop) else ended
 
     def close(self) -> None:

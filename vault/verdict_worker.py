@@ -27,6 +27,7 @@ from pathlib import Path
 from vault.verdict_child import Child, fork_child
 from vault.verdict_limits import DEFAULT_LIMITS, Stop, WorkerLimits
 from vault.verdict_question import prepared
+from vault.verdict_warmth import warm
 
 JOB = b"J"
 MAX_DESCRIPTORS = 64
@@ -183,6 +184,7 @@ def main(
 
 
 if __name__ == "__main__":
+    warm()
     gc.collect()
     gc.freeze()  # what the template holds is then not touched, and so not copied, in each child
     sys.exit(main(sys.argv[1:], prepared))

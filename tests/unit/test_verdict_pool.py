@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from vault.evidence.wire import WireRefused, from_wire, to_wire
 from vault.verdict_limits import Stop, WorkerLimits, stopped
 from vault.verdict_pool import InProcess, TemplatePool, VerdictPool, judge_in_fork
 from vault.verdict_question import Question
+from vault.verdict_warmth import warm
 
 LIMITS = WorkerLimits(memory=64 << 20, processor=1.0, wall=3.0, output=1 << 20, file=1 << 20)
 PASSED = Verdict(Outcome.PASSED, checks=(Check("file", Outcome.PASSED, "one", "one"),))
@@ -142,6 +143,29 @@ def test_who_waits_too_long_is_told_so(template: Path, written: Callable[[str], 
             pool.judge(quiet)
         assert refused.value.code == "BUSY"
         thread.join()
+        assert pool.judge(quiet) == PASSED, "a turn was lost"
+
+
+def test_hanging_files_do_not_take_every_thread(template: Path, written: Callable[[str], Path]) -> None:
+    with pool_of(template, at_once=1, waiting=1) as pool:
+        hanging = written("while True: time.sleep(1)")
+
+        def ask() -> None:
+            with suppress(Unavailable):
+                pool.judge(hanging)
+
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        begun = time.monotonic()
+        with pytest.raises(Unavailable):
+            pool.judge(hanging)
+        assert time.monotonic() - begun < 0.2
+        pool.close()
+        for thread in threads:
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 def test_a_file_cannot_reach_the_next_one(pool: TemplatePool, written: Callable[[str], Path]) -> None:
@@ -248,6 +272,12 @@ def test_the_real_template_answers_as_the_engine_does(tmp_path: Path) -> None:
         other = tmp_path / "hello"
         other.write_bytes(b"hello")
         assert [reason.code for reason in pool.judge(other).reasons] == ["NO_SIGNATURE_FOUND"]
+
+
+def test_the_template_warms_up_on_a_file_that_passes() -> None:
+    verdict = warm()
+    assert verdict.verdict is Outcome.PASSED, verdict.reasons
+    assert [each.form for each in verdict.signatures] == ["PKCS7"]
 
 
 def test_a_verdict_that_is_none_is_refused() -> None:

@@ -202,17 +202,9 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "une inscription serait plus récente que l'ancre du registre qui la couvre",
         "an entry would be younger than the ledger's anchor that covers it",
     ),
-    "NOT_JUDGED": (
-        "ce type de fichier n'est pas encore jugé par ce programme",
-        "this program does not judge this kind of file yet",
-    ),
     "NO_SIGNATURE_FOUND": (
         "ce fichier ne porte ni cachet, ni signature, ni preuve",
         "this file carries no seal, signature or proof",
-    ),
-    "CHANGES_NOT_JUDGED": (
-        "la signature est intacte, mais ce qui a été ajouté après elle n'est pas jugé",
-        "the signature is intact, but what was added after it is not judged",
     ),
     "LEDGER_DAMAGED": (
         "la copie du registre est abîmée : elle ne permet pas de mettre le statut à jour",

@@ -83,8 +83,6 @@ INDETERMINATE_CODES = frozenset(
         "PREVIOUS_UNPROVEN",
         "PROCESSING_ERROR",
         "NO_SIGNATURE_FOUND",
-        "NOT_JUDGED",
-        "CHANGES_NOT_JUDGED",
     }
 )
 
