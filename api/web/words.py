@@ -133,6 +133,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "who_title": _both("Qui, quand, quoi", "Who, when, what"),
     "who_seal": _both("Cachet de", "Seal of"),
     "who_signature": _both("Signature de", "Signature of"),
+    "who_stamp": _both("Horodatage du document par", "Document timestamp by"),
     "who_field": _both("Champ", "Field"),
     "who_judged": _both("Certificat jugé à la date du", "Certificate judged as of"),
     "who_since": _both("Depuis la signature", "Since the signature"),
@@ -143,7 +144,9 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "who_seal_bundle": _both("Dossier de preuve scellé par", "Evidence bundle sealed by"),
     "who_when": _both("Date prouvée", "Proven time"),
-    "who_when_none": _both("aucune : pas d’horodatage", "none: no timestamp"),
+    "who_when_none": _both(
+        "aucune : pas d’horodatage reconnu ici", "none: no timestamp that is accepted here"
+    ),
     "who_authority": _both("Horodatage de", "Timestamp of"),
     "who_own": _both("autorité de l’exploitant lui-même", "the operator’s own authority"),
     "who_level": _both("Forme", "Form"),
