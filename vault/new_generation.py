@@ -13,7 +13,9 @@ Steps:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -26,21 +28,23 @@ from vault.db.bulk import insert_rows
 from vault.db.driver import driver_of
 from vault.errors import LedgerError
 from vault.first_start import seal_digests
-from vault.ledger.checkpoint import Checkpoint, verify_checkpoint
+from vault.ledger.checkpoint import Checkpoint, verified_lines, verify_checkpoint
 from vault.ledger.entry import GENESIS_PREV, LogEntry, LogEvent, decode, encode, encode_record, leaf_hash
 from vault.ledger.errors import LedgerProofRefused
-from vault.ledger.generations import generation_of, predecessor, prefix_of, previous_checkpoint
+from vault.ledger.generations import generation_of, predecessor, prefix_of, previous_checkpoint, previous_keys
 from vault.ledger.genesis import opening_body
 from vault.ledger.key_folder import LedgerKeyFolder
+from vault.ledger.keys import LedgerKeys
 from vault.ledger.policy import Policy
 from vault.ledger.publisher import Publisher
 from vault.ledger.retirement import PATH, notice_text
-from vault.ledger.stated import own_policy, remember_statement
+from vault.ledger.stated import log_policy, own_policy, remember_statement
 from vault.ledger.stored import StoredTiles, entries, find_head, latest_checkpoint
 from vault.ledger.tiles import CHECKPOINT_PATH
 from vault.parts import Parts
 from vault.recovery import RecoveryReport
 
+_log = logging.getLogger("probans.ledger")
 _COLUMNS = ("seq", "body", "leaf")
 _PAGE = 4096
 _CLEARED = (
@@ -148,7 +152,7 @@ def _restate(parts: Parts, previous: Checkpoint, policy: Policy) -> int:
             seal_digests(parts),
             generation_of(origin),
             previous.note.text.decode(),
-            [key.vkey for key in policy.logs if key.name != origin],
+            _keys_before(connection, previous, policy),
         )
         first = encode(LogEntry(0, GENESIS_PREV, time, LogEvent.OPENED, body))
         size, last_leaf = _rewrite(connection, first, time, head.size if head else 0)
@@ -163,6 +167,19 @@ def _restate(parts: Parts, previous: Checkpoint, policy: Policy) -> int:
         faults.point("generation.before-commit")
     faults.point("generation.after-commit")
     return size - 1
+
+
+def _keys_before(connection: Connection, previous: Checkpoint, policy: Policy) -> dict[str, int | None]:
+    """Return the keys of the generations before, the newest first, each as `opening_body` states it.
+
+    Those that signed at the end stay as they are: a last checkpoint that was left out must still tell against us. A
+    pair that was made and never stated is none of them; one that signed, but that a database which was set back does
+    not know, is.
+    """
+    stated = log_policy(connection, policy.logs)
+    signers = verified_lines(previous, {key.vkey: key for key in policy.logs}, "LOG_SIGNATURE_INVALID")
+    unknown = [key for key in policy.logs if key.vkey in signers and key not in stated.logs]
+    return {key.vkey: stated.last_sizes.get(key.vkey) for key in (*unknown, *stated.logs)}
 
 
 def _rewrite(connection: Connection, first: bytes, time: str, size: int) -> tuple[int, bytes]:
@@ -195,7 +212,20 @@ def _post_notice(parts: Parts, store: LogStore, old_keys: LedgerKeyFolder, retir
     assert last is not None  # noqa: S101 - a later generation always commits to one
     origin = parts.settings.origin
     text = notice_text(last, origin, prefix_of(origin), tuple(parts.ledger_keys.first().vkeys))
+    keys = _last_signers(parts, old_keys, retired)
+    if keys is None:
+        _log.error("nobody holds the last keys of %s any more: no notice is posted beside it", retired)
+        return
     try:
-        store.put_if_absent(PATH, old_keys.newest().sign_text(text), "text/plain; charset=utf-8")
+        store.put_if_absent(PATH, keys.sign_text(text), "text/plain; charset=utf-8")
     except LogConflict as error:
         raise LedgerError("GENERATION_MISMATCH", f"{retired} was retired in another way before") from error
+
+
+def _last_signers(parts: Parts, old_keys: LedgerKeyFolder, retired: str) -> LedgerKeys | None:
+    """Return the newest pair of a log that entry 0 names and that is held."""
+    named = [key for key in previous_keys(parts.first_entry()) if key.name == retired]
+    for pair in zip(named[::2], named[1::2], strict=False):
+        with suppress(LedgerError):
+            return old_keys.find(pair)
+    return None

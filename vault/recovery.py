@@ -36,7 +36,7 @@ from vault.ledger.checkpoint import verify_checkpoint
 from vault.ledger.destruction import is_destruction
 from vault.ledger.entry import LogEntry
 from vault.ledger.policy import Policy
-from vault.ledger.stated import remember_statement
+from vault.ledger.stated import remember_log_entry
 from vault.ledger.stored import StoredTiles, find_head
 from vault.ledger.tags import tag
 from vault.ledger.tiles import CHECKPOINT_PATH, ENTRIES, Tile, decode_bundle
@@ -165,7 +165,7 @@ class Recovery:
             connection.execute(models.ledger_entries.insert(), row)
             report.entries += 1
             if isinstance(entry, LogEntry):
-                remember_statement(connection, seq)
+                remember_log_entry(connection, entry)
                 generation = int(entry.body.get("generation", generation))
                 continue
             new[entry.tag] = (seq, entry.commitment)

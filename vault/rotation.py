@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
 
 from vault import faults
 from vault.clock import Clock
@@ -142,14 +144,15 @@ class KeyRotation:
 
     def _stated(self, pair: LedgerKeys) -> Statement | None:
         with self._database.reading() as connection:
-            found = read_succession(connection).statements
-        return next((each for each in found if each.keys == pair.held()), None)
+            return _statement(connection, pair)
 
     def _append(self, pair: LedgerKeys, overlap: timedelta) -> None:
         until = self._clock.now() + overlap
 
-        def work(tx: LedgerTransaction) -> Any:
-            return append_change(tx, pair.held(), stated_seals(tx.connection), until)
+        def work(tx: LedgerTransaction) -> None:
+            # An earlier try may have been given up and have come to its end all the same.
+            if _statement(tx.connection, pair) is None:
+                append_change(tx, pair.held(), stated_seals(tx.connection), until)
 
         self._writer.run(work)
 
@@ -160,3 +163,9 @@ class KeyRotation:
             if time.monotonic() > deadline:
                 raise Unavailable("LOG_STORE_UNAVAILABLE", "the change of keys is not published yet")
             time.sleep(_POLL_S)
+
+
+def _statement(connection: Connection, pair: LedgerKeys) -> Statement | None:
+    """Return the statement of a pair, None where the ledger does not state it."""
+    found = read_succession(connection).statements
+    return next((each for each in found if each.keys == pair.held()), None)

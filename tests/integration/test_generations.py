@@ -36,6 +36,7 @@ from vault.ledger.note import Note
 from vault.ledger.policy import Policy
 from vault.ledger.published import audit_published
 from vault.ledger.receipt import parse_receipt, verify_receipt
+from vault.ledger.retirement import read_notice
 from vault.ledger.stored import entry_body
 from vault.ledger.watch import Alarm, Watcher
 from vault.new_generation import Begun, begin_generation
@@ -417,5 +418,60 @@ def test_a_beginning_killed_at_any_step_is_finished(site: Site, point: str) -> N
     try:
         assert verdict(site.bundle(vault, site.ids[1], "a.asice"), vault).exit_code == 0
         assert vault.log_file("retired")
+    finally:
+        vault.close()
+
+
+def test_keys_of_the_log_that_ended_count_for_what_they_signed(site: Site) -> None:
+    """A stolen key that was replaced signs no other history of an ended log either; one never stated signs nothing."""
+    vault = site.open()
+    old = list(Policy.parse(vault.trust.policy).logs)
+    site.fill(vault, 1)
+    for _ in range(3):
+        vault.rotation.rotate(timedelta(0))
+        site.fill(vault, 1)
+    vault.publisher.publish()
+    before = Policy.parse(vault.trust.policy)
+    assert before.last_sizes.keys() == {key.vkey for key in before.logs[2:]}
+    vault.parts.ledger_keys.make_next()
+    vault.close()
+    site.begin()
+    vault = site.open(SECOND)
+    try:
+        policy = Policy.parse(vault.trust.policy)
+    finally:
+        vault.close()
+    assert policy.log_keys(FIRST) == before.log_keys(FIRST)
+    assert policy.last_sizes == before.last_sizes
+    assert set(policy.log_keys(FIRST)) > set(old)
+    # Who trusts the last keys of the old log alone is told of its end too.
+    reader = LogReader(FolderLedger(site.data / "ledger"))
+    assert read_notice(reader, Policy(logs=before.logs[:2]), FIRST) is not None
+
+
+def test_a_later_generation_is_recovered(site: Site) -> None:
+    """What stands for a change of keys of the generation before states none."""
+    vault = site.open()
+    vault.rotation.rotate(timedelta(0))
+    site.fill(vault, 1)
+    vault.close()
+    site.begin()
+    vault = site.open(SECOND)
+    site.fill(vault, 1)
+    size = vault.publisher.publish()
+    policy = vault.trust.policy
+    vault.close()
+    for path in site.data.glob("probans.db*"):
+        path.unlink()
+    parts = open_parts(site.settings(SECOND))
+    try:
+        assert parts.recovery().run(parts.clock).findings == []
+    finally:
+        parts.close()
+    vault = site.open(SECOND)
+    try:
+        site.fill(vault, 1)
+        assert vault.publisher.publish() == size + 1
+        assert vault.trust.policy == policy
     finally:
         vault.close()

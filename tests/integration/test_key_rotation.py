@@ -42,7 +42,7 @@ from vault.ledger.stated import append_change, log_policy, read_succession
 from vault.ledger.stored import StoredTiles, entries, entry_body
 from vault.ledger.succession import Succession, change_body, check_signers, read_statement
 from vault.ledger.watch import Alarm, Watcher
-from vault.ledger.writer import LedgerWriter
+from vault.ledger.writer import LedgerTransaction, LedgerWriter
 from vault.rotation import KeyRotation, Rotated
 from vault.settings import Settings
 
@@ -586,6 +586,29 @@ def test_another_process_that_runs_signs_with_the_new_keys(safe: Safe) -> None:
     safe.writer.run(lambda tx: tx.append(bytes(32), bytes(32)))
     assert other.publish() == 5
     assert {key.vkey for key in safe.policy().logs if key.id in safe.signers()} == set(changed.vkeys)
+
+
+def test_a_change_that_is_made_twice_stands_once(safe: Safe) -> None:
+    """A try that was given up and ends after all, then the next one: a second entry would stop every reader."""
+    pair = safe.keys.make_next()
+    until = safe.clock.now() + DAY
+
+    def change(tx: LedgerTransaction) -> None:
+        append_change(tx, pair.held(), SEALS, until)
+
+    safe.writer.run(change)
+    assert refused(safe.writer.run, change) == ("KEYS_CHANGE_INVALID", False)
+    assert safe.rotate().resumed is True
+    assert safe.grow() == 3
+
+
+def test_a_second_try_beside_the_first_states_nothing(safe: Safe) -> None:
+    pair = safe.keys.make_next()
+    for _ in range(2):
+        safe.rotation._append(pair, DAY)
+    rotated = safe.rotate()
+    assert (rotated.resumed, rotated.seq) == (True, 1)
+    assert safe.grow() == 3
 
 
 def test_one_change_at_a_time(safe: Safe) -> None:

@@ -32,6 +32,9 @@ class LogEvent(StrEnum):
     REPLACED = "log.replaced"  # in a later generation: stands where the one before had an entry about itself
 
 
+STATING = frozenset({LogEvent.OPENED, LogEvent.KEYS_CHANGED})  # those that state the log's keys
+
+
 @dataclass(frozen=True, slots=True)
 class RecordEntry:
     """An entry about a document, unreadable without its opening.

@@ -12,7 +12,7 @@ from typing import Any
 
 from vault.ledger.checkpoint import Checkpoint, CheckpointReport
 from vault.ledger.entry import LogEntry, decode, leaf_hash
-from vault.ledger.errors import LedgerProofRefused
+from vault.ledger.errors import LedgerProofRefused, malformed
 from vault.ledger.files import LogReader
 from vault.ledger.note import b64encode
 from vault.ledger.tree import HASH_SIZE, TILE_WIDTH, inclusion_proof, verify_inclusion
@@ -52,10 +52,23 @@ def previous_checkpoint(body: Mapping[str, Any]) -> Checkpoint | None:
     return Checkpoint.parse((text + _UNSIGNED).encode())
 
 
-def previous_keys(body: Mapping[str, Any]) -> tuple[VerifierKey, ...]:
-    """Return the keys of the generations before that entry 0 names. Raises LedgerProofRefused(FORMAT_FAILURE)."""
-    stated = body.get("previous_keys")
-    return tuple(VerifierKey.parse(str(vkey)) for vkey in stated) if isinstance(stated, list) else ()
+def previous_keys(body: Mapping[str, Any]) -> dict[VerifierKey, int | None]:
+    """Return the keys of the generations before that entry 0 names.
+
+    Returns:
+        With each the largest tree it signed, None where it was not replaced while its log lasted.
+
+    Raises:
+        LedgerProofRefused: FORMAT_FAILURE.
+    """
+    stated = body.get("previous_keys", [])
+    found: dict[VerifierKey, int | None] = {}
+    for item in stated if isinstance(stated, list) else [None]:
+        size = item.get("last_size", 1) if isinstance(item, dict) else None
+        if not isinstance(item, dict) or type(size) is not int or size < 1:
+            raise malformed("keys of the generations before in another form")
+        found[VerifierKey.parse(str(item.get("vkey")))] = item.get("last_size")
+    return found
 
 
 def check_previous(reader: LogReader, newest: CheckpointReport, known: CheckpointReport) -> None:

@@ -30,7 +30,7 @@ def opening_body(
     seals: Sequence[Mapping[str, str]],
     generation: int,
     previous: str = "",
-    previous_keys: Sequence[str] = (),
+    previous_keys: Mapping[str, int | None] | None = None,
 ) -> dict[str, Any]:
     """Return the body of entry 0.
 
@@ -39,7 +39,7 @@ def opening_body(
         seals: as in `stated_keys`.
         generation: number of this generation of the log.
         previous: text of the last checkpoint of the generation before; "" for the first.
-        previous_keys: vkeys of the generations before.
+        previous_keys: vkeys of the generations before; with each that was replaced, the largest tree it signed.
     """
     body: dict[str, Any] = {
         "origin": keys.origin,
@@ -47,7 +47,12 @@ def opening_body(
         "keys": stated_keys(keys, seals),
         "previous": previous,
     }
-    return {**body, "previous_keys": list(previous_keys)} if previous_keys else body
+    if previous_keys:
+        body["previous_keys"] = [
+            {"vkey": vkey} if size is None else {"vkey": vkey, "last_size": size}
+            for vkey, size in previous_keys.items()
+        ]
+    return body
 
 
 def open_ledger(

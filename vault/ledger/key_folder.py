@@ -62,17 +62,12 @@ class LedgerKeyFolder:
         """See `KeySource.held`."""
         with self._lock:
             self._load()
-            return tuple(key for pair in reversed(self._known) for key in pair)
+            return tuple(key for pair in self._known for key in pair)
 
     def first(self) -> LedgerKeys:
         """Return the pair that entry 0 is to state."""
         with self._lock:
             return next(iter(self._known.values()))
-
-    def newest(self) -> LedgerKeys:
-        """Return a pair that is held, that of a folder of its own rather than the first."""
-        with self._lock:
-            return list(self._known.values())[-1]
 
     def make_next(self) -> LedgerKeys:
         """Return the pair that is being made, durably on disk; one that a crash left there is taken up again."""
@@ -127,7 +122,7 @@ class LedgerKeyFolder:
         return iter(found)
 
     def _load(self) -> None:
-        """Load the pairs that are not known yet, oldest names first."""
+        """Load the pairs that are not known yet."""
         folders = [self._folder] if (self._folder / ED25519_FILE).exists() else []
         for folder in (*folders, *self._later()):
             try:

@@ -42,7 +42,7 @@ class KeySource(Protocol):
         ...
 
     def held(self) -> tuple[VerifierKey, ...]:
-        """Return the public keys of every pair that is held, the newest pair first."""
+        """Return the public keys of every pair that is held; their order says nothing of their age."""
         ...
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from vault.errors import LedgerError
-from vault.ledger.entry import LogEntry, LogEvent, decode
+from vault.ledger.entry import STATING, LogEntry, LogEvent, decode
 from vault.ledger.generations import previous_keys
 from vault.ledger.group import Appended, LedgerTransaction
 from vault.ledger.keys import KeySource
@@ -28,6 +28,12 @@ def remember_statement(connection: Connection, seq: int) -> None:
     )
 
 
+def remember_log_entry(connection: Connection, entry: LogEntry) -> None:
+    """Note an entry of the log itself, if it states keys; see `remember_statement`."""
+    if entry.event in STATING:
+        remember_statement(connection, entry.seq)
+
+
 def append_change(
     tx: LedgerTransaction, new: Sequence[VerifierKey], seals: Sequence[Mapping[str, str]], until: datetime
 ) -> Appended:
@@ -40,14 +46,17 @@ def append_change(
         until: entries up to this time are signed by the old pair too.
 
     Raises:
-        LedgerError: LEDGER_NOT_OPENED, ENTRY_INVALID.
+        LedgerError: LEDGER_NOT_OPENED, ENTRY_INVALID; KEYS_CHANGE_INVALID for a change that no reader would accept,
+            such as one that was made already: nothing could be published after it.
     """
-    succession = read_succession(tx.connection)
+    connection = tx.connection
+    succession = read_succession(connection)
     if not succession.statements:
         raise LedgerError("LEDGER_NOT_OPENED", "this database has no ledger yet")
     body = change_body(succession.statements[-1].keys, new, seals, until)
     appended = tx.append_log(LogEvent.KEYS_CHANGED.value, body)
-    remember_statement(tx.connection, appended.seq)
+    succession.add(LogEntry(appended.seq, appended.leaf, appended.time, LogEvent.KEYS_CHANGED, body))
+    remember_statement(connection, appended.seq)
     return appended
 
 
@@ -63,7 +72,7 @@ def read_succession(connection: Connection) -> Succession:
     succession = Succession()
     for (body,) in rows:
         entry = decode(bytes(body))
-        if isinstance(entry, LogEntry):
+        if isinstance(entry, LogEntry) and entry.event in STATING:
             succession.add(entry)
     return succession
 
@@ -109,7 +118,7 @@ def check_keys(connection: Connection, keys: KeySource) -> None:
 def log_policy(connection: Connection, held: Sequence[VerifierKey]) -> Policy:
     """Return the policy of this log for verifiers: every key that ever signed, and how far each replaced one did.
 
-    The keys of generations before are listed too: what they signed stays proven.
+    The keys of generations before are listed too, in the same way: what they signed stays proven.
 
     Args:
         connection: a transaction.
@@ -128,7 +137,8 @@ def log_policy(connection: Connection, held: Sequence[VerifierKey]) -> Policy:
     logs = tuple(key for each in reversed(statements) for key in each.keys)
     first = entry_body(connection, 0)
     opened = decode(first) if first is not None else None
-    earlier = previous_keys(opened.body) if isinstance(opened, LogEntry) else ()
+    earlier = previous_keys(opened.body) if isinstance(opened, LogEntry) else {}
+    last_sizes |= {key.vkey: size for key, size in earlier.items() if size is not None}
     return Policy(logs=(*logs, *earlier), last_sizes=last_sizes)
 
 
