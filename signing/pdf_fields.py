@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from signing.judgement import ChangeKind
 from signing.pdf_hop import CHANGED, Hop, differs
-from signing.pdf_objects import Ref, Stream, Value, integer, is_string, rectangle, same_text, text_of
-from signing.pdf_places import Place, Role, added_items, keys_of, name, raw
-from signing.pdf_states import State
+from signing.pdf_objects import Ref, Stream, Value, integer, is_string, same_text
+from signing.pdf_overlap import check_overlap, pages_of, shows
+from signing.pdf_places import Place, Role, added_items, full_name, inherited, keys_of, name, raw
+from signing.pdf_shown import is_stale
 
-_MAX_DEPTH = 64
 _READ_ONLY = 1
 _PUSH_BUTTON = 1 << 16
 # Annotation flags (ISO 32000-1, table 165) that viewers set on what was filled or signed.
@@ -19,37 +17,6 @@ _FILLED = frozenset({b"/V", b"/AP", b"/AS", b"/I", b"/RV", b"/M", b"/Ff", b"/F"}
 _TEXTS = frozenset({b"/T", b"/TU", b"/TM", b"/DV", b"/V", b"/Opt", b"/MK"})
 _SIGNED = frozenset({b"/V", b"/AP", b"/M", b"/F", b"/P"})
 _WAYS_IN = (b"/AP", b"/V", b"/I", b"/RV", b"/AS")
-_SMALL = 1 << 16
-
-
-def field_line(state: State, identity: Ref) -> Iterator[dict[bytes, Value]]:
-    """Yield a field's dictionary and those above it, nearest first."""
-    seen: set[Ref] = set()
-    value: Value | None = identity
-    while len(seen) < _MAX_DEPTH:
-        if isinstance(value, Ref):
-            if value in seen:
-                return
-            seen.add(value)
-            value = state.value(value)
-        if not isinstance(value, dict):
-            return
-        yield value
-        value = value.get(b"/Parent")
-
-
-def inherited(state: State, identity: Ref, key: bytes) -> Value | None:
-    """Return an inheritable entry of a field, resolved."""
-    for entries in field_line(state, identity):
-        if key in entries:
-            return state.resolve(entries[key])
-    return None
-
-
-def full_name(state: State, identity: Ref) -> str:
-    """Return the fully qualified name of a field (ISO 32000-1, 12.7.3.2)."""
-    parts = [text_of(state.resolve(entries.get(b"/T"))) for entries in field_line(state, identity)]
-    return ".".join(part for part in reversed(parts) if part)
 
 
 def is_field(value: Value | None) -> bool:
@@ -145,6 +112,9 @@ def _filled(hop: Hop, old: Place, new: Place, different: set[bytes], where: str)
     filled = bool(different & {b"/AS", b"/I"}) or _value_changed(hop, old.owner)
     if drawn and not filled:
         _redrawn(hop, old, where)
+    if filled and is_stale(hop.old, hop.new, old.owner, hop.touched):
+        message = f"the form field {where!r} was filled, but goes on showing what it showed before"
+        hop.refuse("PDF_DYNAMIC_FORM", message, indeterminate=True)
     if not (filled or drawn or different):
         return
     if hop.permission.is_locked(where):
@@ -216,6 +186,9 @@ def _signed(hop: Hop, old: Place, new: Place, different: set[bytes], where: str)
         return
     for key in sorted(different - _SIGNED):
         hop.refuse(CHANGED, f"the signature field {where!r} has another {name(key)}")
+    if drawn and shows(hop.new, new.value):
+        for page in sorted(pages_of(hop, old.owner)):
+            check_overlap(hop, page, new, prepared=True)
     _flags(hop, old, new, b"/F", _PRINT_OR_LOCKED)
     if hop.permission.is_locked(where):
         hop.refuse("PDF_FIELD_LOCKED", f"the signature field {where!r} was locked by a signature")
@@ -257,7 +230,7 @@ def added_field(hop: Hop, place: Place) -> None:
     if b"/V" in place.value:
         _note_signature(hop, place, where)
         return
-    if any(shows(hop, widget) for widget in widgets):
+    if any(shows(hop.new, widget.value) for widget in widgets):
         hop.refuse("PDF_FIELD_ADDED", f"the signature field {where!r} was added unsigned, but not empty")
     hop.note(ChangeKind.SIGNATURE, where, hop.page_of(raw(place, b"/P")))
 
@@ -275,17 +248,3 @@ def _widgets(hop: Hop, field: Place, where: str) -> list[Place]:
     if keys_of(*widgets) & {b"/A", b"/AA"}:
         hop.refuse("PDF_FIELD_ADDED", f"the signature field {where!r} was added with an action")
     return widgets
-
-
-def shows(hop: Hop, widget: Place) -> bool:
-    """Whether a new widget draws anything on its page."""
-    box = rectangle(hop.new.get(widget.value, b"/Rect"))
-    if box is not None and (box[0] == box[2] or box[1] == box[3]):
-        return False
-    normal = hop.new.get(hop.new.get(widget.value, b"/AP"), b"/N")
-    if normal is None:
-        return False
-    if not isinstance(normal, Stream):
-        return True
-    data = hop.new.decoded(normal, _SMALL)
-    return data is None or bool(data.strip())

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from signing.judgement import ChangeKind
-from signing.pdf_fields import added_field, inherited, shows
+from signing.pdf_fields import added_field
 from signing.pdf_hop import CHANGED, Hop, differs
 from signing.pdf_objects import Ref, Stream, Value, rectangle
+from signing.pdf_overlap import check_overlap, is_page, shows
 from signing.pdf_places import Place, Role, added_items, keys_of, name, raw
 from signing.pdf_states import State
 
-_OVERLAP = "PDF_APPEARANCE_OVERLAP"
 _MAY_HIDE = "PDF_ANNOTATION_MAY_HIDE"
 _MARKUP = frozenset({b"/Text", b"/Highlight", b"/Underline", b"/StrikeOut", b"/Squiggly", b"/Popup", b"/Ink"})
 # Operators that draw text, images or forms, and those that fill an area (ISO 32000-1, annex A).
@@ -21,21 +21,15 @@ _WIDTH = re.compile(rb"([\d.]+)\s+w\b")
 _MAX_APPEARANCE = 1 << 20
 _MAX_WIDTH = 12.0
 _MAX_ICON = 40.0
-_MAX_SHARE = 0.25
-_MAX_DEPTH = 64
 
 
 def changed_pages(hop: Hop) -> set[Ref]:
     """Return the old pages that were overridden, or whose list of annotations was."""
-    found = {identity for identity in hop.touched if _is_page(hop.old.value(identity))}
+    found = {identity for identity in hop.touched if is_page(hop.old.value(identity))}
     for identity in hop.touched - found:
         if isinstance(hop.old.value(identity), list):
-            found.update(hop.owners(identity, lambda path, owner: path == b"/Annots" and _is_page(owner)))
+            found.update(hop.owners(identity, lambda path, owner: path == b"/Annots" and is_page(owner)))
     return found
-
-
-def _is_page(value: Value | None) -> bool:
-    return isinstance(value, dict) and value.get(b"/Type") == b"/Page"
 
 
 def compare_page(hop: Hop, identity: Ref) -> None:
@@ -43,7 +37,7 @@ def compare_page(hop: Hop, identity: Ref) -> None:
     old = Place(hop.old.value(identity), identity, b"", identity)
     new = Place(hop.new.value(identity), identity, b"", identity)
     hop.explain(old, Role.PAGE)
-    if not _is_page(new.value):
+    if not is_page(new.value):
         hop.refuse(CHANGED, "a page became something else")
         return
     for key in sorted(keys_of(old, new) - {b"/Annots"}):
@@ -60,53 +54,13 @@ def compare_page(hop: Hop, identity: Ref) -> None:
         annotation = hop.follow(hop.new, item, after.owner, after.path)
         if hop.new.get(annotation.value, b"/Subtype") == b"/Widget":
             added_field(hop, annotation)
-            _widget(hop, identity, annotation, before.value)
+            if shows(hop.new, annotation.value):
+                if hop.permission.level == 1:
+                    message = "a visible signature was added to a document that forbids it"
+                    hop.refuse("PDF_CHANGE_NOT_PERMITTED", message)
+                check_overlap(hop, identity, annotation, prepared=False)
         else:
             _annotation(hop, identity, annotation)
-
-
-def _widget(hop: Hop, page: Ref, widget: Place, others: Value | None) -> None:
-    """The appearance of a new signature may not hide what was there: the page, or another signature."""
-    if not shows(hop, widget):
-        return
-    if hop.permission.level == 1:
-        hop.refuse("PDF_CHANGE_NOT_PERMITTED", "a visible signature was added to a document that forbids it")
-    box = rectangle(hop.new.get(widget.value, b"/Rect"))
-    paper = _paper(hop.new, page)
-    if box is None or paper is None:
-        hop.refuse(_OVERLAP, "what a new signature covers cannot be told")
-        return
-    if _area(_common(box, paper)) > _MAX_SHARE * _area(paper):
-        hop.refuse(_OVERLAP, "a new signature covers more than a quarter of its page")
-    for item in others if isinstance(others, list) else ():
-        if isinstance(item, Ref) and inherited(hop.old, item, b"/FT") == b"/Sig":
-            other = rectangle(hop.old.get(item, b"/Rect"))
-            if other is not None and _area(_common(box, other)) > 0:
-                hop.refuse(_OVERLAP, "a new signature covers another one")
-
-
-def _paper(state: State, page: Ref) -> tuple[float, float, float, float] | None:
-    for key in (b"/CropBox", b"/MediaBox"):
-        value: Value | None = page
-        for _ in range(_MAX_DEPTH):
-            box = rectangle(state.get(value, key))
-            if box is not None:
-                return box if _area(box) > 0 else None
-            value = state.get(value, b"/Parent")
-            if value is None:
-                break
-    return None
-
-
-Box = tuple[float, float, float, float]
-
-
-def _common(one: Box, other: Box) -> Box:
-    return (max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3]))
-
-
-def _area(box: Box) -> float:
-    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
 
 
 def _annotation(hop: Hop, page: Ref, annotation: Place) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from signing.pdf_objects import Ref, Value
+from signing.pdf_objects import Ref, Value, text_of
 from signing.pdf_states import State
 
 
@@ -37,6 +38,7 @@ KEYS: dict[Role | None, frozenset[bytes]] = {
     ),
 }
 NO_KEYS: frozenset[bytes] = frozenset()
+_MAX_DEPTH = 64
 # Keys of annotations, structure elements and outline items through which a new object shows nothing, although an
 # old one already referred to its number; and those by which such dictionaries are reached, as resources never are.
 HARMLESS = frozenset({b"/P", b"/Popup", b"/IRT", b"/Prev", b"/Pg", b"/Obj", b"/SE", b"/Dest"})
@@ -92,6 +94,36 @@ def added_items(old: Value | None, new: Value | None) -> list[Value] | None:
         else:
             added.append(item)
     return None if waiting else added
+
+
+def field_line(state: State, identity: Ref) -> Iterator[dict[bytes, Value]]:
+    """Yield a field's dictionary and those above it, nearest first."""
+    seen: set[Ref] = set()
+    value: Value | None = identity
+    while len(seen) < _MAX_DEPTH:
+        if isinstance(value, Ref):
+            if value in seen:
+                return
+            seen.add(value)
+            value = state.value(value)
+        if not isinstance(value, dict):
+            return
+        yield value
+        value = value.get(b"/Parent")
+
+
+def inherited(state: State, identity: Ref, key: bytes) -> Value | None:
+    """Return an inheritable entry of a field, resolved."""
+    for entries in field_line(state, identity):
+        if key in entries:
+            return state.resolve(entries[key])
+    return None
+
+
+def full_name(state: State, identity: Ref) -> str:
+    """Return the fully qualified name of a field (ISO 32000-1, 12.7.3.2)."""
+    parts = [text_of(state.resolve(entries.get(b"/T"))) for entries in field_line(state, identity)]
+    return ".".join(part for part in reversed(parts) if part)
 
 
 class Pages:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ class Claim:
 
     Attributes:
         name: of its field, partial; "" when it has none.
-        value: what stands for the signature.
+        value: what stands for the signature; None where it was written but cannot be read.
         node: the field or widget; None for a permission entry.
         usage_rights: a usage-rights entry (ISO 32000-1, 12.8.2.3), which says nothing of the document.
         doubtful: another field has the same name or the same value, so that which of them is shown is open.
@@ -33,11 +33,15 @@ class Claim:
     doubtful: bool = False
 
 
-def claims(root: Any) -> Iterator[Claim]:
+def claims(root: Any, is_lost: Callable[[Any], bool]) -> Iterator[Claim]:
     """Yield everything that claims to be a signature, each object once.
 
     Fields come first, then widgets that no field tree holds, then permission signatures without field: what a
     viewer may show as a signature must not stay out of the verdict.
+
+    Args:
+        root: the catalog.
+        is_lost: tells whether a signature field that reads as empty was written with a value.
     """
     nodes = list(_nodes(root))
     doubtful = _doubtful(nodes)
@@ -45,10 +49,8 @@ def claims(root: Any) -> Iterator[Claim]:
     for node in nodes:
         value = node.get("/V")
         name = _text(node.get("/T"))
-        if value is None:
-            continue
         if not isinstance(value, pikepdf.Dictionary):
-            if node.get("/FT") == pikepdf.Name.Sig:
+            if _is_signature(node) and (value is not None or is_lost(node)):
                 yield Claim(name, value, node)
             continue
         identity = _identity(value) or _identity(node)
@@ -82,14 +84,14 @@ def _nodes(root: Any) -> Iterator[Any]:
         annotations = page.get("/Annots")
         if isinstance(annotations, pikepdf.Array):
             for widget in annotations:
-                if (
-                    isinstance(widget, pikepdf.Dictionary)
-                    and "/V" in widget
-                    and _identity(widget) not in seen
-                ):
-                    seen.add(_identity(widget))
-                    seen.discard(None)
-                    yield widget
+                if not isinstance(widget, pikepdf.Dictionary) or _identity(widget) in seen:
+                    continue
+                for node in _line(widget):
+                    identity = _identity(node)
+                    if identity not in seen and ("/V" in node or _is_signature(node)):
+                        seen.add(identity)
+                        seen.discard(None)
+                        yield node
 
 
 def _doubtful(nodes: list[Any]) -> set[Identity]:
@@ -98,7 +100,7 @@ def _doubtful(nodes: list[Any]) -> set[Identity]:
     values: dict[Identity, list[Any]] = {}
     for node in nodes:
         line = _line(node)
-        if not any(item.get("/FT") == pikepdf.Name.Sig for item in line):
+        if not _is_signature(node):
             continue
         partial = [text for text in (_text(item.get("/T")) for item in line) if text]
         if isinstance(node.get("/T"), pikepdf.String):
@@ -120,6 +122,10 @@ def _doubtful(nodes: list[Any]) -> set[Identity]:
                 if isinstance(value, pikepdf.Dictionary)
             )
     return found
+
+
+def _is_signature(node: Any) -> bool:
+    return any(item.get("/FT") == pikepdf.Name.Sig for item in _line(node))
 
 
 def _is_parent(one: Any, other: Any) -> bool:

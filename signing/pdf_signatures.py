@@ -21,6 +21,7 @@ from signing.hostile import HOSTILE
 from signing.pdf_reader import refusing_pdf
 from signing.pdf_signature_fields import Claim, claims
 from signing.pdf_states import too_complex
+from signing.pdf_unreadable import has_lost_field, has_stray_signature, is_value_lost
 from signing.pdf_values import material_streams
 
 _MAX_SIGNATURES = 200
@@ -208,11 +209,10 @@ def _list(pdf: pikepdf.Pdf, path: Path) -> list[PdfSignature]:
     if pdf.is_encrypted:
         raise SignatureRefused("PDF_ENCRYPTED", _ENCRYPTED, indeterminate=True)
     root = pdf.trailer["/Root"]
-    claimed = list(islice(claims(root), _MAX_SIGNATURES + 1))
+    found_claims = claims(root, lambda node: is_value_lost(pdf, path, node))
+    claimed = list(islice(found_claims, _MAX_SIGNATURES + 1))
     if len(claimed) > _MAX_SIGNATURES:
         raise too_complex("the PDF has too many signatures")
-    if not claimed:
-        return []
     material: dict[str, Any] = {
         "certificates": material_streams(root, "/Certs"),
         "crls": material_streams(root, "/CRLs"),
@@ -232,6 +232,13 @@ def _list(pdf: pikepdf.Pdf, path: Path) -> list[PdfSignature]:
         except _UNREADABLE as error:
             signature = _faulty(path, file_size, claim.name, f"unreadable ({type(error).__name__})")
         found.append(replace(signature, usage_rights=claim.usage_rights))
+    if all(item.usage_rights for item in found):
+        if has_lost_field(root):
+            found.append(
+                _faulty(path, file_size, "", "the form says that there is one, but no field can be read")
+            )
+        elif has_stray_signature(pdf, path, [item.offset for item in found]):
+            found.append(_faulty(path, file_size, "", "no field shows it"))
     warnings = tuple(str(item) for item in pdf.get_warnings())
     return [replace(item, document_warnings=warnings) for item in _with_ends(_without_twins(found))]
 

@@ -17,8 +17,8 @@ PDF_EXPLANATIONS: dict[str, tuple[str, str]] = {
         "the look of a field was changed while its value stayed the same",
     ),
     "PDF_APPEARANCE_OVERLAP": (
-        "le cadre d'une signature ajoutée recouvre ce qui était signé",
-        "the frame of an added signature covers what was signed",
+        "le cadre d'une signature ajoutée recouvre un champ, une signature ou une annotation, ou trop de la page",
+        "the frame of an added signature covers a field, a signature or an annotation, or too much of the page",
     ),
     "PDF_ANNOTATION_ADDED": (
         "une annotation a été ajoutée ou modifiée, ce que la signature n'autorise pas",
@@ -49,8 +49,8 @@ PDF_EXPLANATIONS: dict[str, tuple[str, str]] = {
         "the file is too complex to be checked here",
     ),
     "PDF_DYNAMIC_FORM": (
-        "le formulaire dynamique (XFA) peut changer ce qui s'affiche : il ne peut pas être contrôlé",
-        "the dynamic form (XFA) can change what is shown: it cannot be checked",
+        "le formulaire n'affiche pas forcément ce qu'il contient (XFA, ou champ rempli sans être redessiné)",
+        "the form need not show what it holds (XFA, or a field that was filled without being drawn anew)",
     ),
     "PDF_ANNOTATION_MAY_HIDE": (
         "une annotation ajoutée après la signature peut cacher une partie du document",

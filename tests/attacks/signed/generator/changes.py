@@ -74,7 +74,6 @@ for _name, _change in {
     "properties": plain({11: b"<< /Producer (deux) >>"}),
     "same-objects-written-again": plain({3: BASE[3], 4: BASE[4], 14: BASE[14]}),
     "object-nobody-refers-to": plain({60: b"(hello)"}),
-    "form-filled-keeping-an-old-appearance": plain({17: BASE[17].replace(b"(100)", b"(999)")}),
     "in-object-stream": plain({41: filled()[41]}, table=False, packed={6: filled()[6]}),
     "empty-update": plain({}),
     "visible-second-signature": signing(second(b"/Rect [ 300 300 400 340 ] /F 132 /AP << /N 40 0 R >> ")),
@@ -393,6 +392,7 @@ for _name, _change, *_codes in (
         APPEARANCE,
     ),
     ("signature-value-redefined", plain({10: b"<< >>"}), FORMAT),
+    ("value-without-appearance", plain({17: BASE[17].replace(b"(100)", b"(999)")}), "PDF_DYNAMIC_FORM"),
     ("dynamic-form", plain({5: FORM % (b"", b"/XFA (x) ")}), "PDF_DYNAMIC_FORM"),
     ("calculation-order", plain({5: FORM % (b"", b"/CO [ 17 0 R ] ")}), CONTENT),
 ):

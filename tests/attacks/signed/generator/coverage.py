@@ -216,7 +216,7 @@ def _(bench: Bench) -> bytes:
     return doc.update(second(more={31: found[1]})).data
 
 
-@attack("signatures", "the-only-signature-removed", "NO_SIGNATURE_FOUND", unsure=True)
+@attack("signatures", "the-only-signature-removed", FORMAT)
 def _(bench: Bench) -> bytes:
     doc = bench.signed()
     return doc.update({9: BASE[9].replace(b"/V 10 0 R ", b"")}).data
