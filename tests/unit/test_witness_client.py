@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -283,6 +285,37 @@ def test_who_does_not_finish(server: Server) -> None:
     server.answer = drip
     assert unavailable(client) == "it does not answer in time"
     gone.set()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize(
+    ("head", "drip"),
+    [
+        (b"", b"H"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"a"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n", b"a"),
+    ],
+)
+def test_octets_that_come_now_and_then_hold_nobody(head: bytes, drip: bytes, *, tls: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            wire, _ = server.accept()
+            with wire, suppress(OSError):
+                wire.sendall(b"\x16\x03\x03\x40\x00" if tls else head)
+                while True:
+                    wire.sendall(b"\x02" if tls else drip)
+                    time.sleep(0.05)
+
+        threading.Thread(target=serve, daemon=True).start()
+        scheme = "https" if tls else "http"
+        client = WitnessClient(f"{scheme}://127.0.0.1:{server.getsockname()[1]}", PUBLIC, timeout=0.4)
+        began = time.monotonic()
+        assert unavailable(client)
+        assert time.monotonic() - began < 3
+        client.close()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urlsplit
 
 import requests
@@ -20,6 +19,7 @@ from vault.ledger import tree
 from vault.ledger.checkpoint import Checkpoint
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.note import NoteSignature, encode
+from vault.ledger.timed_http import cut_after, timed_session
 from vault.ledger.vkeys import Algorithm, VerifierKey
 from vault.ledger.witness_protocol import (
     MAX_ANSWER,
@@ -30,6 +30,7 @@ from vault.ledger.witness_protocol import (
     read_cosignatures,
 )
 
+_LATE = "it does not answer in time"
 _TRIES = 4
 _MEANINGS = {
     400: "it cannot read the request",
@@ -113,7 +114,7 @@ class WitnessClient:
         Args:
             url: submission prefix, http or https; `/add-checkpoint` is put after it.
             vkeys: the witness' keys, 0x04 or 0x06; lines of other keys are ignored.
-            timeout: seconds for connecting, for each wait, and for a whole answer.
+            timeout: seconds for an answer, from connecting to its last octet.
 
         Raises:
             SettingsRefused: WITNESS_SETTINGS_INVALID.
@@ -131,9 +132,7 @@ class WitnessClient:
         self.vkeys = tuple(vkeys)
         self._address = url.rstrip("/") + PATH
         self._timeout = timeout
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session = timed_session()
 
     def close(self) -> None:
         """Close the connections."""
@@ -223,27 +222,32 @@ class WitnessClient:
     def _ask(self, body: bytes) -> Answer:
         end = time.monotonic() + self._timeout
         try:
-            with self._session.post(
-                self._address,
-                data=body,
-                headers={"Content-Type": "text/plain; charset=utf-8", "Accept-Encoding": "identity"},
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+            with (
+                cut_after(self._timeout),
+                self._session.post(
+                    self._address,
+                    data=body,
+                    headers={"Content-Type": "text/plain; charset=utf-8", "Accept-Encoding": "identity"},
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
                 body = b""
-                # read1 gives what one wait brought: a witness that drips cannot hold the caller past the limit.
                 while chunk := response.raw.read1(MAX_ANSWER + 1 - len(body), decode_content=False):
                     body += chunk
                     if len(body) > MAX_ANSWER:
                         raise self._unavailable("its answer has no end")
-                    if time.monotonic() > end:
-                        raise self._unavailable("its answer takes too long")
+                # One that was cut looks like one that ended.
+                if time.monotonic() > end:
+                    raise self._unavailable(_LATE)
                 return Answer(response.status_code, response.headers.get("Content-Type", ""), body)
         except requests.Timeout as error:
-            raise self._unavailable("it does not answer in time") from error
+            raise self._unavailable(_LATE) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise self._unavailable(f"it cannot be reached: {type(error).__name__}") from error
+            late = time.monotonic() > end
+            reason = _LATE if late else f"it cannot be reached: {type(error).__name__}"
+            raise self._unavailable(reason) from error
 
     def _unavailable(self, reason: str) -> WitnessUnavailable:
         return WitnessUnavailable(self.url, reason)
