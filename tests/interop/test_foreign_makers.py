@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from signing.trust import TrustStore
+from tests.interop.foreign.dss_maker import DssMaker, Wanted, wanted
 from tests.interop.foreign.pyhanko_maker import PyHankoMaker, base_pdf, files
 from tests.judging.conftest import World
 from vault.evidence.findings import Outcome, Verdict
@@ -64,3 +65,24 @@ def test_what_they_show_changed_fails(maker: PyHankoMaker, tmp_path: Path) -> No
     for data, code in ((locked, "PDF_FIELD_LOCKED"), (certified, "PDF_CHANGE_NOT_PERMITTED")):
         verdict = judge(maker, maker.fill(data, "Nom", "Martin"), tmp_path)
         assert (verdict.verdict, main_reason(verdict).code) == (Outcome.FAILED, code)
+
+
+@pytest.fixture(scope="module")
+def by_dss(tmp_path_factory: pytest.TempPathFactory) -> DssMaker:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return DssMaker(World(), tmp_path_factory.mktemp("dss"))
+
+
+@pytest.mark.needs("dss")
+@pytest.mark.parametrize("item", wanted(), ids=lambda item: item.name)
+def test_dss_s_files_pass(item: Wanted, by_dss: DssMaker) -> None:
+    trust = TrustStore([by_dss.world.root.certificate])
+    original = by_dss.folder / "acte.txt" if item.over else None
+    path = by_dss.folder / item.name
+    verdict = verify_file(path, trust=trust, original=original)
+    assert verdict.verdict is Outcome.PASSED, verdict.reasons
+    assert tuple(found.level for found in verdict.signatures) == item.levels
+    needed = verify_file(path, trust=trust, original=original, require_revocation=True)
+    inside = all("-LT" in level or "timestamp" in level for level in item.levels)
+    assert needed.verdict is (Outcome.PASSED if inside else Outcome.INDETERMINATE), needed.reasons

@@ -27,7 +27,7 @@ from pyhanko_certvalidator.registry import SimpleCertificateStore
 from tests.judging.conftest import Holder, World
 
 DAY = timedelta(days=1)
-_SIGNING = crypto_x509.KeyUsage(
+SIGNING = crypto_x509.KeyUsage(
     digital_signature=True,
     content_commitment=True,
     key_encipherment=False,
@@ -103,7 +103,7 @@ class PyHankoMaker:
         self.signer, self.second = (
             SimpleSigner(_certificate(item), _key(item), chain)
             for item in (
-                world.build(name, world.ca, world.key(), [(_SIGNING, True)]) for name in ("First", "Second")
+                world.build(name, world.ca, world.key(), [(SIGNING, True)]) for name in ("First", "Second")
             )
         )
         # Its own timestamps are RSA only.
