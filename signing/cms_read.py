@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from signing.cms_crypto import check_strength, verify_signature
 from signing.cms_form import asn1_certificate, own_form, signed_attributes
+from signing.cms_frame import check_cms_frame
 from signing.der import tlv
 from signing.errors import KeyUnusable, SignatureRefused
 from signing.hostile import HOSTILE, refusing
@@ -160,6 +161,7 @@ def _parse(der: bytes) -> ParsedCms:
     # 1
     if len(der) > MAX_CMS:
         raise ValueError("the CMS is too large")
+    check_cms_frame(der)
     content_info = asn1_cms.ContentInfo.load(der, strict=True)
     if content_info["content_type"].native != "signed_data":
         raise ValueError("not a SignedData")

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from signing.algorithms import AlgorithmTable, describe_key
 from signing.cms_crypto import Scheme, read_scheme, verify_value
 from signing.cms_form import asn1_certificate
+from signing.cms_frame import check_cms_frame
 from signing.cms_read import MAX_CMS, readable_inside, signer_ids
 from signing.der import tlv
 from signing.errors import SignatureRefused
@@ -148,8 +149,8 @@ def read_foreign(
 ) -> ForeignCms:
     """Read one signer of a CMS signature, DER or BER.
 
-    1. ContentInfo of SignedData, nothing after it. 2. Exactly one SignerInfo, or the one that is asked for.
-    3. Its certificate is inside, or among `others`; where several have its name and number, the one whose
+    1. ContentInfo of SignedData, its fields and nothing else. 2. Exactly one SignerInfo, or the one that is asked
+    for. 3. Its certificate is inside, or among `others`; where several have its name and number, the one whose
     hash signing-certificate states. 4. Signed attributes: no type twice; content-type is that of the content and
     message-digest is there, one value each. 5. Revocation data and timestamps are collected.
 
@@ -228,6 +229,7 @@ def content_inside(der: bytes) -> bytes | None:
 def _signed_data(der: bytes) -> asn1_cms.SignedData:
     if len(der) > MAX_CMS:
         raise ValueError("the CMS is too large")
+    check_cms_frame(der)
     content_info = asn1_cms.ContentInfo.load(der, strict=True)
     if content_info["content_type"].native != "signed_data":
         raise ValueError("not a SignedData")

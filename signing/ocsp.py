@@ -17,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from signing.algorithms import AlgorithmTable, describe_key
 from signing.cms_crypto import read_scheme
 from signing.cms_form import asn1_certificate
+from signing.cms_frame import check_ocsp_frame
 from signing.der import tlv
 from signing.errors import SignatureRefused
 from signing.hostile import HOSTILE
@@ -163,9 +164,11 @@ def needs_no_check(certificate: x509.Certificate) -> bool:
 
 
 def _read(der: bytes) -> OcspResponse:
-    response = asn1_ocsp.OCSPResponse.load(_whole(der), strict=True)
+    whole = _whole(der)
+    response = asn1_ocsp.OCSPResponse.load(whole, strict=True)
     if response["response_status"].native != "successful":
         raise ValueError("not successful")
+    check_ocsp_frame(whole)
     basic = response.basic_ocsp_response
     data = basic["tbs_response_data"]
     if len(data["responses"]) > _MAX_ANSWERS or _critical(data["response_extensions"]):
