@@ -32,7 +32,7 @@ from vault.errors import LedgerError
 from vault.held_keys import demand_origin
 from vault.keyring import Keyring
 from vault.ledger.chain import ChainVerifier
-from vault.ledger.checkpoint import verify_checkpoint
+from vault.ledger.checkpoint import CheckpointReport, verify_checkpoint
 from vault.ledger.destruction import is_destruction
 from vault.ledger.entry import LogEntry
 from vault.ledger.policy import Policy
@@ -102,17 +102,13 @@ class Recovery:
         self._policy = policy
         self._origin = origin
 
-    def published_size(self) -> int:
-        """Return the size of the published checkpoint, 0 when nothing is published.
-
-        Raises:
-            LedgerError: the checkpoint is not this log's.
-        """
+    def _published(self) -> CheckpointReport | None:
+        """Return the published checkpoint, None when nothing is published. Raises LedgerError: it is not this log's."""
         try:
             note = self._log.get(CHECKPOINT_PATH)
         except ObjectMissing:
-            return 0
-        return verify_checkpoint(note, self._policy).size
+            return None
+        return verify_checkpoint(note, self._policy)
 
     def run(self, clock: Clock) -> RecoveryReport:
         """Recover; repeating it is harmless. The service must not run meanwhile.
@@ -148,7 +144,9 @@ class Recovery:
     ) -> dict[bytes, tuple[int, bytes]]:
         """Write the entries that the database lacks; return (number, commitment) by tag."""
         new: dict[bytes, tuple[int, bytes]] = {}
-        published = self.published_size()
+        # Read once: a service that should not run meanwhile may publish more.
+        note = self._published()
+        published = note.size if note else 0
         head = find_head(connection)
         start = head.size if head else 0
         chain, generation = ChainVerifier(), 1
@@ -171,10 +169,8 @@ class Recovery:
             new[entry.tag] = (seq, entry.commitment)
             if (found := held.by_commitment.get(entry.commitment)) is not None:
                 self._apply(connection, found, seq, report)
-        if published:
-            note = verify_checkpoint(self._log.get(CHECKPOINT_PATH), self._policy)
-            if chain.root() != note.root:
-                raise LedgerError("LEDGER_FORK", "the published entries do not hash up to the checkpoint")
+        if note and chain.root() != note.root:
+            raise LedgerError("LEDGER_FORK", "the published entries do not hash up to the checkpoint")
         if published > start:
             StoredTiles(connection, {}).store_completed(start, published)
             if head is not None:

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, create_engine
 
 from vault.db import sqlite as sqlite_module
 from vault.db.engine import Database
 from vault.db.models import metadata
 from vault.db.twins import TwinGuard
-from vault.errors import SettingsRefused
+from vault.errors import SettingsRefused, Unavailable
 
 SPAWN = multiprocessing.get_context("spawn")
 ROW = {"topic": "t", "payload": "p", "created_at": "2026-01-01T00:00:00.000Z"}
@@ -69,6 +69,61 @@ def test_upgrade_gives_exactly_the_tables_of_the_models(tmp_path: Path) -> None:
         assert migrated == schema(connection)
     connection.close()
     plain.dispose()
+
+
+def topics(database: Database) -> list[str]:
+    with database.reading() as connection:
+        return [row[0] for row in connection.exec_driver_sql("SELECT topic FROM outbox ORDER BY id")]
+
+
+def add(database: Database, topic: str) -> None:
+    with database.writing() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO outbox (topic, payload, created_at) VALUES (?, 'p', 't')", (topic,)
+        )
+
+
+def test_a_copy_in_the_file_s_place_is_what_is_written_to_and_guarded(tmp_path: Path) -> None:
+    """Connections that have the old file open would write where nobody ever looks again."""
+    database, path = opened(tmp_path), tmp_path / "safe.db"
+    asked: list[int] = []
+
+    def guard(connection: Connection) -> None:
+        asked.append(connection.exec_driver_sql("SELECT count(*) FROM outbox").scalar_one())
+
+    database.guard = guard
+    add(database, "one")
+    with sqlite3.connect(path) as source, sqlite3.connect(tmp_path / "copy.db") as copy:
+        source.backup(copy)
+    source.close()
+    copy.close()
+    add(database, "two")
+    for name in ("safe.db-wal", "safe.db-shm"):
+        (tmp_path / name).unlink()
+    (tmp_path / "copy.db").rename(path)
+    assert topics(database) == ["one"]
+    add(database, "three")
+    database.close()
+    assert asked == [0, 1]
+    again = Database.open(f"sqlite:///{path}", tmp_path / "locks")
+    assert topics(again) == ["one", "three"]
+    again.close()
+
+
+def test_a_file_that_is_gone_is_an_outage_and_not_made_anew(tmp_path: Path) -> None:
+    database, path = opened(tmp_path), tmp_path / "safe.db"
+    for found in tmp_path.glob("safe.db*"):
+        found.rename(tmp_path / f"away-{found.name}")
+    for use in (topics, lambda database: add(database, "lost")):
+        with pytest.raises(Unavailable) as caught:
+            use(database)
+        assert caught.value.code == "DATABASE_UNAVAILABLE"
+    assert not path.exists()
+    for found in tmp_path.glob("away-*"):
+        found.rename(tmp_path / found.name.removeprefix("away-"))
+    add(database, "back")
+    assert topics(database) == ["back"]
+    database.close()
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://h/d", "no url"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from sqlalchemy import URL, Connection, create_engine, event
 from vault.db.backend import KeyLocks
 from vault.db.driver import driver_of
 from vault.db.wal import WalKeeper
-from vault.errors import SettingsRefused
+from vault.errors import SettingsRefused, Unavailable
 
 BUSY_TIMEOUT_MS = 10_000
 _SCRUB_WAIT_MS = 2_000
@@ -48,6 +49,7 @@ class SqliteBackend:
         self._lock_folder = lock_folder
         # hide_parameters: values of rows must not reach logs through error messages.
         self.engine = create_engine(url, pool_size=16, max_overflow=64, pool_timeout=10, hide_parameters=True)
+        event.listen(self.engine, "do_connect", self._look)
         event.listen(self.engine, "connect", _configure)
         self._wal = WalKeeper(self.engine, lambda: self._locked("writer.lock"))
 
@@ -57,7 +59,14 @@ class SqliteBackend:
         return None
 
     def begin(self, connection: Connection, *, write: bool, patient: bool) -> None:
-        """Begin a transaction; only the file lock makes it wait for others."""
+        """Begin a transaction; only the file lock makes it wait for others.
+
+        Raises:
+            Unavailable: DATABASE_UNAVAILABLE: the file is gone, or another one than this connection has open. What
+                was written then would be nowhere.
+        """
+        if self._file() != connection.info["file"]:
+            raise Unavailable("DATABASE_UNAVAILABLE", "the database's file is gone, or another one is there")
         driver_of(connection).execute("BEGIN IMMEDIATE" if write else "BEGIN DEFERRED")
 
     @contextmanager
@@ -82,13 +91,13 @@ class SqliteBackend:
             os.close(descriptor)
 
     def incarnation(self, connection: Connection) -> object:
-        """Return which file it is: a copy that was put in its place has another number."""
-        found = self._path.stat()
-        return found.st_dev, found.st_ino
+        """Return which file a connection has open: a copy that was put in its place has another number."""
+        return connection.info["file"]
 
     def is_dead(self, connection: Connection) -> bool:
-        """Return False: there is no server that could go away."""
-        return False
+        """Tell whether a connection has another file open than the one that is there."""
+        found = self._file()
+        return found is not None and found != connection.info["file"]
 
     def scrub(self) -> bool:
         """Empty the write-ahead log.
@@ -120,6 +129,23 @@ class SqliteBackend:
             yield
         finally:
             os.close(descriptor)
+
+    def _file(self) -> tuple[int, int] | None:
+        """Return the numbers of the file that is there now, None where there is none."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _look(self, _dialect: object, record: Any, _arguments: object, _parameters: object) -> None:
+        """Note which file is there before SQLite opens it: replaced meanwhile, it is another one at the first use.
+
+        Where none is, SQLite would make one: an empty database, to which nothing must be written.
+        """
+        record.info["file"] = self._file()
+        if record.info["file"] is None:
+            raise sqlite3.OperationalError("the database's file is gone")
 
     def _open_lock(self, name: str) -> int:
         return os.open(self._lock_folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
