@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from signing.judgement import ChangeKind
@@ -9,15 +10,31 @@ from signing.pdf_fields import added_field
 from signing.pdf_hop import CHANGED, Hop, differs
 from signing.pdf_objects import Ref, Stream, integer
 from signing.pdf_places import Place, Role, added_items, keys_of, name, raw
-from signing.pdf_states import TRAILER
+from signing.pdf_states import TRAILER, State
 
 # Of one section of the file only (ISO 32000-1, tables 15 and 17); /DocChecksum is LibreOffice's.
 _OF_SECTION = frozenset(
     {b"/Size", b"/Prev", b"/ID", b"/DocChecksum", b"/XRefStm", b"/Type", b"/W", b"/Index", b"/Length"}
     | {b"/Filter", b"/DecodeParms", b"/DL"}
 )
+# Text of the properties (ISO 32000-1, table 317); no key of a form is among them.
+_PROPERTIES = frozenset(
+    {
+        b"/Title",
+        b"/Author",
+        b"/Subject",
+        b"/Keywords",
+        b"/Creator",
+        b"/Producer",
+        b"/CreationDate",
+        b"/ModDate",
+    }
+)
 _VERSION = re.compile(rb"/[12]\.\d")
 _DEEP = 5
+# The profile sRGB of Little CMS, which DSS and PDFBox carry: device colours as every screen shows them.
+_SRGB = frozenset({"4064240d928fddcc777915e2be0c81871c5ea9b6e08327ddbe6be9908fc22525"})
+_MAX_PROFILE = 1 << 16
 
 
 def compare_document(hop: Hop) -> None:
@@ -70,6 +87,7 @@ def _catalog(hop: Hop, old: Place, new: Place) -> None:
         b"/Extensions": _extensions,
         b"/Version": _version,
         b"/Perms": _permissions,
+        b"/OutputIntents": _colours,
     }
     if not isinstance(old.value, dict) or not isinstance(new.value, dict):
         hop.refuse(CHANGED, "the catalog is no dictionary")
@@ -82,12 +100,26 @@ def _catalog(hop: Hop, old: Place, new: Place) -> None:
 
 
 def _info(hop: Hop, old: Place, new: Place) -> None:
+    if _is_form_too(hop):
+        # Some makers write both into one object: the rules of forms hold for it.
+        hop.both(old, new, b"/Info", Role.FORM)
+        return
     before, after = hop.both(old, new, b"/Info", Role.METADATA)
     if before.value == after.value:
         return
     hop.note(ChangeKind.METADATA)
     if after.value is not None and not isinstance(after.value, dict):
         hop.refuse(CHANGED, "the properties are no dictionary")
+
+
+def _is_form_too(hop: Hop) -> bool:
+    """Whether the properties and the form are one object, in both states."""
+    found = []
+    for state in (hop.old, hop.new):
+        root = state.get(state.trailer, b"/Root")
+        found.append(root.get(b"/AcroForm") if isinstance(root, dict) else None)
+        found.append(state.trailer.get(b"/Info"))
+    return isinstance(found[0], Ref) and all(item == found[0] for item in found)
 
 
 def _metadata(hop: Hop, old: Place, new: Place) -> None:
@@ -127,6 +159,22 @@ def _version(hop: Hop, old: Place, new: Place) -> None:
         hop.refuse(CHANGED, "the catalog has another /Version")
     elif isinstance(before, bytes) and after < before:
         hop.refuse(CHANGED, "the catalog has an older /Version")
+
+
+def _colours(hop: Hop, old: Place, new: Place) -> None:
+    """DSS puts a colour profile beside a signature that has an image; any other one could paint text white."""
+    before, after = hop.enter(hop.old, old, b"/OutputIntents"), hop.enter(hop.new, new, b"/OutputIntents")
+    if before.value is None and isinstance(after.value, list) and hop.signatures:
+        profiles = [hop.new.get(item, b"/DestOutputProfile") for item in after.value]
+        if all(isinstance(item, Stream) and _is_plain_profile(hop.new, item) for item in profiles):
+            return
+    if differs(hop, old, new, b"/OutputIntents"):
+        hop.refuse(CHANGED, "the catalog has another /OutputIntents")
+
+
+def _is_plain_profile(state: State, profile: Stream) -> bool:
+    data = state.decoded(profile, _MAX_PROFILE)
+    return data is not None and hashlib.sha256(data).hexdigest() in _SRGB
 
 
 def _permissions(hop: Hop, old: Place, new: Place) -> None:
@@ -170,7 +218,11 @@ def _form(hop: Hop, old: Place, new: Place) -> None:
     for key in sorted(keys_of(before, after) - {b"/SigFlags"}):
         if key in rules:
             rules[key](hop, before, after)
-        elif differs(hop, before, after, key):
+        elif not differs(hop, before, after, key):
+            continue
+        elif key in _PROPERTIES and _is_form_too(hop):
+            hop.note(ChangeKind.METADATA)
+        else:
             hop.refuse(CHANGED, f"the form has another {name(key)}")
 
 

@@ -7,6 +7,7 @@ is refused, so both always speak of the same cross-reference section.
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -19,6 +20,11 @@ import pikepdf
 from signing.base import SealSource
 from signing.errors import PdfRefused, SigningError
 from signing.hostile import HOSTILE
+
+# What qpdf says of a hostile file is that file's text: it is read through `get_warnings`, and goes to no log.
+_qpdf = logging.getLogger("pikepdf._core")
+_qpdf.addHandler(logging.NullHandler())
+_qpdf.propagate = False
 
 # ISO 32000-1 Annex C: the largest object number that readers must take.
 MAX_OBJECT_NUMBER = 8_388_607
