@@ -15,6 +15,7 @@ import zlib
 from typing import Any
 
 import pikepdf
+from asn1crypto import cms
 
 from tests.mutants.seeds import Seed
 from vault.evidence.findings import Outcome, Verdict
@@ -230,4 +231,17 @@ def _streamed(data: bytes) -> dict[str, bytes | None] | None:
 
 
 def _der(seed: Seed, data: bytes, verdict: Verdict) -> str:
-    return "" if seed.over or seed.digests else "PASSED over nothing"
+    if seed.over or seed.digests:
+        return ""
+    # The content is inside: the signed attributes lead to it, and must be those that were signed.
+    try:
+        before, after = (_signed_parts(item) for item in (seed.data, data))
+    except (ValueError, TypeError, KeyError) as error:
+        return f"PASSED, but another reader cannot read it ({error})"
+    return "" if before == after else "content or signed attributes were changed"
+
+
+def _signed_parts(data: bytes) -> tuple[bytes, ...]:
+    signed = cms.ContentInfo.load(data)["content"]
+    content = signed["encap_content_info"]["content"].native
+    return (content, *(item["signed_attrs"].untag().dump() for item in signed["signer_infos"]))

@@ -59,12 +59,17 @@ def seeds() -> tuple[Seed, ...]:
         if row.trusted == "PASSED" and row.path.stat().st_size <= _LARGEST
     ]
     folder = DATA / "seeds"
-    trust = TrustStore(x509.load_pem_x509_certificates((folder / "root.pem").read_bytes()))
     with (folder / "seeds.tsv").open(encoding="utf-8", newline="") as file:
-        for entry in csv.DictReader(file, delimiter="\t"):
-            over = tuple((folder / name).read_bytes() for name in entry["over"].split())
-            data = (folder / entry["file"]).read_bytes()
-            found.append(Seed(entry["file"], data, over, (), trust, _AT))
+        entries = list(csv.DictReader(file, delimiter="\t"))
+    roots = {
+        name: TrustStore(x509.load_pem_x509_certificates((folder / name).read_bytes()))
+        for name in {entry["root"] for entry in entries}
+    }
+    for entry in entries:
+        over = tuple((folder / name).read_bytes() for name in entry["over"].split())
+        data = (folder / entry["file"]).read_bytes()
+        at = datetime.fromisoformat(entry["at"]).replace(tzinfo=UTC)
+        found.append(Seed(entry["file"], data, over, (), roots[entry["root"]], at))
     return tuple(found)
 
 

@@ -398,6 +398,15 @@ for _name, _change, *_codes in (
 ):
     _after("forms", _name, _change, *_codes, unsure="PDF_DYNAMIC_FORM" in _codes)
 
+# A viewer may draw the field anew, and show something else than the signature's reader saw.
+_after(
+    "forms",
+    "filled-keeping-an-old-appearance",
+    plain({17: BASE[17].replace(b"(100)", b"(999)")}),
+    "PDF_DYNAMIC_FORM",
+    unsure=True,
+)
+
 # ---- permissions
 
 for _level, _name, _change, _code, _unsure in (
