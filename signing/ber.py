@@ -16,10 +16,6 @@ _MAX_DEPTH = 40
 _MAX_LENGTH_OCTETS = 8
 
 
-class BerError(ValueError):
-    """The octets are not the structure that was expected."""
-
-
 class Element(NamedTuple):
     """One tag-length-value.
 
@@ -37,7 +33,7 @@ class Element(NamedTuple):
 
 
 def read_element(data: bytes, at: int, limit: int) -> Element:
-    """Read the element at an offset. Raises BerError: cut, with a multi-octet tag, or an end mark out of place."""
+    """Read the element at an offset. Raises ValueError: cut, with a multi-octet tag, or an end mark out of place."""
     tag, start, length = _header(data, at, limit)
     if length is None:
         stop = _end_mark(data, start, limit)
@@ -60,7 +56,7 @@ class Walk:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None and self._at != self._limit:
-            raise BerError("something stands after the end of a structure")
+            raise ValueError("something stands after the end of a structure")
 
     @property
     def tag(self) -> int:
@@ -68,25 +64,25 @@ class Walk:
         return self._data[self._at] if self._at < self._limit else -1
 
     def take(self, *tags: int) -> Element:
-        """Take the next element, of one of these tags; of any when none is named. Raises BerError."""
+        """Take the next element, of one of these tags; of any when none is named. Raises ValueError."""
         element = read_element(self._data, self._at, self._limit)
         if tags and element.tag not in tags:
-            raise BerError(f"tag 0x{element.tag:02x} out of place")
+            raise ValueError(f"tag 0x{element.tag:02x} out of place")
         self._at = element.end
         return element
 
     def inside(self, *tags: int) -> Walk:
-        """Take the next element and walk its content. Raises BerError."""
+        """Take the next element and walk its content. Raises ValueError."""
         return self.into(self.take(*tags))
 
     def into(self, element: Element) -> Walk:
-        """Walk the content of an element that was taken. Raises BerError: it is primitive."""
+        """Walk the content of an element that was taken. Raises ValueError: it is primitive."""
         if not element.tag & CONSTRUCTED:
-            raise BerError("a primitive element where a constructed one is due")
+            raise ValueError("a primitive element where a constructed one is due")
         return Walk(self._data, element.start, element.stop)
 
     def object_id(self) -> bytes:
-        """Take an OBJECT IDENTIFIER: its content, in its one encoding. Raises BerError (X.690 8.19.2)."""
+        """Take an OBJECT IDENTIFIER: its content, in its one encoding. Raises ValueError (X.690 8.19.2)."""
         element = self.take(OBJECT_ID)
         content = self._data[element.start : element.stop]
         padded = any(
@@ -94,15 +90,15 @@ class Walk:
             for index, octet in enumerate(content)
         )
         if padded or not content or content[-1] & 0x80:
-            raise BerError("an object identifier that is not in its one encoding")
+            raise ValueError("an object identifier that is not in its one encoding")
         return content
 
     def octets(self, depth: int = 0) -> None:
-        """Take an OCTET STRING, in one piece or in several. Raises BerError (X.690 8.7)."""
+        """Take an OCTET STRING, in one piece or in several. Raises ValueError (X.690 8.7)."""
         element = self.take(OCTETS, OCTETS | CONSTRUCTED)
         if element.tag & CONSTRUCTED:
             if depth > _MAX_DEPTH:
-                raise BerError("an octet string nested too deeply")
+                raise ValueError("an octet string nested too deeply")
             with self.into(element) as pieces:
                 while pieces.tag >= 0:
                     pieces.octets(depth + 1)
@@ -111,23 +107,23 @@ class Walk:
 def _header(data: bytes, at: int, limit: int) -> tuple[int, int, int | None]:
     """Read a tag and a length: (tag, offset of the content, its octets or None when indefinite)."""
     if limit - at < 2:
-        raise BerError("an element is cut short")
+        raise ValueError("an element is cut short")
     tag, length = data[at], data[at + 1]
     start = at + 2
     if tag & 0x1F == 0x1F or not tag:
-        raise BerError("a tag that does not occur here")
+        raise ValueError("a tag that does not occur here")
     if length == _INDEFINITE:
         if not tag & CONSTRUCTED:
-            raise BerError("a primitive element of indefinite length")
+            raise ValueError("a primitive element of indefinite length")
         return tag, start, None
     if length > _INDEFINITE:
         count = length & 0x7F
         if count > _MAX_LENGTH_OCTETS or start + count > limit:
-            raise BerError("a length that cannot be read")
+            raise ValueError("a length that cannot be read")
         length = int.from_bytes(data[start : start + count], "big")
         start += count
     if start + length > limit:
-        raise BerError("an element runs past its container")
+        raise ValueError("an element runs past its container")
     return tag, start, length
 
 
@@ -145,6 +141,6 @@ def _end_mark(data: bytes, at: int, limit: int) -> int:
         if length is not None:
             at += length
         elif depth == _MAX_DEPTH:
-            raise BerError("nested too deeply")
+            raise ValueError("nested too deeply")
         else:
             depth += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from signing.ber import BIT_STRING, ENUMERATED, INTEGER, OCTETS, SEQUENCE, SET, BerError, Walk
+from signing.ber import BIT_STRING, ENUMERATED, INTEGER, OCTETS, SEQUENCE, SET, Walk
 from signing.errors import SignatureRefused
 
 _SIGNED_DATA = bytes.fromhex("2a864886f70d010702")
@@ -31,7 +31,7 @@ def check_cms_frame(data: bytes) -> None:
             _require_signed_data(info)
             with info.inside(_EXPLICIT_0) as wrapped, wrapped.inside(SEQUENCE) as signed_data:
                 _signed_data(data, signed_data)
-    except BerError as error:
+    except ValueError as error:
         raise SignatureRefused("FORMAT_FAILURE", f"the CMS is not well formed: {error}") from error
 
 
@@ -42,7 +42,7 @@ def check_ocsp_frame(data: bytes) -> None:
         data: an OCSPResponse that is successful, with a BasicOCSPResponse inside.
 
     Raises:
-        BerError: it holds something else than its fields.
+        ValueError: it holds something else than its fields.
     """
     with Walk(data) as outer, outer.inside(SEQUENCE) as response:
         response.take(ENUMERATED)
@@ -60,7 +60,7 @@ def check_ocsp_frame(data: bytes) -> None:
 
 def _require_signed_data(info: Walk) -> None:
     if info.object_id() != _SIGNED_DATA:
-        raise BerError("no SignedData")
+        raise ValueError("no SignedData")
 
 
 def _signed_data(data: bytes, fields: Walk) -> None:
@@ -142,7 +142,7 @@ def _pss_parameter(data: bytes, explicit: Walk, *, hashed: bool) -> None:
 def _version(data: bytes, fields: Walk) -> None:
     version = fields.take(INTEGER)
     if version.stop - version.start != 1 or data[version.start] not in _VERSIONS:
-        raise BerError("a version that there is not")
+        raise ValueError("a version that there is not")
 
 
 def _each(walk: Walk) -> None:

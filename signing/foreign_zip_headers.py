@@ -29,7 +29,12 @@ _REFUSED_FIELDS = frozenset(
     {0x0008, 0x0014, 0x0015, 0x0016, 0x0017, 0x0018, 0x0019, 0x07C8, 0x2605, 0x2705, 0x334D, 0x6375, 0x7075}
     | {0x9901}
 )
-_FILE_TYPES = frozenset({0, 0o100000, 0o040000})
+# Fields of older Unix zips, where a file may be said to be a link.
+_UNIX, _ASI_UNIX = 0x000D, 0x756E
+_UNIX_SIZE = 12  # octets without the target of a link
+_REGULAR, _FOLDER = frozenset({0, 0o100000}), frozenset({0, 0o040000})
+_DOS_FOLDER = 0x10
+_NEWEST = 45  # version of the format that has zip64: nothing that is read here needs a newer one
 _COMMENT = re.compile(rb"mimetype=[!-~]{1,200}")
 
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -153,15 +158,24 @@ def _directory_entry(data: bytes, at: int) -> tuple[Entry, int]:
         raise ContainerRefused("the central directory is cut short")
     if flags & ~_FLAGS or method not in (STORED, DEFLATED) or comment_length or disk not in (0, _MARK16):
         raise ContainerRefused("a member is encrypted, commented, or packed in a way that is not read")
-    if attributes >> 16 & 0o170000 not in _FILE_TYPES and fields[1] >> 8 in (3, 19):
-        raise ContainerRefused("a member is a link or a device")
-    wide = _extra_fields(data[body + name_length : end])
+    if not fields[2] & 0xFF <= _NEWEST:
+        raise ContainerRefused("a member says that it needs a newer reader")
+    _check_type(attributes >> 16, raw_name)
+    if attributes & _DOS_FOLDER and not raw_name.endswith(b"/"):
+        raise ContainerRefused("a file is said to be a folder")
+    wide = _extra_fields(data[body + name_length : end], raw_name)
     size, packed, offset, disk = _widened(wide, (size, packed, offset), disk)
     if disk:
         raise ContainerRefused("a member lies on another disk")
     if method == STORED and size != packed:
         raise ContainerRefused("a stored member has two sizes")
     return Entry(_decoded(raw_name, flags), raw_name, flags, method, crc, packed, size, offset), end
+
+
+def _check_type(mode: int, raw_name: bytes) -> None:
+    """Refuse a link, a device, and what is a folder to readers of the mode and a file to readers of the name."""
+    if mode & 0o170000 not in (_FOLDER if raw_name.endswith(b"/") else _REGULAR):
+        raise ContainerRefused("a member is a link or a device, or a folder by its mode or its name only")
 
 
 def _widened(wide: bytes | None, narrow: tuple[int, int, int], disk: int) -> tuple[int, int, int, int]:
@@ -184,11 +198,11 @@ def _widened(wide: bytes | None, narrow: tuple[int, int, int], disk: int) -> tup
 
 def _part(data: bytes, at: int, size: int) -> bytes:
     if at + size > len(data):
-        raise ContainerRefused("a zip64 field is cut short")
+        raise ContainerRefused("an extra field is cut short")
     return data[at : at + size]
 
 
-def _extra_fields(data: bytes) -> bytes | None:
+def _extra_fields(data: bytes, raw_name: bytes) -> bytes | None:
     """Walk the extra fields; returns the content of the zip64 one."""
     wide = None
     at = 0
@@ -201,6 +215,10 @@ def _extra_fields(data: bytes) -> bytes | None:
             if wide is not None:
                 raise ContainerRefused("a member has two zip64 fields")
             wide = content
+        if kind == _ASI_UNIX:
+            _check_type(int.from_bytes(_part(content, 4, 2), "little"), raw_name)
+        if kind == _UNIX and length > _UNIX_SIZE:
+            raise ContainerRefused("a member is a link or a device")
         at += 4 + length
     # Some makers align contents with up to three zero octets.
     if data[at:].strip(b"\0"):
@@ -275,7 +293,7 @@ def tile(file: BinaryIO, entries: Sequence[Entry], stop: int) -> dict[str, int]:
 
 def _local_header(file: BinaryIO, entry: Entry) -> int:
     header = exactly(file, entry.offset, _LOCAL.size)
-    mark, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL.unpack(header)
+    mark, version, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL.unpack(header)
     rest = exactly(file, entry.offset + _LOCAL.size, name_length + extra_length)
     if (
         mark != b"PK\x03\x04"
@@ -283,7 +301,9 @@ def _local_header(file: BinaryIO, entry: Entry) -> int:
         or (flags, method) != (entry.flags, entry.method)
     ):
         raise ContainerRefused("a local header differs from its directory entry")
-    wide = _extra_fields(rest[name_length:])
+    if version & 0xFF > _NEWEST:
+        raise ContainerRefused("a member says that it needs a newer reader")
+    wide = _extra_fields(rest[name_length:], entry.raw_name)
     if wide is not None and _MARK32 in (packed, size):
         size, packed, _, _ = _widened(wide, (size, packed, 0), 0)
     later = (0,) if entry.flags & _DESCRIPTOR else ()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from asn1crypto import cms, core
 
-from signing.ber import BerError, Walk, read_element
+from signing.ber import Walk, read_element
 from signing.cms_frame import check_cms_frame, check_ocsp_frame
 from signing.errors import SignatureRefused
 from signing.foreign_cms import read_foreign
@@ -214,7 +214,7 @@ def test_ocsp_responses_hold_nothing_else(world: Any) -> None:
     for parts in (tree[1], tree[1][1][1], tree[1][1][1][0][1], *inner):
         parts.extend([node(NULL)] * 2)
         assert read_ocsps([written()]) == []
-        with pytest.raises(BerError):
+        with pytest.raises(ValueError, match=r"out of place|after the end|primitive"):
             check_ocsp_frame(written())
         if any(parts is item for item in inner):
             assert read_ocsps([encoded(basic)]) == []
@@ -228,10 +228,10 @@ def test_ocsp_responses_hold_nothing_else(world: Any) -> None:
 )
 def test_broken_elements(octets: str) -> None:
     data = bytes.fromhex(octets)
-    with pytest.raises(BerError), Walk(data) as walk:
+    with pytest.raises(ValueError, match=r"cut|tag|length|container|end"), Walk(data) as walk:
         walk.take()
 
 
 def test_deep_nesting_ends() -> None:
-    with pytest.raises(BerError):
+    with pytest.raises(ValueError, match="too deeply"):
         read_element(b"\x30\x80" * 100_000, 0, 200_000)

@@ -39,6 +39,9 @@ class Part:
     local_extra: bytes = b""
     size: int | None = None
     attributes: int = 0
+    made_by: int = 3
+    version: int = 20
+    local_version: int = 20
     comment: bytes = b""
     before: bytes = b""
     after: bytes = b""
@@ -75,7 +78,7 @@ class Zip:
             out += struct.pack(
                 "<4s5H3L2H",
                 b"PK\3\4",
-                20,
+                part.local_version,
                 part.flags if part.local_flags is None else part.local_flags,
                 part.method if part.local_method is None else part.local_method,
                 0,
@@ -94,8 +97,8 @@ class Zip:
             directory += struct.pack(
                 "<4s6H3L5H2L",
                 b"PK\1\2",
-                3 << 8 | 20,
-                20,
+                part.made_by << 8 | 20,
+                part.version,
                 part.flags,
                 part.method,
                 0,
@@ -143,6 +146,11 @@ GOOD = [
         ]
     ),
     Zip([Part(local_extra=b"\0\0\0")]),
+    Zip([Part(version=45, local_version=10)]),
+    Zip([Part(attributes=0o100644 << 16), Part(b"b/", b"", attributes=0o040755 << 16 | 0x10)]),
+    Zip([Part(attributes=0x20, made_by=0), Part(b"b/", b"", attributes=0x10, made_by=0)]),
+    Zip([Part(extra=struct.pack("<2H12s", 0x000D, 12, bytes(12)))]),
+    Zip([Part(local_extra=struct.pack("<2HLHLHH", 0x756E, 14, 0, 0o100644, 0, 0, 0))]),
     Zip([]),
 ]
 
@@ -206,6 +214,18 @@ EVIL: dict[str, Callable[[], bytes]] = {
     "an unknown method": evil(method=12, packed=b"content"),
     "a comment of a member": evil(comment=b"x"),
     "a link": evil(attributes=0o120777 << 16),
+    "a link of another system": evil(attributes=0o120777 << 16, made_by=0),
+    "a link by an extra field": evil(extra=struct.pack("<2H13s", 0x000D, 13, bytes(13))),
+    "a link by a local extra field": evil(
+        local_extra=struct.pack("<2HLHLHH", 0x756E, 14, 0, 0o120777, 0, 0, 0)
+    ),
+    "a mode cut short": evil(extra=struct.pack("<2H5s", 0x756E, 5, bytes(5))),
+    "a file with a folder's mode": evil(attributes=0o040755 << 16),
+    "a folder with a file's mode": evil(name=b"a/", content=b"", attributes=0o100644 << 16),
+    "a file with a folder's attribute": evil(attributes=0x10, made_by=0),
+    "a newer version": evil(version=46),
+    "a much newer version": evil(version=0xFF),
+    "a newer local version": evil(local_version=63),
     "another disk": lambda: Zip([Part()], disk=1).build(),
     "more entries than there are": lambda: Zip([Part()], count=2).build(),
     "fewer entries than there are": lambda: Zip([Part(), Part(b"b")], count=1).build(),
