@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from vault.errors import VaultError
 from vault.evidence.errors import LedgerUnavailable
 from vault.evidence.ledger_source import FolderLedger
-from vault.ledger import joining, shards
+from vault.ledger import chain, joining, shards
 from vault.ledger.chain import ChainVerifier
 from vault.ledger.checkpoint import Checkpoint
 from vault.ledger.entry import GENESIS_PREV, LogEntry, LogEvent, encode, encode_record, leaf_hash
@@ -88,18 +88,18 @@ class Files(dict[str, bytes]):
 def one_by_one(files: Files) -> AuditReport:
     """The audit as it is described: each entry after the one before, each tile as it is complete."""
     report, reader = AuditReport(), LogReader(files)
-    chain, computed = ChainVerifier(), ComputedTiles()
+    verifier, computed = ChainVerifier(), ComputedTiles()
     try:
         for seq, body in reader.from_bundle(0, MOST):
             report.tiles += seq % 256 == 0
-            _, leaf = chain.add(body)
+            _, leaf = verifier.add(body)
             for level, index, hashes in computed.add(leaf):
                 report.tiles += 1
                 report.problems += compare_tile(reader, Tile(level, index), hashes)
     except VaultError as error:
-        report.add_error(error, f"entry {chain.size}", check="chain", entry=chain.size)
-    report.size, report.root = chain.size, chain.root()
-    if chain.size == MOST:
+        report.add_error(error, f"entry {verifier.size}", check="chain", entry=verifier.size)
+    report.size, report.root = verifier.size, verifier.root()
+    if verifier.size == MOST:
         for level, index, hashes in computed.partial():
             report.tiles += 1
             report.problems += compare_tile(reader, Tile(level, index, len(hashes) // 32), hashes)
@@ -201,6 +201,19 @@ def test_a_size_that_nobody_could_hold_takes_no_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 50 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_more_entries_of_the_log_itself_than_any_log_has(
+    monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    """Readers keep them all: a log that is made of nothing else would take a reader's memory."""
+    monkeypatch.setattr(chain, "MAX_STATED", 300)
+    monkeypatch.setattr(joining, "MAX_STATED", 300)
+    files = Files(published(bodies_of(MOST, dict.fromkeys(range(1, MOST), "rotated"))))
+    for shard in (256, 1024):
+        report = audited(files, monkeypatch, shard, processes)
+        assert [(item.code, item.entry) for item in report.problems] == [("CHAIN_BROKEN", 300)]
 
 
 class Deadly(Files):

@@ -157,7 +157,7 @@ def _check(position: Position) -> None:
     Raises:
         ValueError, LedgerError: says what is wrong.
     """
-    if not 0 <= position.start <= position.size <= position.seen_size < 2**63:
+    if not 0 <= position.start <= position.size < position.seen_size < 2**63:
         raise ValueError("its numbers do not fit together")
     if len(position.seen_root) != HASH_SIZE or len(position.last_leaf) != HASH_SIZE or position.files < 0:
         raise ValueError("a hash of another length, or a number of files below zero")

@@ -10,6 +10,9 @@ from vault.ledger.entry import GENESIS_PREV, Entry, LogEntry, LogEvent, decode, 
 from vault.ledger.quick import last_time_of, leaves_of
 from vault.ledger.tree import TreeHasher
 
+# Entries of the log itself: far more than any log has keys, and no more than a reader can hold.
+MAX_STATED = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class ChainReport:
@@ -74,6 +77,8 @@ class Chain:
         if isinstance(entry, LogEntry) and opens:
             self.origin = str(entry.body.get("origin", ""))
         if isinstance(entry, LogEntry):
+            if len(self.stated) == MAX_STATED:
+                raise too_many_stated(seq)
             self.stated += (data,)
         self.last_leaf, self.last_time = leaf_hash(data), entry.time
         self.size += 1
@@ -174,6 +179,11 @@ def verify_chain(entries: Iterable[bytes]) -> ChainReport:
     for data in entries:
         verifier.add(data)
     return verifier.report()
+
+
+def too_many_stated(seq: int) -> LedgerError:
+    """Return the error for an entry of the log itself beyond the number that a log may have."""
+    return _broken(seq, "event", f"at most {MAX_STATED} entries of the log itself", "one more")
 
 
 def _broken(seq: int, what: str, expected: object, found: object) -> LedgerError:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from vault.errors import VaultError
 from vault.ledger.audit_state import Position
-from vault.ledger.chain import BundleChain
+from vault.ledger.chain import MAX_STATED, BundleChain, too_many_stated
 from vault.ledger.checkpoint import CheckpointReport
+from vault.ledger.entry import decode
 from vault.ledger.files import ComputedTiles, LogReader
 from vault.ledger.findings import AuditReport, Problem, Progress
 from vault.ledger.shards import SHARD, Shard, Walked, can_travel, compare_tile, walk, walk_in_processes
@@ -85,7 +86,9 @@ class Joiner:
             # 3, and 4 for full tiles
             ended = self._follow(run)
         except VaultError as error:
-            report.add_error(error, f"entry {run.start}", check="chain", entry=run.start)
+            at = error.params.get("seq")
+            entry = at if isinstance(at, int) else run.start
+            report.add_error(error, f"entry {entry}", check="chain", entry=entry)
         self._progress(size, size)
         report.size, report.root = self._computed.size, self._computed.root()
         report.checked = report.size - run.start
@@ -112,6 +115,8 @@ class Joiner:
                 if walked.broken is not None:
                     self._report.problems.append(walked.broken)
                     return not walked.broken.indeterminate
+                if len(self.stated) > MAX_STATED:
+                    raise too_many_stated(decode(self.stated[MAX_STATED]).seq)
                 self._progress(shard.end, size)
                 if run.keep is not None and shard.end < size:
                     run.keep(self._position(run))
