@@ -104,11 +104,18 @@ HOSTILE: tuple[type[Exception], ...] = (
 
 @dataclass(slots=True)
 class Judgement:
-    """Collects checks and reasons while a file is examined; never raises on what the file holds."""
+    """Collects checks and reasons while a file is examined; never raises on what the file holds.
+
+    Attributes:
+        checks: in the order in which they were made.
+        reasons: what makes the file FAILED first, then what leaves it INDETERMINATE.
+        worst: of all checks that weigh.
+    """
 
     checks: list[Check] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     worst: Outcome = Outcome.PASSED
+    _failures: int = 0
 
     def passed(self, name: str, expected: str = "", found: str = "") -> None:
         """Record that a check passed."""
@@ -132,7 +139,9 @@ class Judgement:
         unsure = code in INDETERMINATE_CODES if indeterminate is None else indeterminate
         outcome = Outcome.INDETERMINATE if unsure else Outcome.FAILED
         self._add(name, outcome, expected, found)
-        self.reasons.append(Reason(code, plain(f"{name}: {message}")))
+        reason = Reason(code, plain(f"{name}: {message}"))
+        self.reasons.insert(len(self.reasons) if unsure else self._failures, reason)
+        self._failures += not unsure
         if self.worst is not Outcome.FAILED:
             self.worst = outcome
 

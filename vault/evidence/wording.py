@@ -102,7 +102,8 @@ def _signature(signature: SignatureFinding, column: int) -> Iterator[str]:
     field = f"{signature.part}, {signature.field}" if signature.field else signature.part
     yield f"  {label} ({field}) : {', '.join(word for word in words if word)}"
     if signature.best_time is not None:
-        yield f"    {_LABELS['judged_at'][column]} {signature.best_time} ({_source(signature, column)})"
+        source = f" ({_source(signature, column)})" if signature.time_source else ""
+        yield f"    {_LABELS['judged_at'][column]} {signature.best_time}{source}"
     for stamp in signature.timestamps:
         own = f" - {_LABELS['own'][column]}" if stamp.own_authority else ""
         counted = "" if stamp.verdict is Outcome.PASSED else f" - {_OUTCOMES[stamp.verdict][column]}"
