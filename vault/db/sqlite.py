@@ -20,6 +20,7 @@ from vault.db.backend import KeyLocks
 from vault.db.driver import driver_of
 from vault.db.wal import WalKeeper
 from vault.errors import SettingsRefused, Unavailable
+from vault.keyfiles import sync_folder
 
 BUSY_TIMEOUT_MS = 10_000
 _SCRUB_WAIT_MS = 2_000
@@ -45,7 +46,7 @@ class SqliteBackend:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite gives its -wal and -shm files the mode of the database file.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        _sync_folder(self._path.parent)
+        sync_folder(self._path.parent)
         self._lock_folder = lock_folder
         # hide_parameters: values of rows must not reach logs through error messages.
         self.engine = create_engine(url, pool_size=16, max_overflow=64, pool_timeout=10, hide_parameters=True)
@@ -160,12 +161,3 @@ def _configure(connection: Any, _record: object) -> None:
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive power loss."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

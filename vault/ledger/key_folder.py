@@ -8,13 +8,13 @@ entries say so, and each process looks for the files of the keys they state.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vault.errors import LedgerError, SettingsRefused
+from vault.keyfiles import sync_folder
 from vault.ledger.keys import ED25519_FILE, ML_DSA_FILE, LedgerKeys
 from vault.ledger.vkeys import VerifierKey
 
@@ -73,7 +73,7 @@ class LedgerKeyFolder:
         """Return the pair that is being made, durably on disk; one that a crash left there is taken up again."""
         folder = self._folder / NEXT
         pair = LedgerKeys.open(folder, self._origin, create=True)
-        _sync(self._folder)
+        sync_folder(self._folder)
         return pair
 
     def pending(self) -> LedgerKeys | None:
@@ -87,7 +87,7 @@ class LedgerKeyFolder:
         pair = self.pending()
         if pair is not None:
             (self._folder / NEXT).rename(self._folder / _name(pair))
-            _sync(self._folder)
+            sync_folder(self._folder)
 
     def discard(self, stated: Sequence[VerifierKey]) -> bool:
         """Delete the private keys of a pair, durably; tell whether they were there."""
@@ -99,7 +99,7 @@ class LedgerKeyFolder:
                 continue
             # Without its Ed25519 file a folder holds no pair; what a crash leaves is swept by the next call.
             (folder / ED25519_FILE).unlink()
-            _sync(folder)
+            sync_folder(folder)
             self._sweep()
             with self._lock:
                 self._known.pop(tuple(stated), None)
@@ -115,7 +115,7 @@ class LedgerKeyFolder:
             path.unlink(missing_ok=True)
             if folder != self._folder:
                 shutil.rmtree(folder)
-            _sync(self._folder)
+            sync_folder(self._folder)
 
     def _later(self) -> Iterator[Path]:
         found = sorted(path.parent for path in self._folder.glob(f"*/{ED25519_FILE}"))
@@ -136,11 +136,3 @@ class LedgerKeyFolder:
 
 def _name(pair: LedgerKeys) -> str:
     return hashlib.sha256(pair.ed25519.vkey.encode()).hexdigest()[:16]
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

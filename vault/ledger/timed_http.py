@@ -88,37 +88,32 @@ def timed_session() -> requests.Session:
     return session
 
 
-def _use(connection: HTTPConnection) -> None:
-    if _CURRENT.exchange is not None:
-        _CURRENT.exchange.use(connection)
+class _Timed(HTTPConnection):
+    """A connection that takes part in its thread's exchange; a kept one at its next request."""
 
-
-class _Plain(HTTPConnection):
     def connect(self) -> None:
-        _use(self)
+        self._take_part()
         super().connect()
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        _use(self)
+        self._take_part()
         super().request(*args, **kwargs)
 
+    def _take_part(self) -> None:
+        if _CURRENT.exchange is not None:
+            _CURRENT.exchange.use(self)
 
-class _Secure(HTTPSConnection):
-    def connect(self) -> None:
-        _use(self)
-        super().connect()
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        _use(self)
-        super().request(*args, **kwargs)
+class _TimedTls(_Timed, HTTPSConnection):
+    pass
 
 
 class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _Plain
+    ConnectionCls = _Timed
 
 
 class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _Secure
+    ConnectionCls = _TimedTls
 
 
 class _Adapter(HTTPAdapter):
