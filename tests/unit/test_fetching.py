@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import threading
@@ -173,6 +174,27 @@ def test_limits_hold(server: int) -> None:
     late = here(server)
     late._end = time.monotonic() - 1
     assert late.fetch(base) is None
+
+
+def test_a_handshake_that_comes_octet_by_octet_is_cut() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            wire, _ = listening.accept()
+            with wire, contextlib.suppress(OSError):
+                wire.sendall(b"\x16\x03\x03\x40\x00")  # a record of 16 KiB begins
+                for _ in range(200):
+                    wire.sendall(b"\x00")
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        port = listening.getsockname()[1]
+        begun = time.monotonic()
+        assert here(port).fetch(f"https://ca.example:{port}/") is None
+        assert time.monotonic() - begun < 3
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_errors_of_the_network_are_no_errors(server: int) -> None:

@@ -197,16 +197,22 @@ def _connected(address: str, port: int, tls_name: str | None, deadline: float) -
         raise TimeoutError
     with contextlib.ExitStack() as opened:
         wire = opened.enter_context(socket.create_connection((address, port), timeout=left))
+        if tls_name is not None:
+            context = ssl.create_default_context()
+            # Wrapping takes the descriptor from the plain socket: the handshake waits until the cut knows the new one.
+            wire = opened.enter_context(
+                context.wrap_socket(wire, server_hostname=tls_name, do_handshake_on_connect=False)
+            )
         cut = threading.Timer(left, _cut, (wire,))
         cut.daemon = True
         cut.start()
         opened.callback(cut.cancel)
-        if tls_name is not None:
-            context = ssl.create_default_context()
-            wire = opened.enter_context(context.wrap_socket(wire, server_hostname=tls_name))
+        if isinstance(wire, ssl.SSLSocket):
+            wire.do_handshake()
         yield wire
 
 
 def _cut(wire: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        wire.shutdown(socket.SHUT_RDWR)
+        # Not its own method: over TLS, that takes the session from under the thread that reads.
+        socket.socket.shutdown(wire, socket.SHUT_RDWR)
