@@ -390,6 +390,21 @@ def test_archive_timestamps_prove_the_time_of_signatures(
     assert verdict.signatures[0].verdict is Outcome.PASSED
 
 
+def test_what_a_signature_brings_serves_the_timestamp_beside_it(
+    world: Any, judge: Any, asic_e: Any, now: datetime
+) -> None:
+    fresh = {"start": now - DAY / 2, "end": now + DAY}
+    for holders, code in (((world.ca, world.root), []), ((world.ca,), ["TRY_LATER", "TRY_LATER"])):
+        files = asic_e()
+        lists = [world.crl(holder, **fresh) for holder in holders]
+        files[SIGNATURE] = world.sign(files[MANIFEST], crls=lists)
+        listed = {name: files[name] for name in (MANIFEST, SIGNATURE, *FILES)}
+        files["META-INF/ASiCArchiveManifest.xml"] = xml = manifest(listed, "META-INF/timestamp.tst")
+        files["META-INF/timestamp.tst"] = world.token(xml, now - DAY)
+        assert said(judge(pack(files))) == PASSED
+        assert codes(judge(pack(files), require_revocation=True)) == code
+
+
 def test_asic_s(world: Any, judge: Any, now: datetime) -> None:
     for member, proof in (
         (SIGNATURE, world.sign(b"one")),

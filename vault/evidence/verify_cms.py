@@ -13,6 +13,7 @@ from signing.errors import SignatureRefused
 from signing.foreign_cms import ForeignCms, content_inside, read_foreign, signer_count
 from signing.hostile import refusing
 from signing.judge import judge_cms
+from signing.judgement import OutsideData
 from signing.roles import stated_purposes
 from timestamping.algorithms import READABLE
 from vault.evidence.judged import file_signature
@@ -99,6 +100,12 @@ def judge_cms_over(
     if len(judgement.checks) > mark:
         return Judged((SignatureFinding(judgement.outcome_since(mark), "", "", None, part=part),))
     return Judged((_signer(data, _digest_of(None, covered), name, means, judgement, part),))
+
+
+def material_of(data: bytes, means: Means) -> OutsideData:
+    """Return the certificates and revocation data that a CMS signature brings; none of one that cannot be read."""
+    read = _read(data, None, means)
+    return OutsideData() if read is None else OutsideData(read.certificates, read.crls, read.ocsps)
 
 
 def _signer(

@@ -6,6 +6,7 @@ import dataclasses
 import zipfile
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import BinaryIO
 
 from signing.errors import ContainerRefused, SignatureRefused
@@ -21,11 +22,12 @@ from signing.foreign_asic import (
 )
 from signing.foreign_zip import ForeignZip
 from signing.hostile import HOSTILE
+from signing.judgement import OutsideData
 from vault.evidence.judged import printable
 from vault.evidence.means import Means
 from vault.evidence.report import Judgement, Outcome, SignatureFinding
 from vault.evidence.verify_alone import Judged, judge_token_over
-from vault.evidence.verify_cms import judge_cms_over
+from vault.evidence.verify_cms import judge_cms_over, material_of
 from vault.evidence.verify_record import judge_record_over
 
 _SCAN = 64 << 20
@@ -162,14 +164,32 @@ class _Container:
     def _judge_octets(self, octets: bytes, proof: ContainerProof, name: str, part: str) -> Judged:
         covered = (MemberOriginal(proof.over, self._digests),) if proof.over else ()
         if proof.kind is Proof.TOKEN:
-            return judge_token_over(octets, covered, name, self._means, self._judgement, part)
+            return judge_token_over(octets, covered, name, self._helped, self._judgement, part)
         if proof.kind is Proof.RECORD:
             # The manifest of a record only lists what the record itself covers.
             members = [MemberOriginal(item, self._digests) for item in self._members(proof)]
-            return judge_record_over(octets, members or covered, name, self._means, self._judgement, part)
+            return judge_record_over(octets, members or covered, name, self._helped, self._judgement, part)
         proofs = (*self._means.proofs, *self._proofs.get(proof.member, ()))
         means = dataclasses.replace(self._means, proofs=proofs)
         return judge_cms_over(octets, covered, name, means, self._judgement, part)
+
+    @cached_property
+    def _helped(self) -> Means:
+        """The means, with what the signatures bring for the timestamps beside them (EN 319 162-1, 5.4)."""
+        data = self._means.data
+        for proof in self._contents.proofs:
+            if proof.kind is not Proof.CMS or proof.fault is not None:
+                continue
+            try:
+                more = material_of(self._container.read(proof.member, MAX_SIGNATURE), self._means)
+            except (ContainerRefused, SignatureRefused):
+                continue  # judging it says so
+            data = OutsideData(
+                (*data.certificates, *more.certificates),
+                (*data.crls, *more.crls),
+                (*data.ocsps, *more.ocsps),
+            )
+        return dataclasses.replace(self._means, data=data)
 
     def _members(self, proof: ContainerProof) -> tuple[str, ...]:
         try:
