@@ -7,6 +7,7 @@
 #   tessera-bench                      what benchmarks compare the ledger's writers with, built with Go there too
 #   tlog-scales aics-tlog              judges of the ledger, each in a Python environment of its own there; aics-tlog
 #                                      wants Python 3.12 and is left out of `all` where there is none
+#   atheris                            guides tools/fuzz.py by coverage; no test wants it, so `all` leaves it out
 # Made for a brand-new Debian 12, as root or with sudo. Installs only what is missing; may be run again at any time,
 # also twice at once.
 set -eu
@@ -71,7 +72,7 @@ for name in $names; do
         dss | verapdf) want javac default-jdk-headless && want mvn maven ;;
         tessera-fsck | tessera-bench) with_go=yes ;;
         litewitness) with_go=yes && want ssh-agent openssh-client ;;
-        tlog-scales) ;;
+        tlog-scales | atheris) ;;
         aics-tlog)
             if ! newer_python >/dev/null; then
                 echo "tools/install.sh: aics-tlog wants Python 3.12 or newer, which is not here" >&2
@@ -79,7 +80,7 @@ for name in $names; do
             fi
             ;;
         *)
-            echo "tools/install.sh: unknown name $name; known: $everything" >&2
+            echo "tools/install.sh: unknown name $name; known: $everything aics-tlog atheris" >&2
             exit 2
             ;;
     esac
@@ -155,6 +156,16 @@ for name in $names; do
         litewitness) go_pinned "$name" tools/judges/litewitness filippo.io/torchwood/cmd/litewitness ;;
         tessera-bench) go_pinned "$name" benchmarks/peers/tessera . ;;
         tlog-scales) python_judge "$name" "${PYTHON:-python3}" tlog-scales==0.0.3 ;;
+        atheris)
+            # It must be of the Python that runs the project, and nothing of it may get into the environment.
+            if [ "$(cat "$judges/atheris.version" 2>/dev/null)" != 3.0.0 ]; then
+                echo "installing atheris"
+                rm -rf "$judges/atheris"
+                persist "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+                    --target "$judges/atheris" atheris==3.0.0
+                echo 3.0.0 >"$judges/atheris.version"
+            fi
+            ;;
         aics-tlog) python_judge "$name" "$(newer_python)" aics-tlog==0.2.1 ;;
     esac
 done
