@@ -7,7 +7,7 @@ from signing.pdf_hop import CHANGED, Hop, differs
 from signing.pdf_objects import Ref, Stream, Value, integer, is_string, same_text
 from signing.pdf_overlap import check_overlap, pages_of, shows
 from signing.pdf_places import Place, Role, added_items, full_name, inherited, keys_of, name, raw
-from signing.pdf_shown import is_stale
+from signing.pdf_shown import hides_more, is_stale
 
 _READ_ONLY = 1
 _PUSH_BUTTON = 1 << 16
@@ -115,6 +115,9 @@ def _filled(hop: Hop, old: Place, new: Place, different: set[bytes], where: str)
     if filled and is_stale(hop.old, hop.new, old.owner, hop.touched):
         message = f"the form field {where!r} was filled, but goes on showing what it showed before"
         hop.refuse("PDF_DYNAMIC_FORM", message, indeterminate=True)
+    if drawn and filled and hides_more(hop.old, hop.new, old.owner):
+        message = f"the form field {where!r} was filled with something that may hide what was signed"
+        hop.refuse("PDF_ANNOTATION_MAY_HIDE", message, indeterminate=True)
     if not (filled or drawn or different):
         return
     if hop.permission.is_locked(where):
@@ -141,8 +144,10 @@ def _redrawn(hop: Hop, old: Place, where: str) -> None:
 
 
 def _flags(hop: Hop, old: Place, new: Place, key: bytes, allowed: int) -> None:
-    before = integer(hop.old.get(old.value, key))
-    after = integer(hop.new.get(new.value, key))
+    first, second = hop.old.get(old.value, key), hop.new.get(new.value, key)
+    before, after = integer(first), integer(second)
+    if first != second and not all(item is None or item == b"%d" % integer(item) for item in (first, second)):
+        hop.refuse(CHANGED, f"a form field has another {name(key)}")
     if before & ~after or (after & ~before) & ~allowed:
         hop.refuse(CHANGED, f"a form field has another {name(key)}")
 

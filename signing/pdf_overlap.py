@@ -6,19 +6,17 @@ take its fonts and a painter.
 
 from __future__ import annotations
 
-import re
-
 from signing.pdf_hop import Hop
 from signing.pdf_objects import Ref, Stream, Value, integer, rectangle
+from signing.pdf_painting import draws, operations
 from signing.pdf_places import Place, inherited
 from signing.pdf_states import State
 
 _OVERLAP = "PDF_APPEARANCE_OVERLAP"
-# Operators that paint (ISO 32000-1, annex A).
-_PAINTS = re.compile(rb"(?<![^\s\])>}])(?:S|s|f|F|f\*|B|B\*|b|b\*|Tj|TJ|'|\"|Do|sh|BI)(?![^\s\[(</%])")
 # Annotation flags (ISO 32000-1, table 165): hidden, not viewed; of the screen's size or direction, not the page's.
 _UNSEEN = 2 | 32
 _LOOSE = 8 | 16
+_PLAIN_LOOK = frozenset({b"/R", b"/TP"})
 _UNDRAWN = frozenset({b"/Popup", b"/Link", b"/Widget"})
 _MAX_SHARE = 0.25
 # A field that waited for its signature has a place that earlier signers saw.
@@ -34,6 +32,11 @@ def is_page(value: Value | None) -> bool:
     return isinstance(value, dict) and value.get(b"/Type") == b"/Page"
 
 
+def is_flat(box: Box | None) -> bool:
+    """Whether a rectangle has no area."""
+    return box is not None and (box[0] == box[2] or box[1] == box[3])
+
+
 def pages_of(hop: Hop, identity: Ref) -> set[Ref]:
     """Return the old pages whose list of annotations holds an object."""
     pages = hop.owners(identity, lambda path, owner: path == b"/Annots" and is_page(owner))
@@ -43,14 +46,19 @@ def pages_of(hop: Hop, identity: Ref) -> set[Ref]:
 
 
 def shows(state: State, widget: Value | None) -> bool:
-    """Whether a new widget may draw anything on its page."""
-    if _is_flat(rectangle(state.get(widget, b"/Rect"))):
+    """Whether a new widget may draw anything on its page, be it under the pointer only."""
+    if is_flat(rectangle(state.get(widget, b"/Rect"))):
         return False
-    normal = state.get(state.get(widget, b"/AP"), b"/N")
-    if not isinstance(normal, Stream):
-        return normal is not None
-    data = state.decoded(normal, _SMALL)
-    return data is None or bool(data.strip())
+    look = state.get(widget, b"/MK")
+    if isinstance(look, dict) and look.keys() - _PLAIN_LOOK:
+        return True
+    appearance = state.get(widget, b"/AP")
+    for key in appearance if isinstance(appearance, dict) else ():
+        drawn = state.get(appearance, key)
+        data = state.decoded(drawn, _SMALL) if isinstance(drawn, Stream) else None
+        if drawn is not None and (data is None or data.strip()):
+            return True
+    return False
 
 
 def check_overlap(hop: Hop, page: Ref, widget: Place, *, prepared: bool) -> None:
@@ -87,7 +95,7 @@ def _is_seen(state: State, item: Value) -> bool:
     normal = state.get(state.get(item, b"/AP"), b"/N")
     if isinstance(normal, Stream):
         data = state.decoded(normal, _SMALL)
-        if data is None or _PAINTS.search(data):
+        if data is None or draws(operations(data)):
             return True
     elif normal is not None:
         return True
@@ -112,7 +120,7 @@ def _paper(state: State, page: Ref) -> Box | None:
         for _ in range(_MAX_DEPTH):
             box = rectangle(state.get(value, key))
             if box is not None:
-                return None if _is_flat(box) else box
+                return None if is_flat(box) else box
             value = state.get(value, b"/Parent")
             if value is None:
                 break
@@ -125,7 +133,3 @@ def _common(one: Box, other: Box) -> Box:
 
 def _area(box: Box) -> float:
     return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
-
-
-def _is_flat(box: Box | None) -> bool:
-    return box is not None and (box[0] == box[2] or box[1] == box[3])

@@ -8,19 +8,18 @@ from signing.judgement import ChangeKind
 from signing.pdf_fields import added_field
 from signing.pdf_hop import CHANGED, Hop, differs
 from signing.pdf_objects import Ref, Stream, Value, rectangle
-from signing.pdf_overlap import check_overlap, is_page, shows
+from signing.pdf_overlap import Box, check_overlap, is_flat, is_page, shows
+from signing.pdf_painting import brightness, hides, operations
 from signing.pdf_places import Place, Role, added_items, keys_of, name, raw
 from signing.pdf_states import State
 
 _MAY_HIDE = "PDF_ANNOTATION_MAY_HIDE"
 _MARKUP = frozenset({b"/Text", b"/Highlight", b"/Underline", b"/StrikeOut", b"/Squiggly", b"/Popup", b"/Ink"})
-# Operators that draw text, images or forms, and those that fill an area (ISO 32000-1, annex A).
-_DRAWS = re.compile(rb"(?<![^\s\])>}])(?:Tj|TJ|'|\"|Do|BI|sh)(?![^\s\[(</%])")
-_FILLS = re.compile(rb"(?<![^\s\])>}])(?:f|F|f\*|B|B\*|b|b\*|cm|gs)(?![^\s\[(</%])")
-_WIDTH = re.compile(rb"([\d.]+)\s+w\b")
-_MAX_APPEARANCE = 1 << 20
+_NUMBER = re.compile(rb"-?\d{1,9}(\.\d{1,9})?|-?\.\d{1,9}")
+_MAX_APPEARANCE = 1 << 16
 _MAX_WIDTH = 12.0
-_MAX_ICON = 40.0
+_LIGHT = 0.8
+_DARK = 0.4
 
 
 def changed_pages(hop: Hop) -> set[Ref]:
@@ -83,24 +82,38 @@ def _may_hide(state: State, entries: dict[bytes, Value], kind: Value | None) -> 
     style = state.get(entries, b"/BS")
     border = state.get(entries, b"/Border")
     widths = [state.get(style, b"/W")] + (border[2:3] if isinstance(border, list) else [])
-    if any(isinstance(width, bytes) and not _thin(width) for width in widths):
+    if any(isinstance(width, bytes) and not _is_thin(width) for width in widths):
         return True
+    colour = state.get(entries, b"/C")
+    shade = _shade(colour) if isinstance(colour, list) else None
+    # Highlights are laid over the text like a filter: dark ones black it out. Lines as light as paper wipe it out.
+    if shade is not None and (shade < _DARK if kind == b"/Highlight" else shade > _LIGHT):
+        return kind != b"/Text"
     normal = state.get(entries, b"/AP")
     if normal is None:
         return False
     if not isinstance(normal, dict) or normal.keys() != {b"/N"}:
         return True
     stream = state.get(normal, b"/N")
-    data = state.decoded(stream, _MAX_APPEARANCE) if isinstance(stream, Stream) else None
-    if data is None or _DRAWS.search(data) or not all(_thin(width) for width in _WIDTH.findall(data)):
+    return not isinstance(stream, Stream) or _hides(state, stream, rectangle(state.get(entries, b"/Rect")))
+
+
+def _hides(state: State, stream: Stream, box: Box | None) -> bool:
+    """Whether an appearance does more than draw thin lines that can be seen."""
+    data = state.decoded(stream, _MAX_APPEARANCE)
+    inner = rectangle(state.get(stream, b"/BBox"))
+    if data is None or box is None or inner is None or is_flat(inner) or state.get(stream, b"/Matrix"):
         return True
-    box = rectangle(state.get(entries, b"/Rect"))
-    icon = box is not None and max(box[2] - box[0], box[3] - box[1]) <= _MAX_ICON
-    return _FILLS.search(data) is not None and not (kind == b"/Text" and icon)
+    # The appearance is stretched into its rectangle, its lines with it.
+    stretch = max((box[2] - box[0]) / (inner[2] - inner[0]), (box[3] - box[1]) / (inner[3] - inner[1]))
+    return hides(operations(data), stretch, _MAX_WIDTH)
 
 
-def _thin(width: bytes) -> bool:
-    try:
-        return float(width) <= _MAX_WIDTH
-    except ValueError:
-        return False
+def _shade(colour: list[Value]) -> float | None:
+    """Return how light a colour is, from 0 to 1; None for none."""
+    numbers = [float(item) for item in colour if isinstance(item, bytes) and _NUMBER.fullmatch(item)]
+    return brightness(numbers) if len(numbers) == len(colour) in {1, 3, 4} else None
+
+
+def _is_thin(width: bytes) -> bool:
+    return _NUMBER.fullmatch(width) is not None and float(width) <= _MAX_WIDTH

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 
 from signing.pdf_objects import Ref, Stream, Value, integer, is_string, rectangle, text_of
+from signing.pdf_painting import covers_more, operations
 from signing.pdf_places import inherited
 from signing.pdf_states import State
 
@@ -12,6 +13,7 @@ from signing.pdf_states import State
 _UNSEEN = 2 | 32
 _PASSWORD = 1 << 13
 _MAX_WIDGETS = 10_000
+_SMALL = 1 << 16
 _OFF = b"/Off"
 
 
@@ -59,6 +61,55 @@ def _as_before(old: State, new: State, widget: Ref, touched: Set[Ref]) -> bool:
     if before.ref == after.ref:
         return before.ref not in touched
     return old.octets(before) == new.octets(after)
+
+
+def hides_more(old: State, new: State, widget: Ref) -> bool:
+    """Whether a widget covers what lies below it, and did not before.
+
+    Letters over what was there make a mess that is seen; a box or white letters below them make another document.
+    """
+    before, after = _drawn(old, widget), _drawn(new, widget)
+    background = bool(old.get(old.get(widget, b"/MK"), b"/BG")) and not before
+    for key, stream in after.items():
+        earlier = before.get(key)
+        data = new.decoded(stream, _SMALL)
+        known = b"" if earlier is None else old.decoded(earlier, _SMALL)
+        if data is None or known is None or _has_painted_letters(new, stream):
+            return True
+        painted = operations(data)
+        if earlier is not None and any(
+            old.get(earlier, frame) != new.get(stream, frame) for frame in (b"/BBox", b"/Matrix")
+        ):
+            known = b""
+        if not background and covers_more(operations(known), painted):
+            return True
+    return False
+
+
+def _has_painted_letters(state: State, stream: Stream) -> bool:
+    """Whether there is a font whose letters may be anything in any colour (Type 3)."""
+    form = state.get(state.get(state.trailer, b"/Root"), b"/AcroForm")
+    for resources in (state.get(stream, b"/Resources"), state.get(form, b"/DR")):
+        fonts = state.get(resources, b"/Font")
+        for name in fonts if isinstance(fonts, dict) else ():
+            if state.get(state.get(fonts, name), b"/Subtype") == b"/Type3":
+                return True
+    return False
+
+
+def _drawn(state: State, widget: Ref) -> dict[bytes, Stream]:
+    """Return the appearance streams of a widget, by what they are for."""
+    found: dict[bytes, Stream] = {}
+    appearance = state.get(widget, b"/AP")
+    for key in appearance if isinstance(appearance, dict) else ():
+        item = state.get(appearance, key)
+        if isinstance(item, Stream):
+            found[key] = item
+        for name in item if isinstance(item, dict) else ():
+            stream = state.get(item, name)
+            if isinstance(stream, Stream):
+                found[key + name] = stream
+    return found
 
 
 def _other_state(state: State, widget: Ref) -> bool:

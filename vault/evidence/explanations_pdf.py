@@ -53,8 +53,8 @@ PDF_EXPLANATIONS: dict[str, tuple[str, str]] = {
         "the form need not show what it holds (XFA, or a field that was filled without being drawn anew)",
     ),
     "PDF_ANNOTATION_MAY_HIDE": (
-        "une annotation ajoutée après la signature peut cacher une partie du document",
-        "an annotation added after the signature may hide part of the document",
+        "une annotation ou un champ rempli après la signature peut cacher une partie du document",
+        "an annotation added, or a field filled, after the signature may hide part of the document",
     ),
 }
 
