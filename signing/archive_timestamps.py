@@ -35,11 +35,13 @@ class ArchiveCover:
     """What an archive timestamp covers.
 
     Attributes:
+        algorithm: hashlib name of the hashes in the index.
         digest: computes by a given algorithm (hashlib name) what the token's imprint must be.
         material: DER of certificates, CRLs and OCSP responses of the SignedData that it covers.
         attributes: DER of values of unsigned attributes that it covers, signature timestamps among them.
     """
 
+    algorithm: str
     digest: Callable[[str], bytes]
     material: frozenset[bytes] = field(repr=False)
     attributes: frozenset[bytes] = field(repr=False)
@@ -93,7 +95,7 @@ def archive_cover(der: bytes, number: int, token: bytes, content: Callable[[str]
     def digest(name: str) -> bytes:
         return hashlib.new(name, head + content(name) + tail, usedforsecurity=False).digest()
 
-    return ArchiveCover(digest, frozenset((*covered[0], *covered[1])), frozenset(covered[2]))
+    return ArchiveCover(algorithm, digest, frozenset((*covered[0], *covered[1])), frozenset(covered[2]))
 
 
 def _data(choice: asn1_cms.RevocationInfoChoice) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from signing.ber import BIT_STRING, ENUMERATED, INTEGER, OCTETS, SEQUENCE, SET, Walk
 from signing.errors import SignatureRefused
 
@@ -33,6 +35,22 @@ def check_cms_frame(data: bytes) -> None:
                 _signed_data(data, signed_data)
     except ValueError as error:
         raise SignatureRefused("FORMAT_FAILURE", f"the CMS is not well formed: {error}") from error
+
+
+def content_place(data: bytes) -> tuple[int, int] | None:
+    """Find where the content stands in a CMS of a good frame: its first offset and the one after it, or None."""
+    with suppress(ValueError):
+        fields = Walk(data).inside(SEQUENCE)
+        fields.take()
+        signed_data = fields.inside(_EXPLICIT_0).inside(SEQUENCE)
+        signed_data.take(INTEGER)
+        signed_data.take(SET)
+        content = signed_data.inside(SEQUENCE)
+        content.take()
+        if content.tag == _EXPLICIT_0:
+            found = content.inside(_EXPLICIT_0).take()
+            return found.start, found.stop
+    return None
 
 
 def check_ocsp_frame(data: bytes) -> None:

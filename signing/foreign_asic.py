@@ -88,9 +88,10 @@ def read_asic(container: ForeignZip) -> AsicContents:
     """Find the signatures of a container and what each covers.
 
     1. The mimetype's member and the comment, where both are there, say the same. 2. Members in META-INF are
-    proofs by their names. 3. ASiC-S when the mimetype says so, or nothing says ASiC-E and there is no
-    ASiCManifest: exactly one data file, which its signature or timestamp covers. 4. Else each manifest names
-    its proof, and no proof is named by two; a proof that no manifest names covers nothing.
+    proofs by their names; no name is META-INF or mimetype only to readers that fold case. 3. ASiC-S when the
+    mimetype says so, or nothing says ASiC-E and there is no ASiCManifest: exactly one data file, which its
+    signature or timestamp covers. 4. Else each manifest names its proof, and no proof is named by two; a proof
+    that no manifest names covers nothing.
 
     Raises:
         SignatureRefused: FORMAT_FAILURE, or as reading a member.
@@ -105,6 +106,10 @@ def read_asic(container: ForeignZip) -> AsicContents:
     if len(kinds) > MAX_SIGNATURES:
         raise SignatureRefused("VERIFIER_OUTPUT_LIMIT", "too many signatures", indeterminate=True)
     manifests = [name for name in files if _MANIFEST.fullmatch(name)]
+    if (kinds or manifests) and any(_is_nearly_reserved(name) for name in container.names):
+        raise SignatureRefused(
+            "FORMAT_FAILURE", "readers that fold case see other parts than those that do not"
+        )
     plain = [name for name in manifests if _MANIFEST.fullmatch(name)[1] is None]  # type: ignore[index]
     # 3
     simple = mimetype == ASIC_S or (mimetype != ASIC_E and not plain)
@@ -209,7 +214,13 @@ def _mimetype(container: ForeignZip) -> str:
 
 
 def _is_meta(name: str) -> bool:
-    return name.casefold().startswith(_FOLDER.casefold())
+    return name.startswith(_FOLDER)
+
+
+def _is_nearly_reserved(name: str) -> bool:
+    top = name.partition("/")[0]
+    reserved = _FOLDER.rstrip("/") if "/" in name else _MIMETYPE
+    return top != reserved and top.casefold().rstrip(". ") == reserved.casefold()
 
 
 def _kind(name: str) -> Proof | None:

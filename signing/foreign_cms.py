@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from signing.algorithms import AlgorithmTable, describe_key
 from signing.cms_crypto import Scheme, read_scheme, verify_value
 from signing.cms_form import asn1_certificate
-from signing.cms_frame import check_cms_frame
+from signing.cms_frame import check_cms_frame, content_place
 from signing.cms_read import MAX_CMS, readable_inside, signer_ids
 from signing.der import tlv
 from signing.errors import SignatureRefused
@@ -45,6 +46,8 @@ _SINGLE = frozenset(
     }
 )
 _MAX_SIGNERS = 50
+_PDF_HEAD = 1024 + 8  # octets in which viewers look for a PDF's header
+_PDF_PARTS = re.compile(rb"\d\s+\d+\s+obj|startxref|%%EOF|%PDF-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +227,22 @@ def content_inside(der: bytes) -> bytes | None:
     """Return the encapsulated content, None of a detached signature. Raises SignatureRefused FORMAT_FAILURE."""
     with refusing("the CMS signature"):
         return _content(_signed_data(der)["encap_content_info"])
+
+
+def check_shown(der: bytes) -> None:
+    """Check that a PDF viewer which opens a CMS shows nothing that is not its content.
+
+    Viewers look for a header in the first kilobyte and for objects up to the end: they show a PDF that is the
+    content of a CMS, with what a stranger put behind it into the CMS.
+
+    Raises:
+        SignatureRefused: FORMAT_FAILURE: parts of a PDF stand outside the content.
+    """
+    if b"%PDF-" not in der[:_PDF_HEAD]:
+        return
+    start, stop = content_place(der) or (0, 0)
+    if _PDF_PARTS.search(der[:start]) or _PDF_PARTS.search(der[stop:]):
+        raise SignatureRefused("FORMAT_FAILURE", "parts of a PDF stand outside what is signed")
 
 
 def _signed_data(der: bytes) -> asn1_cms.SignedData:

@@ -196,18 +196,15 @@ def _weigh_archive(
     weighed: list[WeighedTimestamp] = []
     covers: list[tuple[ArchiveCover, Proof]] = []
     for token in sorted(read.archive_tokens, key=_stated_time, reverse=True):
-        cover: ArchiveCover | None = None
-        failure: Exception | None = None
+        existed = earliest((*proofs, *_over(token, covers)), control)
+        at = control if existed is None else existed.time
         try:
             with refusing("the archive timestamp"):
                 cover = archive_cover(read.der, read.number, token, digest)
+                judging.table.check(digest=cover.algorithm, at=at, proven=existed is not None)
         except SignatureRefused as error:
-            failure = error
-        if cover is None:
-            judged = _refused_token(token, "archive", None, failure or ValueError())
-            weighed.append(WeighedTimestamp(judged, None))
+            weighed.append(WeighedTimestamp(_refused_token(token, "archive", None, error), None))
             continue
-        existed = earliest((*proofs, *_over(token, covers)), control)
         item = judge_token(judging, token, cover.digest, kind="archive", existed=existed)
         weighed.append(item)
         covers += [(cover, proof) for proof in proofs_of([item], "timestamp")]

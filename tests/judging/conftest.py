@@ -387,15 +387,21 @@ class World:
         )
 
     def archive(
-        self, der: bytes, at: datetime, tsa: Holder | None = None, content: bytes = CONTENT, **omit: bool
+        self,
+        der: bytes,
+        at: datetime,
+        tsa: Holder | None = None,
+        content: bytes = CONTENT,
+        digest: str = "sha256",
+        **omit: bool,
     ) -> bytes:
         """Add an archive timestamp of version 3; `certificates=False` and so on leave them out of its index."""
         signed_data = cms.ContentInfo.load(der)["content"]
         signer = signed_data["signer_infos"][0]
-        hashed: Any = lambda octets: core.OctetString(hashlib.sha256(octets).digest())  # noqa: E731
+        hashed: Any = lambda octets: core.OctetString(hashlib.new(digest, octets).digest())  # noqa: E731
         index = Index(
             {
-                "algorithm": {"algorithm": "sha256"},
+                "algorithm": {"algorithm": digest},
                 "certificates": [hashed(item.dump()) for item in signed_data["certificates"]]
                 if omit.get("certificates", True)
                 else [],
@@ -426,6 +432,11 @@ class World:
         token = rebuilt(self.token(message + index.dump(), at, tsa), attribute)
         kind = core.ObjectIdentifier("0.4.0.1733.2.4").dump()
         return rebuilt(der, tlv(0x30, kind, tlv(0x31, token)))
+
+    def with_unsigned(self, der: bytes, value: bytes) -> bytes:
+        """Add an unsigned attribute that nobody knows."""
+        attribute = cms.CMSAttribute({"type": "1.2.3.4", "values": [core.OctetString(value)]})
+        return rebuilt(der, attribute.dump())
 
     def without_a_crl(self, der: bytes) -> bytes:
         """Take the first CRL out."""

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from asn1crypto import cms
+from asn1crypto import cms, core
 from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -97,6 +97,24 @@ def test_attached(world: Any, judge: Any) -> None:
     assert said(judge(signature, original=CONTENT)) == PASSED
     assert said(judge(signature, original=b"other")) == (Outcome.FAILED, ["HASH_FAILURE"])
     assert said(judge(world.sign(inside=b"other"))) == (Outcome.FAILED, ["HASH_FAILURE"])
+
+
+def test_a_pdf_inside_a_signature(world: Any, judge: Any) -> None:
+    """It is judged as what it is, and must be all that a PDF viewer finds in the file."""
+    pdf = (DATA / "pdf-signed" / "dss-pdf-signed-original.pdf").read_bytes()
+    for content in (pdf, b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\ntrailer <</Root 1 0 R>>\nstartxref\n9\n%%EOF\n"):
+        signature = world.sign(content, inside=content)
+        verdict = judge(signature)
+        assert said(verdict) == PASSED
+        assert verdict.signatures[0].form == "CAdES"
+        hidden = world.with_unsigned(signature, b"1 0 obj <</New 1>> endobj")
+        assert said(judge(hidden)) == (Outcome.FAILED, ["FORMAT_FAILURE"])
+        assert said(judge(world.with_unsigned(signature, b"an object"))) == PASSED
+    # A PDF in front of what was signed: viewers show it, and the signature is over something else.
+    read = cms.ContentInfo.load(world.sign(inside=CONTENT))
+    parameters = core.OctetString(pdf)
+    read["content"]["digest_algorithms"].append({"algorithm": "md5", "parameters": parameters})
+    assert said(judge(read.dump(force=True))) == (Outcome.FAILED, ["FORMAT_FAILURE"])
 
 
 def test_every_original_must_be_the_one(world: Any, judge: Any, tmp_path: Path) -> None:
@@ -233,6 +251,8 @@ def manifest(
     files: Mapping[str, bytes], signature: str = SIGNATURE, *, more: str = "", digest: str = "sha256"
 ) -> bytes:
     methods = {
+        "md5": "http://www.w3.org/2001/04/xmldsig-more#md5",
+        "sha1": "http://www.w3.org/2000/09/xmldsig#sha1",
         "sha256": "http://www.w3.org/2001/04/xmlenc#sha256",
         "sha512": "http://www.w3.org/2001/04/xmlenc#sha512",
     }
@@ -388,6 +408,42 @@ def test_archive_timestamps_prove_the_time_of_signatures(
     assert said(verdict) == (Outcome.FAILED, ["HASH_FAILURE"])
     assert verdict.signatures[0].time_source == "asked"
     assert verdict.signatures[0].verdict is Outcome.PASSED
+
+
+@pytest.mark.parametrize("digest", ["md5", "sha1"])
+def test_digests_of_a_manifest_are_held_to_the_table(
+    world: Any, judge: Any, asic_e: Any, now: datetime, digest: str
+) -> None:
+    files = asic_e(digest=digest)
+    verdict = judge(pack(files))
+    assert said(verdict) == (Outcome.INDETERMINATE, ["CRYPTO_CONSTRAINTS_FAILURE_NO_POE"])
+    assert verdict.signatures[0].verdict is Outcome.INDETERMINATE
+    # Its time is proven, and the digest was not good any more then.
+    files[SIGNATURE] = world.sign(files[MANIFEST], tokens=[world.stamp(now - DAY)])
+    assert said(judge(pack(files))) == (Outcome.INDETERMINATE, ["CRYPTO_CONSTRAINTS_FAILURE"])
+    files = asic_e()
+    listed = {name: files[name] for name in (MANIFEST, SIGNATURE, *FILES)}
+    files["META-INF/ASiCArchiveManifest.xml"] = xml = manifest(listed, "META-INF/t.tst", digest=digest)
+    files["META-INF/t.tst"] = world.token(xml, now - DAY)
+    verdict = judge(pack(files))
+    assert said(verdict) == (Outcome.INDETERMINATE, ["CRYPTO_CONSTRAINTS_FAILURE_NO_POE"])
+    assert verdict.signatures[0].time_source == "asked"
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        (SIGNATURE, "meta-inf/signature.p7s"),
+        (MANIFEST, "Meta-Inf/ASiCManifest.xml"),
+        ("mimetype", "MIMETYPE"),
+    ],
+)
+def test_names_that_are_reserved_to_some_readers_only(
+    asic_e: Any, judge: Any, name: str, called: str
+) -> None:
+    files = {called if key == name else key: content for key, content in asic_e().items()}
+    assert said(judge(pack(files))) == (Outcome.FAILED, ["FORMAT_FAILURE"])
+    assert codes(judge(pack({"a.txt": b"x", "meta-inf/b.txt": b"y"}))) == ["NO_SIGNATURE_FOUND"]
 
 
 def test_what_a_signature_brings_serves_the_timestamp_beside_it(

@@ -387,6 +387,11 @@ class TestArchive:
         judged = world.judge(der)
         assert (code(judged), judged.level) == ("", "B-T")
 
+    def test_a_weak_index_archives_nothing(self, world: Any, full: bytes) -> None:
+        judged = world.judge(world.archive(full, NOW - DAY / 4, digest="sha1"))
+        assert (code(judged), judged.level) == ("", "B-LT")
+        assert judged.timestamps[-1].error.code == "CRYPTO_CONSTRAINTS_FAILURE_NO_POE"
+
     @pytest.mark.parametrize("part", ["certificates", "crls", "unsigned"])
     def test_what_it_leaves_out_is_not_archived(self, world: Any, full: bytes, part: str) -> None:
         judged = world.judge(world.archive(full, NOW - DAY / 4, **{part: False}))

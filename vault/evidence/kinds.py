@@ -47,8 +47,9 @@ class Kind(StrEnum):
 def kind_of(file: BinaryIO) -> Kind:
     """Tell what a file is.
 
-    1. Empty. 2. A zip, unless it begins as a PDF does. 3. A PDF. 4. DER or BER, plain, in base64 or in PEM:
-    see `kind_of_der`. 5. XML that names the namespace of a signature or of an evidence record.
+    1. Empty. 2. A zip, unless it begins as a PDF does. 3. A PDF, unless it begins as a CMS signature does, which
+    may hold one. 4. DER or BER, plain, in base64 or in PEM: see `kind_of_der`. 5. XML that names the namespace of
+    a signature or of an evidence record.
 
     Args:
         file: seekable.
@@ -66,7 +67,8 @@ def kind_of(file: BinaryIO) -> Kind:
     if is_zip and not head.startswith(b"%PDF-"):
         return Kind.ZIP
     # 3
-    if b"%PDF-" in head or (b"%%EOF" in tail and b"startxref" in tail):
+    is_pdf = b"%PDF-" in head or (b"%%EOF" in tail and b"startxref" in tail)
+    if is_pdf and kind_of_der(head) is not Kind.CMS:
         return Kind.PDF
     # 4
     kind = _small_kind(file, head, length)

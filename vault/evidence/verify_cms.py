@@ -10,7 +10,7 @@ from cryptography import x509
 
 from signing.base import KeyPurpose
 from signing.errors import SignatureRefused
-from signing.foreign_cms import ForeignCms, content_inside, read_foreign, signer_count
+from signing.foreign_cms import ForeignCms, check_shown, content_inside, read_foreign, signer_count
 from signing.hostile import refusing
 from signing.judge import judge_cms
 from signing.judgement import OutsideData
@@ -29,8 +29,8 @@ _SEALS = frozenset({KeyPurpose.ACT_SEAL, KeyPurpose.RECEPTION_SEAL, KeyPurpose.E
 def judge_cms_file(data: bytes, means: Means, judgement: Judgement, part: str = "document") -> Judged:
     """Judge a CMS signature with its content inside, or over the originals.
 
-    1. It can be read, and has signers. 2. Its content is what is inside, else the first original. 3. Each signer
-    is judged by himself. 4. Every original is what was signed.
+    1. It can be read, has signers, and shows a PDF viewer nothing beside its content. 2. Its content is what is
+    inside, else the first original. 3. Each signer is judged by himself. 4. Every original is what was signed.
 
     Args:
         data: the CMS, DER or BER.
@@ -48,6 +48,7 @@ def judge_cms_file(data: bytes, means: Means, judgement: Judgement, part: str = 
         return Judged()
     # 2
     mark = len(judgement.checks)
+    judgement.attempt(f"{part}.content", check_shown, data)
     content = judgement.attempt(f"{part}.content", content_inside, data)
     if len(judgement.checks) > mark:
         return Judged()

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import BinaryIO
 
+from signing.algorithms import TABLE
 from signing.errors import ContainerRefused, SignatureRefused
 from signing.foreign_asic import (
     MAX_SIGNATURE,
@@ -33,6 +34,7 @@ from vault.evidence.verify_record import judge_record_over
 _SCAN = 64 << 20
 _CHUNK = 1 << 20
 _OVERLAP = 256
+_PROVEN = frozenset({"timestamp", "record"})
 _MANY = 20  # checks of one kind are cut there
 _UNREADABLE: tuple[type[Exception], ...] = (OSError, zipfile.BadZipFile, *HOSTILE)
 
@@ -58,11 +60,11 @@ def judge_container(file: BinaryIO, means: Means, judgement: Judgement) -> Judge
     """Judge a zip of another maker.
 
     1. It has one meaning for every reader (`ForeignZip`); one that has not, and tells of signatures, is refused.
-    2. Its proofs and what each covers (`read_asic`); without any it proves nothing. 3. Every member's content
-    is the one that its headers state. 4. Timestamps and evidence records first: what they prove of signatures
-    counts for those. 5. Each signature by itself, over its manifest or data file. 6. The files that each
-    manifest names. 7. Data files that nothing covers are named; none may be covered at all. 8. Each original
-    is a data file that is covered.
+    2. Its proofs and what each covers (`read_asic`); without any it proves nothing. 3. Every member's content is
+    the one that its headers state. 4. Timestamps and evidence records first: what they prove of signatures counts
+    for those. 5. Each signature by itself, over its manifest or data file. 6. The files that each manifest names,
+    by digests that were good at its best time. 7. Data files that nothing covers are named; none may be covered
+    at all. 8. Each original is a data file that is covered.
 
     Args:
         file: the zip, seekable.
@@ -143,6 +145,8 @@ class _Container:
         judged = self._judge_octets(octets, proof, name, part)
         # 6
         covered = self._references(proof, f"{name}.references")
+        if covered:
+            self._check_digests(proof, judged, f"{name}.references")
         outcome = self._judgement.outcome_since(mark)
         if outcome is Outcome.PASSED:
             for member in covered:
@@ -207,6 +211,16 @@ class _Container:
             return ()
         self._judgement.passed(name, f"{len(covered)} files")
         return (proof.over, *covered)
+
+    def _check_digests(self, proof: ContainerProof, judged: Judged, name: str) -> None:
+        """A manifest's digests bind its files, so they must be as good as that of the manifest itself."""
+        finding = judged.findings[0] if judged.findings else None
+        proven = finding is not None and finding.time_source in _PROVEN and finding.best_time is not None
+        at = self._means.now
+        if proven and finding is not None and finding.best_time is not None:
+            at = datetime.fromisoformat(finding.best_time)
+        for algorithm in sorted({reference.algorithm for reference in proof.references}):
+            self._judgement.attempt(name, TABLE.check, digest=algorithm, at=at, proven=proven)
 
     def _check_coverage(self) -> None:
         bare = [name for name in self._contents.data if name not in self._covered]
