@@ -50,7 +50,7 @@ def shows(state: State, widget: Value | None) -> bool:
     if is_flat(rectangle(state.get(widget, b"/Rect"))):
         return False
     look = state.get(widget, b"/MK")
-    if isinstance(look, dict) and look.keys() - _PLAIN_LOOK:
+    if isinstance(look, dict) and any(state.get(look, key) != [] for key in look.keys() - _PLAIN_LOOK):
         return True
     appearance = state.get(widget, b"/AP")
     for key in appearance if isinstance(appearance, dict) else ():

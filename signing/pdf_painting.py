@@ -100,7 +100,8 @@ def covers_more(before: Sequence[Operation], after: Sequence[Operation]) -> bool
     """
     last = 0
     for index, item in enumerate(after, 1):
-        if item.operator in _AREAS or _is_light(item, lines=False) or _is_light(item, lines=True):
+        light = _is_light(item, lines=False) or _is_light(item, lines=True)
+        if light or item.operator in _AREAS or item.operator == b"gs":
             last = index
     same = [item.text for item in before[:last]] == [item.text for item in after[:last]]
     return last > 0 and (not same or any(item.operator in _BY_NAME for item in after[:last]))

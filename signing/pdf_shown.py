@@ -32,10 +32,16 @@ def is_stale(old: State, new: State, field: Ref, touched: Set[Ref]) -> bool:
     if integer(inherited(new, field, b"/Ff")) & _PASSWORD:
         return False
     return any(
-        _says(inherited(old, widget, b"/V")) != _says(inherited(new, widget, b"/V"))
+        _says_else(inherited(old, widget, b"/V"), inherited(new, widget, b"/V"), touched)
         and _as_before(old, new, widget, touched)
         for widget in _widgets(new, field)
     )
+
+
+def _says_else(before: Value | None, after: Value | None, touched: Set[Ref]) -> bool:
+    if isinstance(before, Stream) and isinstance(after, Stream):
+        return before.ref != after.ref or after.ref in touched
+    return _says(before) != _says(after)
 
 
 def _widgets(state: State, field: Ref) -> Iterator[Ref]:

@@ -197,6 +197,14 @@ SHADOWS: dict[str, tuple[Make, str]] = {
         ),
         "PDF_ANNOTATION_MAY_HIDE ?",
     ),
+    "replace: letters that turn what is below": (
+        drawn_field(b"/G gs BT (nnn) Tj ET"),
+        "PDF_ANNOTATION_MAY_HIDE ?",
+    ),
+    "replace: the stream that is the value": (
+        after({60: stream(b"999")}, {17: BASE[17].replace(b"(100)", b"60 0 R"), 60: stream(b"100")}),
+        "PDF_DYNAMIC_FORM ?",
+    ),
     "replace: a prepared box comes into its frame": (
         after(
             {6: TEXT % FILL, 41: stream(b"1 g 0 0 190 20 re f BT (apres) Tj ET", FORM_XOBJECT)},
@@ -524,6 +532,13 @@ GENUINE: dict[str, Make] = {
             62: RADIO % (220, 230, b"b", b"b"),
         },
         RADIOS,
+    ),
+    "an empty field with an empty look": after(
+        second(
+            more={
+                30: SECOND.replace(b"/V 31 0 R ", b"") % b"/Rect [ 10 140 20 150 ] /MK << /BC [ ] /R 90 >> "
+            }
+        )
     ),
     "prepared field signed": resigned(
         {30: SECOND % (VISIBLE % b"300 300 400 340"), 40: stream(b"0 0 9 9 re f", FORM_XOBJECT)},
