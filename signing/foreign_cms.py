@@ -215,11 +215,19 @@ def read_foreign(
 
 
 def signer_count(der: bytes) -> int:
-    """Count the SignerInfos. Raises SignatureRefused FORMAT_FAILURE, also when there are none or too many."""
+    """Count the SignerInfos.
+
+    Raises:
+        SignatureRefused: FORMAT_FAILURE: it cannot be read, there are none or too many, or one stands there twice
+            and so would count as two.
+    """
     with refusing("the CMS signature"):
-        found = len(_signed_data(der)["signer_infos"])
+        infos = _signed_data(der)["signer_infos"]
+        found = len(infos)
         if not 1 <= found <= _MAX_SIGNERS:
             raise SignatureRefused("FORMAT_FAILURE", f"there are {found} signers in one CMS")
+        if len({info["signature"].native for info in infos}) != found:
+            raise SignatureRefused("FORMAT_FAILURE", "one signature stands there twice")
         return found
 
 

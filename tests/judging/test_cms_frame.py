@@ -11,7 +11,7 @@ from asn1crypto import cms, core
 from signing.ber import Walk, read_element
 from signing.cms_frame import check_cms_frame, check_ocsp_frame
 from signing.errors import SignatureRefused
-from signing.foreign_cms import read_foreign
+from signing.foreign_cms import read_foreign, signer_count
 from signing.ocsp import read_ocsps
 
 NULL = b"\x05\x00"
@@ -130,6 +130,16 @@ def test_a_second_content_behind_the_first(world: Any) -> None:
     tree = node(world.sign(inside=CONTENT))
     tree[1][1][1][0][1][2][1][1][1].append((0x04, b"another"))
     assert world.judge(encoded(tree), attached=True).error.code == "FORMAT_FAILURE"
+
+
+def test_one_signature_is_not_two(world: Any) -> None:
+    tree = node(world.sign(inside=CONTENT))
+    signers = tree[1][1][1][0][1][-1][1]
+    signers.append(signers[0])
+    with pytest.raises(SignatureRefused) as refused:
+        signer_count(encoded(tree))
+    assert refused.value.code == "FORMAT_FAILURE"
+    assert signer_count(world.sign(inside=CONTENT, signers=2)) == 2
 
 
 def test_indefinite_lengths_are_read(made: bytes) -> None:
