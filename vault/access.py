@@ -23,6 +23,7 @@ class Action(StrEnum):
     READ = "read"
     EVIDENCE = "evidence"
     RECEIPT = "receipt"
+    KEYS = "keys"
     REVOKE = "revoke"
     DESTROY = "destroy"
 
@@ -43,6 +44,8 @@ RULES: frozenset[tuple[Role, Action, Relation]] = frozenset(
         (Role.HOLDER, Action.READ, Relation.OWN_SAFE),
         (Role.HOLDER, Action.EVIDENCE, Relation.OWN_SAFE),
         (Role.HOLDER, Action.RECEIPT, Relation.OWN_SAFE),
+        # K_access tells who follows the ledger of each read; whoever reads must not learn of other readers.
+        (Role.HOLDER, Action.KEYS, Relation.OWN_SAFE),
         (Role.AGENT, Action.ISSUE, Relation.OWN_ADMINISTRATION),
         (Role.AGENT, Action.DESCRIBE, Relation.OWN_ADMINISTRATION),
         (Role.AGENT, Action.READ, Relation.OWN_ADMINISTRATION),

@@ -91,6 +91,19 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
+class TagKeys:
+    """The keys with which a holder finds the entries about a document in the public ledger.
+
+    Attributes:
+        status: hex K_status, 32 octets: entries about the document.
+        access: hex K_access, 32 octets: entries about reads and refused reads.
+    """
+
+    status: str
+    access: str
+
+
+@dataclass(frozen=True, slots=True)
 class GivenReceipt:
     """One answer of a request for many receipts.
 
@@ -181,6 +194,17 @@ class Reading:
             etag=f'"{made.tag}"',
             read=lambda offset, length: _window(_guarded(made.chunks), offset, length),
         )
+
+    def keys(self, actor: Actor, document_id: str, purpose: str) -> TagKeys:
+        """Return the tag keys of a document, to its holder alone.
+
+        Raises:
+            NotFound, Refused, Unavailable: see `describe`.
+        """
+        document, _ = self._entitled(actor, Action.KEYS, document_id, purpose)
+        private = document.private
+        assert private is not None  # noqa: S101 - a document with a key has its private part
+        return TagKeys(private.status_key, private.access_key)
 
     def receipt(self, actor: Actor, document_id: str, purpose: str, wait: float) -> bytes | None:
         """Return the receipt (tlog-proof) of the newest status entry; None while none covers it.

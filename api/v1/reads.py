@@ -15,9 +15,10 @@ from api.security import DOWNLOAD_CSP
 from api.strict_json import parse_as
 from api.uploads import read_small_body
 from api.v1.describe import BEARER, READ_PROBLEMS, header, json_body, problems
-from api.v1.schemas import DocumentDescription, DocumentPage, ReceiptLine, ReceiptsRequest
+from api.v1.schemas import DocumentDescription, DocumentPage, ReceiptLine, ReceiptsRequest, TagKeysAnswer
 from api.v1.views import described, json_response
 from vault.errors import Conflict, Refused
+from vault.ledger.generations import prefix_of
 from vault.names import content_disposition
 
 router = APIRouter()
@@ -129,6 +130,31 @@ def download_receipt(
 ) -> Response:
     """Download the receipt."""
     return receipt_response(document_id, vault.reading.receipt(actor, document_id, purpose, wait))
+
+
+@router.get(
+    "/v1/documents/{document_id}/keys",
+    operation_id="getTagKeys",
+    summary="The keys that find a document's entries in the public ledger, for its holder alone",
+    description="With `access_key` the holder learns of each read without trusting the service: `probans watch LEDGER "
+    "--vkeys ledger.vkeys --state watch.state --key ACCESS_KEY` names every new entry about it. Whoever has the key "
+    "can tell those entries among all others, so keep it; it opens nothing.",
+    tags=["documents"],
+    response_model=TagKeysAnswer,
+    responses=problems(*READ_PROBLEMS),
+    openapi_extra={"security": BEARER},
+)
+def tag_keys(document_id: str, vault: Safe, actor: Caller, purpose: Purpose) -> Response:
+    """Return the keys of a document's tags; everybody but its holder is refused."""
+    keys = vault.reading.keys(actor, document_id, purpose)
+    options = f"--vkeys ledger.vkeys --state watch.state --key {keys.status} --key {keys.access}"
+    answer = TagKeysAnswer(
+        ledger=f"/ledger/{prefix_of(vault.settings.origin)}",
+        status_key=keys.status,
+        access_key=keys.access,
+        watch=f"probans watch LEDGER {options}",
+    )
+    return json_response(answer.model_dump())
 
 
 @router.post(

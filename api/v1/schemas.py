@@ -76,6 +76,24 @@ class ReceiptLine(BaseModel):
     )
 
 
+class TagKeysAnswer(BaseModel):
+    """The keys with which a holder finds the entries about a document in the public ledger."""
+
+    ledger: str = Field(description="Where the ledger is published.", examples=["/ledger/"])
+    status_key: str = Field(
+        description="K_status, hexadecimal: finds entries about the document itself. It is in every evidence bundle.",
+        examples=["5a" * 32],
+    )
+    access_key: str = Field(
+        description="K_access, hexadecimal: finds entries about reads and refused reads. The holder alone gets it.",
+        examples=["c3" * 32],
+    )
+    watch: str = Field(
+        description="The command that follows both; `LEDGER` stands for the ledger's address, and `ledger.vkeys` has "
+        "the `vkeys` of `GET /v1/trust`, one a line."
+    )
+
+
 class HashRequest(_Asked):
     """A digest to look up; in the body, so that it stands in no log of addresses."""
 

@@ -37,7 +37,15 @@ MAIRIE, EMPLOYEUR = "mairie", "employeur"
 # Written out by hand, apart from the table in the code: who may do what to what is whose.
 ALLOWED = {
     Role.HOLDER: {
-        "own": {Action.DEPOSIT, Action.LIST, Action.DESCRIBE, Action.READ, Action.EVIDENCE, Action.RECEIPT},
+        "own": {
+            Action.DEPOSIT,
+            Action.LIST,
+            Action.DESCRIBE,
+            Action.READ,
+            Action.EVIDENCE,
+            Action.RECEIPT,
+            Action.KEYS,
+        },
         "other": set(),
     },
     Role.AGENT: {
@@ -75,7 +83,7 @@ def test_every_cell_of_the_table(role: Role, action: Action) -> None:
 
 
 def test_the_table_holds_nothing_beyond_the_cells() -> None:
-    assert len(RULES) == 15
+    assert len(RULES) == 16
     assert all(
         relation is Relation.ANY for role, _, relation in RULES if role in {Role.AUDITOR, Role.OPERATOR}
     )

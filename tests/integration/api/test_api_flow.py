@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 import pytest
+from typer.testing import CliRunner
 
 from signing.trust import TrustStore
+from vault.cli.main import build
 from vault.evidence.verify import verify_file
 from vault.ledger.policy import Policy
 
@@ -168,6 +171,37 @@ def test_others_see_what_is_theirs_to_see(client, issue, bearer):
     assert refused.json()["code"] == "NOT_FOUND"
     twice = client.get(path, headers=bearer("auditeur", Probans_Purpose="audit"), params={"purpose": "other"})
     assert twice.json()["code"] == "FIELD_INVALID"
+
+
+def test_a_holder_follows_reads_with_keys_that_nobody_else_gets(client, issue, bearer, safe, soon, tmp_path):
+    """Through the interface and the published files alone: the service's word that nobody read is not needed."""
+    links = issue("keys").json()["links"]
+    path, agent = f"{links['self']}/keys", bearer("agent-etat-civil", Probans_Purpose="controle")
+    assert client.get(links["self"], headers=agent).status_code == 200
+    for persona in ("agent-etat-civil", "agent-paie", "auditeur", "dominique", "exploitant"):
+        refused = client.get(path, headers=bearer(persona, Probans_Purpose="controle"))
+        assert (refused.status_code, refused.json()["code"]) == (404, "NOT_FOUND"), persona
+    assert client.get(path).json()["code"] == "UNAUTHENTICATED"
+
+    answer = client.get(path, headers=bearer("camille"))
+    assert answer.headers["cache-control"] == "no-store"
+    keys = answer.json()
+    assert keys["access_key"] != keys["status_key"]
+    for other in ("self", "evidence", "receipt"):
+        assert keys["access_key"].encode() not in client.get(links[other], headers=agent).content
+
+    size = int(safe.health()["database"].note.split()[0])
+    soon(lambda: int(client.get("/ledger/checkpoint").text.split("\n")[1]) >= size)
+    (tmp_path / "ledger.vkeys").write_text("\n".join(client.get("/v1/trust").json()["vkeys"]))
+    command = keys["watch"].replace("LEDGER", str(safe.settings.data / "ledger"))
+    command = command.replace("ledger.vkeys", str(tmp_path / "ledger.vkeys"))
+    command = command.replace("watch.state", str(tmp_path / "watch.state"))
+    done = CliRunner().invoke(build(), [*command.split()[1:], "--once"])
+    assert done.exit_code == 0, done.output
+    counters = re.findall(r"key ([0-9a-f]+) :.*counter (\d+)", done.output)
+    seen = {key_id: [int(n) for key, n in counters if key == key_id] for key_id, _ in counters}
+    # The reception; the agent's read, five refusals, the agent's two downloads, and this read of the keys.
+    assert sorted(seen.values(), key=len) == [[0], list(range(9))]
 
 
 def test_a_receipt_that_is_not_ready_says_so(client, issue, bearer, safe, monkeypatch):
