@@ -193,6 +193,13 @@ _DOCUMENTS = {
         "A change of keys is under way.",
         "Wait until it is finished, then try again.",
     ),
+    "KEYS_OVERLAPPING": Entry(
+        409,
+        "Les clés d’un changement précédent signent encore, jusqu’au {until}.",
+        "Attendez cette date ; si des clés ont pu être volées, changez-les tout de suite avec « --overlap 0 ».",
+        "The keys of an earlier change still sign, until {until}.",
+        "Wait until then; if keys may be stolen, change them at once with `--overlap 0`.",
+    ),
     "RETENTION_ACTIVE": Entry(
         409,
         "Ce document doit être gardé jusqu’au {until}.",

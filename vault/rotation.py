@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from vault import faults
-from vault.clock import Clock
+from vault.clock import Clock, rfc3339
 from vault.db.engine import Database
 from vault.errors import Conflict, Unavailable
 from vault.ledger.group import LedgerTransaction
@@ -23,7 +23,7 @@ from vault.ledger.key_folder import LedgerKeyFolder
 from vault.ledger.keys import LedgerKeys
 from vault.ledger.publisher import Publisher
 from vault.ledger.stated import append_change, read_succession, stated_seals, time_of
-from vault.ledger.stored import latest_checkpoint
+from vault.ledger.stored import latest_checkpoint, read_head
 from vault.ledger.succession import Statement
 from vault.ledger.vkeys import VerifierKey
 
@@ -81,7 +81,8 @@ class KeyRotation:
         Steps:
             1. Be the only one who does this.
             2. Make the new pair, durable under the name `next`; or take up the one that lies there.
-            3. Unless the ledger states it already, append the entry that does. From here on both pairs sign.
+            3. Unless the ledger states it already, append the entry that does. From here on both pairs sign. No third
+               joins them: while an overlap runs, only a change without one is made, which ends it.
             4. Wait until the change and its handover are published.
             5. Give the pair its lasting name.
 
@@ -89,7 +90,7 @@ class KeyRotation:
             overlap: for how long after the entry the pair before signs too.
 
         Raises:
-            Conflict: KEYS_CHANGING, another process is at it.
+            Conflict: KEYS_CHANGING, another process is at it; KEYS_OVERLAPPING, an earlier change's overlap runs.
             Unavailable: LEDGER_UNAVAILABLE, LOG_STORE_UNAVAILABLE; to be called again.
             LedgerError: as `Publisher.publish`.
         """
@@ -104,6 +105,8 @@ class KeyRotation:
             statement = self._stated(pair)
             resumed = statement is not None
             if statement is None:
+                if overlap:
+                    self._refuse_third()
                 self._append(pair, overlap)
                 faults.point("keys.stated")
                 statement = self._stated(pair)
@@ -141,6 +144,14 @@ class KeyRotation:
         return [
             each.keys for each in succession.statements if each.seq < latest[0] and each.keys not in needed
         ]
+
+    def _refuse_third(self) -> None:
+        """Refuse a change while two pairs sign: with a third, requests outgrow what witnesses take."""
+        with self._database.reading() as connection:
+            head, succession = read_head(connection), read_succession(connection)
+        now = max(head.last_time, rfc3339(self._clock.now()))
+        if len(succession.in_force(head.size + 1, now)) > 1:
+            raise Conflict("KEYS_OVERLAPPING", until=succession.statements[-1].until)
 
     def _stated(self, pair: LedgerKeys) -> Statement | None:
         with self._database.reading() as connection:

@@ -617,6 +617,44 @@ def test_one_change_at_a_time(safe: Safe) -> None:
     assert caught.value.code == "KEYS_CHANGING"
 
 
+def test_no_third_pair_joins_two_that_overlap(safe: Safe) -> None:
+    safe.grow()
+    until = safe.rotate(DAY).until
+    with pytest.raises(Conflict) as caught:
+        safe.rotate(DAY)
+    assert (caught.value.code, caught.value.params) == ("KEYS_OVERLAPPING", {"until": until})
+    safe.clock.time += 2 * DAY
+    assert safe.rotate(DAY).resumed is False
+    assert len(safe.signers()) == 4
+
+
+def test_a_change_without_overlap_ends_those_before(safe: Safe) -> None:
+    """Keys that may be stolen: whoever holds the first pair is not believed for another month either."""
+    safe.grow()
+    safe.rotate(30 * DAY)
+    second = safe.policy()
+    safe.clock.time += DAY
+    safe.grow()
+    safe.clock.time += DAY
+    changed = safe.rotate(timedelta(0))
+    safe.clock.time += DAY
+    size = safe.grow(2)
+    third = safe.policy()
+    assert safe.signers() == {key.id for key in third.logs[:2]}
+    assert {vkey: third.last_sizes[vkey] for vkey in changed.vkeys if vkey in third.last_sizes} == {}
+    assert all(third.last_sizes[key.vkey] == changed.seq + 1 for key in second.logs)
+    # What the first pair signs in its announced month is refused.
+    note = safe.sign(size, safe.keys.find(third.logs[:2]), safe.keys.find(safe.old.logs))
+    with safe.database.reading() as connection:
+        stated, last = read_succession(connection), safe.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert refused(check_signers, note, stated, last, replace(third, last_sizes={})) == (
+        "LOG_KEY_RETIRED",
+        False,
+    )
+    assert follow(safe.reader(), safe.note(), safe.old).checkpoint.size == size
+    assert audit_database(safe.database, third).ok
+
+
 def test_a_database_set_back_before_the_change_is_behind(safe: Safe) -> None:
     safe.grow()
     backup = Copy(address(safe.path), safe.path)

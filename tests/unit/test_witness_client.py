@@ -20,7 +20,7 @@ from vault.errors import SettingsRefused
 from vault.ledger import tree
 from vault.ledger.checkpoint import Checkpoint, verify_checkpoint
 from vault.ledger.errors import LedgerProofRefused
-from vault.ledger.keys import LedgerKeys
+from vault.ledger.keys import LedgerKeys, sign_with_all
 from vault.ledger.note import Note, encode
 from vault.ledger.policy import Policy
 from vault.ledger.vkeys import VerifierKey
@@ -166,6 +166,21 @@ def test_only_the_logs_own_lines_are_sent(server: Server, client: WitnessClient)
     client.submit(more, 0, TREE.extend(9))
     assert server.asked[0].note == note
     assert len(AddCheckpoint(0, (bytes(32),) * 63, note).encode()) < 10_240  # the limit of litewitness
+
+
+def test_of_many_pairs_as_much_is_sent_as_every_witness_takes(server: Server, client: WitnessClient) -> None:
+    """litewitness answers 500 beyond 10,240 octets: it took none of a log that changed its keys twice."""
+    server.answer = sign
+    for count, post_quantum in [(1, 1), (2, 2), (3, 2), (8, 1)]:
+        pairs = [LOG, *(LedgerKeys.new(ORIGIN) for _ in range(count - 1))]
+        note = sign_with_all(pairs, 9, TREE.root(9), NOW)
+        client.submit(note, 0, TREE.extend(9))
+        sent = Note.parse(server.asked[-1].note)
+        newest = [pair.ml_dsa_44.id for pair in pairs[:post_quantum]]
+        assert [line.key_id for line in sent.signatures] == [
+            key.id for pair in pairs for key in pair.held() if key.id in newest or key == pair.ed25519
+        ]
+        assert len(AddCheckpoint(2**62, (bytes(32),) * 63, sent.encode()).encode()) <= 10_240
 
 
 @pytest.mark.parametrize("folder", ["witness-lite", "witness-aics"])

@@ -130,9 +130,10 @@ def log_policy(connection: Connection, held: Sequence[VerifierKey]) -> Policy:
         return Policy(logs=tuple(held))
     statements = succession.statements
     last_sizes: dict[str, int] = {}
+    due = succession.in_force(head.size, head.last_time)
     for before, after in pairwise(statements):
-        if head.last_time > after.until and head.size > after.seq + 1:
-            last = _last_size(connection, after, head.size)
+        if before.keys not in due:
+            last = _last_size(connection, succession, before, after.seq + 1, head.size)
             last_sizes |= {key.vkey: last for key in before.keys}
     logs = tuple(key for each in reversed(statements) for key in each.keys)
     first = entry_body(connection, 0)
@@ -152,12 +153,14 @@ def own_policy(connection: Connection, keys: KeySource) -> Policy:
     return replace(policy, logs=(*policy.logs, *further))
 
 
-def _last_size(connection: Connection, change: Statement, size: int) -> int:
-    """Return the largest tree that the keys before a change signed, by halving: entries are in order of time."""
-    low, high = change.seq + 1, size
+def _last_size(
+    connection: Connection, succession: Succession, pair: Statement, handed_over: int, size: int
+) -> int:
+    """Return the largest tree that a replaced pair signed, by halving: once it signs no more, it never does again."""
+    low, high = handed_over, size
     while high - low > 1:
         middle = (low + high) // 2
-        if time_of(connection, middle - 1) <= change.until:
+        if pair.keys in keys_at(connection, succession, middle):
             low = middle
         else:
             high = middle

@@ -161,7 +161,8 @@ class Succession:
         """Return the pairs that sign a checkpoint, the newest first; none where entry 0 is not known.
 
         A pair that is replaced signs the checkpoint that ends with the change, which hands over, and those whose
-        last entry is not later than the change says.
+        last entry is not later than that change, and each change after it, says: one without overlap, because keys
+        may be stolen, ends the overlaps before it too.
 
         Args:
             size: of the checkpoint.
@@ -169,8 +170,10 @@ class Succession:
         """
         stated = [each for each in self.statements if each.seq < size]
         pairs = [stated[-1].keys] if stated else []
+        until = stated[-1].until if stated else ""
         for before, after in zip(stated[-2::-1], stated[:0:-1], strict=False):
-            if size == after.seq + 1 or last_time <= after.until:
+            until = min(until, after.until)
+            if size == after.seq + 1 or last_time <= until:
                 pairs.append(before.keys)
         return tuple(pairs)
 

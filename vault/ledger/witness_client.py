@@ -20,10 +20,12 @@ from vault.ledger.checkpoint import Checkpoint
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.note import NoteSignature, encode
 from vault.ledger.timed_http import cut_after, timed_session
+from vault.ledger.tree import HASH_SIZE, MAX_PROOF
 from vault.ledger.vkeys import Algorithm, VerifierKey
 from vault.ledger.witness_protocol import (
     MAX_ANSWER,
     PATH,
+    TAKEN_BY_ALL,
     AddCheckpoint,
     Answer,
     read_conflict,
@@ -32,6 +34,7 @@ from vault.ledger.witness_protocol import (
 
 _LATE = "it does not answer in time"
 _TRIES = 4
+_SHORT = 64  # octets: an Ed25519 signature
 _MEANINGS = {
     400: "it cannot read the request",
     403: "it does not accept the log's signatures",
@@ -142,13 +145,14 @@ class WitnessClient:
         """Have a checkpoint cosigned.
 
         Steps:
-            1. Send the log's own lines with a proof from the size the witness saw last, as far as known.
+            1. Send as many of the log's own lines as every witness takes, with a proof from the size it saw last,
+               as far as known.
             2. 409 with another size: send again with the proof from that size; a size beyond ours is an alarm.
             3. 409 with the size sent, where it is ours, or 422: it holds another root there, an alarm.
             4. 200: every line of the witness' keys is verified; one valid line at least.
 
         Args:
-            note: our checkpoint; other lines than the log's own are not sent.
+            note: our checkpoint, lines of the newest keys first; other lines than the log's own are not sent.
             known: size the witness is believed to have cosigned last; 0 when nothing is known.
             extend: gives root and proof from an older size of ours, at most the checkpoint's.
 
@@ -157,8 +161,7 @@ class WitnessClient:
             WitnessFork: WITNESS_FORK, WITNESS_AHEAD.
         """
         checkpoint = Checkpoint.parse(note)
-        own = [line for line in checkpoint.note.signatures if line.name == checkpoint.origin]
-        sent = encode(checkpoint.note.text, own)
+        sent = encode(checkpoint.note.text, _lines_to_send(checkpoint))
         ours = (checkpoint.size, checkpoint.root)
         old = min(known, checkpoint.size)
         for _ in range(_TRIES):
@@ -251,3 +254,22 @@ class WitnessClient:
 
     def _unavailable(self, reason: str) -> WitnessUnavailable:
         return WitnessUnavailable(self.url, reason)
+
+
+def _lines_to_send(checkpoint: Checkpoint) -> list[NoteSignature]:
+    """Return what a witness needs to judge the log: its own lines, the short ones served first where room is short.
+
+    So every witness that knows one Ed25519 key of the log finds it, and lines of the newest post-quantum keys come
+    along as far as `TAKEN_BY_ALL` allows beside the longest proof.
+    """
+    own = [line for line in checkpoint.note.signatures if line.name == checkpoint.origin]
+    longest = AddCheckpoint(
+        checkpoint.size, (bytes(HASH_SIZE),) * MAX_PROOF, encode(checkpoint.note.text, [])
+    )
+    room = TAKEN_BY_ALL - len(longest.encode())
+    chosen = set()
+    for line in sorted(own, key=lambda line: len(line.signature) > _SHORT):
+        if len(line.line()) <= room:
+            chosen.add(line)
+            room -= len(line.line())
+    return [line for line in own if line in chosen]

@@ -13,6 +13,7 @@ from vault.ledger.tree import HASH_SIZE, MAX_PROOF
 
 PATH = "/add-checkpoint"
 MAX_REQUEST = MAX_NOTE + 8192
+TAKEN_BY_ALL = 10_240  # octets of a request: litewitness takes no more
 MAX_ANSWER = 256 * 1024
 SIZE_TYPE = "text/x.tlog.size"
 TEXT_TYPE = "text/plain; charset=utf-8"
