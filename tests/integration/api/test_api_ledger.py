@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import re
@@ -107,38 +108,116 @@ def test_hashes_and_the_checkpoint_are_not_compressed(service: Service) -> None:
         assert "content-encoding" not in service.client.get(f"/ledger/{path}").headers
 
 
-def test_no_public_octet_is_about_anybody(service: Service) -> None:
+# Of fewer octets, a word comes up in hashes and signatures by chance: it is looked for where words can stand.
+_LONG = 7
+_RECORD = re.compile(
+    rb'\{"commitment":"[0-9a-f]{64}","prev":"[0-9a-f]{64}","seq":\d+,"tag":"[0-9a-f]{64}",'
+    rb'"time":"[0-9T:.Z-]{24}","type":"record","v":1\}'
+)
+
+
+def readable(checkpoint: bytes) -> tuple[bytes, bytes]:
+    """Divide a checkpoint into what people can read, and what its base64 says: root and signatures."""
+    body, signatures = checkpoint.split(b"\n\n", 1)
+    origin, size, root, *more = body.split(b"\n")
+    assert re.fullmatch(rb"\d+", size)
+    assert more == []
+    texts, octets = [origin], [base64.b64decode(root, validate=True)]
+    for line in signatures.splitlines():
+        name, value = re.fullmatch("\u2014 (\\S+) (\\S+)".encode(), line).groups()
+        texts.append(name)
+        octets.append(base64.b64decode(value, validate=True))
+    return b"\n".join(texts), b"\n".join(octets)
+
+
+def told(files: dict[str, bytes], entries: list[bytes], words: set[bytes], values: set[bytes]) -> list[bytes]:
+    """Return what published files say that they must not.
+
+    Args:
+        files: checkpoint and tiles by path; of bundles the entries.
+        entries: those that are about somebody's document.
+        words: what may stand in no letter case.
+        values: octets, such as digests.
+    """
+    text, signed = readable(files["checkpoint"])
+    # An entry is numbers, a time and hexadecimal digits, each in its place: no word and no base64 finds room in it.
+    loose = [entry for entry in entries if not _RECORD.fullmatch(entry)]
+    tiles = [data for path, data in files.items() if path.startswith("tile/") and "entries" not in path]
+    assert all(len(data) % 32 == 0 for data in tiles)
+    public = b"\n".join([text, signed, *entries, *tiles])
+    caseless, plain = public.lower(), b"\n".join([text, *loose]).lower()
+    long = [word for word in words if len(word) >= _LONG and word in caseless]
+    short = [word for word in words if len(word) < _LONG and word in plain]
+    return loose + long + short + [value for value in values if value in public]
+
+
+def private_of(service: Service) -> tuple[set[bytes], set[bytes]]:
+    """Return words and octets that are somebody's."""
     vault = service.vault
     holder = vault.personas.named("camille").actor
-    private = [*FILES, TITLE, CASE, "consultation", "camille", "example.org", "xml", holder.safe_id or "-"]
+    assert holder.safe_id
+    private = [*FILES, TITLE, CASE, "consultation", "camille", "example.org", "xml", holder.safe_id]
     private += [*service.documents, "doc_", "safe_", "document.", "deposited", "received", "read"]
     words = {word.encode().lower() for word in private} | {content.lower() for content in FILES.values()}
+    values: set[bytes] = set()
     for content in FILES.values():
         for octets in (hashlib.sha256(content).digest(), hashlib.sha1(content).digest()):
-            words |= {octets, octets.hex().encode()}
+            values.add(octets)
+            words.add(octets.hex().encode())
     with vault.parts.database.reading() as connection:
         for table in ("documents", "objects", "document_entries", "safes", "outbox", "idempotency"):
             for row in connection.exec_driver_sql(f"SELECT * FROM {table}").fetchall():
                 texts = [value for value in row if isinstance(value, str) and len(value) >= 26]
                 octets = [value for value in row if isinstance(value, bytes) and len(value) >= 16]
                 # Times may stand in both: the ledger states its own.
-                words |= {text.encode() for text in texts if not re.fullmatch(r"[\d-]+T[\d:.]+Z", text)}
-                words |= set(octets) | {value.hex().encode() for value in octets}
-    assert len(words) > 3_000
-    public = b"\n".join(service.get(path) for path in service.paths())
+                texts = [text for text in texts if not re.fullmatch(r"[\d-]+T[\d:.]+Z", text)]
+                words |= {text.lower().encode() for text in texts}
+                words |= {value.hex().encode() for value in octets}
+                values |= set(octets)
+    return words, values
+
+
+def published(service: Service) -> tuple[dict[str, bytes], list[bytes]]:
     # Entry 0 is the log's own, in clear: its origin and keys are not about anybody.
-    first = service.entries()[0]
+    first, *entries = service.entries()
     assert decode(first).seq == 0
-    shown = public.replace(first, b"").lower()
-    assert len(shown) > 90_000
-    assert [word for word in words if word in shown] == []
-    # base64 of long values, at any of the three offsets, would be an answer too: no such alphabet is used.
-    for entry in service.entries()[1:]:
-        assert re.fullmatch(
-            rb'\{"commitment":"[0-9a-f]{64}","prev":"[0-9a-f]{64}","seq":\d+,"tag":"[0-9a-f]{64}",'
-            rb'"time":"[0-9T:.Z-]{24}","type":"record","v":1\}',
-            entry,
-        )
+    return {path: service.get(path) for path in service.paths()}, entries
+
+
+def test_no_public_octet_is_about_anybody(service: Service) -> None:
+    words, values = private_of(service)
+    assert len(words | values) > 3_000
+    files, entries = published(service)
+    assert len(entries) == service.size - 1
+    assert sum(map(len, [*entries, *files.values()])) > 90_000
+    assert told(files, entries, words, values) == []
+
+
+def test_a_name_in_any_public_place_is_found(service: Service) -> None:
+    """The test above sees what it is there to see: planted in each kind of place, in each way a value is written."""
+    words, values = private_of(service)
+    files, entries = published(service)
+    checkpoint, (tile, *_) = files["checkpoint"], (path for path in files if path.startswith("tile/0/"))
+    key_name = checkpoint.split(b"\n\n", 1)[1].split(b" ")[1]
+    digest = hashlib.sha256(FILES["second.xml"]).digest()
+    row = next(value for value in values if value != digest and len(value) == 32)
+    for planted in (b"Camille", b"a.xml", b"safe_", b"read"):
+        named = checkpoint.replace(key_name, key_name + b"/" + planted)
+        assert told({**files, "checkpoint": named}, entries, words, values), planted
+        for entry in (
+            entries[7].replace(b'"type"', b'"note":"%s","type"' % planted),
+            entries[7].replace(entries[7][15:47], base64.b64encode(planted.ljust(24))),
+        ):
+            assert entry != entries[7]
+            assert told(files, [*entries[:7], entry, *entries[8:]], words, values), planted
+    signature = checkpoint.splitlines()[-1].split(b" ")[2]
+    said = base64.b64encode(base64.b64decode(signature)[:-7] + b"camille")
+    assert told({**files, "checkpoint": checkpoint.replace(signature, said)}, entries, words, values)
+    for value in (digest, row, TITLE.encode()[:24].ljust(32), service.documents[3].encode().ljust(32)):
+        assert told({**files, tile: value + files[tile][32:]}, entries, words, values) != []
+    for value in (digest, row):
+        entry = entries[7].replace(entries[7][15:79], value.hex().encode())
+        assert told(files, [*entries[:7], entry, *entries[8:]], words, values) == [value.hex().encode()]
 
 
 def test_equal_documents_leave_unlike_entries(service: Service) -> None:
