@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 from signing.ber import BIT_STRING, ENUMERATED, INTEGER, OCTETS, SEQUENCE, SET, Walk
@@ -10,6 +11,7 @@ from signing.errors import SignatureRefused
 _SIGNED_DATA = bytes.fromhex("2a864886f70d010702")
 _PSS = bytes.fromhex("2a864886f70d01010a")
 _VERSIONS = range(1, 6)
+_MOST = 20_000  # elements of one set
 _PRIMITIVE_0, _EXPLICIT_0, _EXPLICIT_1, _EXPLICIT_3 = 0x80, 0xA0, 0xA1, 0xA3
 
 
@@ -85,7 +87,7 @@ def _signed_data(data: bytes, fields: Walk) -> None:
     """Step 2."""
     _version(data, fields)
     with fields.inside(SET) as algorithms:
-        while algorithms.tag >= 0:
+        for _ in _items(algorithms):
             _algorithm(data, algorithms)
     with fields.inside(SEQUENCE) as content:
         content.object_id()
@@ -99,14 +101,14 @@ def _signed_data(data: bytes, fields: Walk) -> None:
         _each(fields.inside(_EXPLICIT_0))
     if fields.tag == _EXPLICIT_1:
         with fields.inside(_EXPLICIT_1) as lists:
-            while lists.tag >= 0:
+            for _ in _items(lists):
                 item = lists.take(SEQUENCE, _EXPLICIT_1)
                 if item.tag == _EXPLICIT_1:
                     with lists.into(item) as other:
                         other.object_id()
                         other.take()
     with fields.inside(SET) as signers:
-        while signers.tag >= 0:
+        for _ in _items(signers):
             with signers.inside(SEQUENCE) as signer:
                 _signer(data, signer)
 
@@ -130,7 +132,7 @@ def _signer(data: bytes, fields: Walk) -> None:
 
 def _attributes(walk: Walk) -> None:
     with walk:
-        while walk.tag >= 0:
+        for _ in _items(walk):
             with walk.inside(SEQUENCE) as attribute:
                 attribute.object_id()
                 _each(attribute.inside(SET))
@@ -165,5 +167,15 @@ def _version(data: bytes, fields: Walk) -> None:
 
 def _each(walk: Walk) -> None:
     with walk:
-        while walk.tag >= 0:
+        for _ in _items(walk):
             walk.take()
+
+
+def _items(walk: Walk) -> Iterator[int]:
+    """Count the elements of a set while the caller takes them."""
+    count = 0
+    while walk.tag >= 0:
+        count += 1
+        if count > _MOST:
+            raise ValueError("more elements than a signature has")
+        yield count

@@ -242,6 +242,13 @@ def test_broken_elements(octets: str) -> None:
         walk.take()
 
 
+def test_endless_sets_end(world: Any) -> None:
+    tree = node(world.sign())
+    tree[1][1][1][0][1][3][1].extend([(0x30, b"")] * 25_000)
+    with pytest.raises(SignatureRefused):
+        check_cms_frame(encoded(tree))
+
+
 def test_deep_nesting_ends() -> None:
     with pytest.raises(ValueError, match="too deeply"):
         read_element(b"\x30\x80" * 100_000, 0, 200_000)
