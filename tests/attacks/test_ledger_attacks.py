@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +37,7 @@ from vault.ledger.publisher import Publisher
 from vault.ledger.stored import StoredTiles, entries, read_head
 from vault.ledger.tags import tag
 from vault.ledger.watch import Alarm, Watcher
+from vault.ledger.witness_keys import WitnessKeys
 from vault.ledger.writer import LedgerWriter
 from vault.settings import Settings
 
@@ -254,6 +257,69 @@ def test_commands_end_with_code_1_and_name_both_heads(log: Log, tmp_path: Path) 
     proof = [(log.folder / f"watch.alarm-{number}").read_bytes() for number in (1, 2)]
     assert {verify_checkpoint(note, log.policy).size for note in proof} == {SIZE}
     assert proof[0] != proof[1]
+
+
+@pytest.mark.parametrize("line", [b"", b"\xe2\x80\x94 witness.example/w1 %b\n"], ids=["none", "forged"])
+def test_a_fork_is_told_before_its_witnesses_are_missed(log: Log, tmp_path: Path, line: bytes) -> None:
+    known, copy = tmp_path / "known", tmp_path / "copy"
+    shutil.copytree(log.folder / "ledger", copy)
+    known.write_bytes((copy / "checkpoint").read_bytes())
+    witness = WitnessKeys.new("witness.example/w1").ed25519
+    (tmp_path / "policy").write_text(
+        "".join(f"log {vkey}\n" for vkey in log.keys.vkeys) + f"witness w1 {witness.vkey}\nquorum w1\n"
+    )
+    log.replace(rewritten(log.bodies(), REWRITTEN))
+    log.publish_anew()
+    with (log.folder / "ledger" / "checkpoint").open("ab") as file:
+        # What anybody who serves a log can add does not hide what it signed.
+        file.write(line and line % base64.b64encode(witness.id + bytes(72)))
+
+    def run(*arguments: object) -> tuple[int, str]:
+        trust = ("--policy", tmp_path / "policy")
+        done = CliRunner().invoke(build(), [str(item) for item in (*arguments, *trust)])
+        return done.exit_code, done.output
+
+    source, state, code = log.folder / "ledger", log.folder / "watch", "WITNESS_QUORUM_UNMET"
+    lacking = "WITNESS_SIGNATURE_INVALID" if line else code
+    for since in (known, copy):
+        status, output = run("audit", source, "--since", since, "--json")
+        problems = json.loads(output)["published"]["problems"]
+        named = ["LEDGER_FORKED", *(["ENTRY_REWRITTEN"] if since is copy else []), lacking]
+        assert (status, [item["code"] for item in problems]) == (1, named)
+    status, output = run("watch", source, "--state", state, "--once")
+    assert (status, "LEDGER_FORKED" in output, f"entry rewritten: {REWRITTEN}" in output) == (1, True, True)
+    assert (log.folder / "watch.alarm-2").exists()
+    # What is sound and lacks its witnesses alone is undecided, is read whole, and is remembered.
+    status, output = run("audit", copy, "--json")
+    report = json.loads(output)["published"]
+    assert (status, report["checked"], [item["code"] for item in report["problems"]]) == (3, SIZE, [code])
+    began = time.monotonic()
+    status, output = run("watch", copy, "--state", tmp_path / "new", "--once", "--grace", 1.5)
+    assert (status, code in output, str(SIZE) in output) == (3, True, True)
+    assert time.monotonic() - began >= 1.5
+    status, output = run("watch", source, "--state", tmp_path / "new", "--once", "--grace", 0)
+    assert (status, "LEDGER_FORKED" in output) == (1, True)
+
+
+def test_too_few_cosignatures_of_a_moment_are_no_news(log: Log, tmp_path: Path) -> None:
+    keys = WitnessKeys.new("witness.example/w1")
+    (tmp_path / "policy").write_text(
+        "".join(f"log {vkey}\n" for vkey in log.keys.vkeys) + f"witness w1 {keys.ed25519.vkey}\nquorum w1\n"
+    )
+    source = log.folder / "ledger"
+    note = (source / "checkpoint").read_bytes()
+    line = keys.cosign(Checkpoint.parse(note).signed, datetime.now(UTC))[0].line()
+
+    def answer() -> None:
+        (source / "new").write_bytes(note + line)
+        (source / "new").replace(source / "checkpoint")
+
+    timer = threading.Timer(1.5, answer)
+    timer.start()
+    arguments = ["watch", source, "--policy", tmp_path / "policy", "--state", tmp_path / "new", "--once"]
+    done = CliRunner().invoke(build(), [str(item) for item in arguments])
+    timer.join()
+    assert (done.exit_code, "WITNESS_QUORUM_UNMET" in done.output) == (0, False), done.output
 
 
 def test_a_log_cut_short_is_found(log: Log) -> None:

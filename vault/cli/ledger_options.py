@@ -63,6 +63,8 @@ def read_known(since: Path | None, policy: Policy, files: PublishedFiles) -> Kno
     """
     if since is None:
         return None
+    # Memory is what the log signed: which witnesses had cosigned it then decides nothing about what it is now.
+    policy = policy.of_logs()
     try:
         if since.is_dir():
             copy = LogReader(FolderLedger(since))
@@ -89,6 +91,7 @@ def read_previous(path: Path | None, policy: Policy) -> CheckpointReport | None:
     """
     if path is None:
         return None
+    policy = policy.of_logs()
     try:
         if path.is_dir():
             copy = LogReader(FolderLedger(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,8 @@ from vault.ledger.policy import Policy
 from vault.ledger.published import audit_previous
 from vault.ledger.watch import Alarm, News, Watcher
 from vault.ledger.watch_memory import write_durably
+
+_AGAIN_S = 1.0  # between looks while the newest checkpoint waits for its witnesses
 
 
 def watch(
@@ -35,6 +38,12 @@ def watch(
         typer.Option(min=0.0, metavar="MINUTES", help="Alarm when no new checkpoint came for so long."),
     ] = None,
     every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Time between two looks.")] = 10.0,
+    grace: Annotated[
+        float,
+        typer.Option(
+            min=0.0, metavar="SECONDS", help="How long too few cosignatures of the newest are in order."
+        ),
+    ] = 30.0,
     previous: Previous = None,
     once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
 ) -> None:
@@ -47,16 +56,47 @@ def watch(
         fail("--vkeys manque : un registre se vérifie avec ses clés. / --vkeys is needed.", USAGE)
     watcher = _open(source, trusted, state, key or [])
     _check_previous(source, trusted, previous)
+    quorum = _Quorum(grace)
     while True:
-        reached = _look(watcher, state)
+        reached = _look(watcher, state, quorum)
         if stall is not None and watcher.silent_for(time.time()) > stall * 60:
             minutes = watcher.silent_for(time.time()) / 60
             fail(
                 f"ALARME / ALARM LEDGER_STALLED: {minutes:.0f} min sans nouveau point / without new checkpoint"
             )
-        if once:
+        if once and not quorum.waits:
             raise typer.Exit(0 if reached else INDETERMINATE)
-        time.sleep(every)
+        time.sleep(min(every, _AGAIN_S) if quorum.waits else every)
+
+
+@dataclass(slots=True)
+class _Quorum:
+    """Whether too few cosignatures are the moment between a publication and its witnesses' answers, or news.
+
+    Attributes:
+        grace: seconds that they may take.
+        since: when the first of the looks was that found too few, one after another; None when the last found enough.
+        waits: too few, for no longer than that.
+    """
+
+    grace: float
+    since: float | None = None
+    waits: bool = False
+
+    def met(self, news: News) -> bool:
+        """Tell whether the newest checkpoint is in order, or may yet be; say what is not."""
+        refused, self.waits = news.refused, False
+        if refused is None:
+            self.since = None
+            return True
+        now = time.monotonic()
+        if self.since is None:
+            self.since = now
+        self.waits = refused.code == "WITNESS_QUORUM_UNMET" and now - self.since < self.grace
+        if not self.waits:
+            found = refused.params.get("found", "")
+            console.print(f"{refused.code}: {refused.detail} {found}", soft_wrap=True, markup=False)
+        return self.waits
 
 
 def _open(source: str, policy: Policy, state: Path, keys: list[str]) -> Watcher:
@@ -82,7 +122,7 @@ def _check_previous(source: str, policy: Policy, path: Path | None) -> None:
             fail(f"ALARME / ALARM {text}", FAILED)
 
 
-def _look(watcher: Watcher, state: Path) -> bool:
+def _look(watcher: Watcher, state: Path, quorum: _Quorum) -> bool:
     """Look once and tell; False when nothing can be said. Ends the program on an alarm."""
     try:
         news = watcher.look(time.time())
@@ -91,10 +131,11 @@ def _look(watcher: Watcher, state: Path) -> bool:
         fail(f"ALARME / ALARM {alarm.code}: {alarm.detail}{kept}", FAILED)
     except VaultError as error:
         console.print(f"{error.code}: {error.detail}", soft_wrap=True, markup=False)
+        quorum.waits = False
         return False
     _tell(news)
     watcher.keep()
-    return True
+    return quorum.met(news)
 
 
 def _keep(alarm: Alarm, state: Path) -> str:

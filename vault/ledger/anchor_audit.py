@@ -31,7 +31,7 @@ from vault.ledger.files import LogReader, PublishedFiles
 from vault.ledger.findings import AuditReport, Progress, quiet
 from vault.ledger.handover import Followed
 from vault.ledger.policy import Policy
-from vault.ledger.published import accepted_checkpoint
+from vault.ledger.published import accepted_checkpoint, report_witnesses
 from vault.ledger.tree import TILE_WIDTH, consistency_proof, verify_consistency
 
 CLOCKS_DIFFER = timedelta(minutes=5)
@@ -98,7 +98,7 @@ def audit_anchors(
     Steps, for each anchor in the order of sizes:
         1. Its files are there and in their one form, and its checkpoint has the size of its name.
         2. The log signed the checkpoint, with keys that the policy lists or that these lead to.
-        3. The newest checkpoint, which the policy accepts, extends it.
+        3. The newest checkpoint, which the log signed, extends it.
         4. Its token covers it, and the verifier accepts the authority.
         5. Its date is not before that of the anchor before, nor, by more than clocks may differ, before that of
            the last entry it covers.
@@ -138,6 +138,7 @@ def audit_anchors(
         walk.look(size)
         report.checked = done
         progress(done, len(chosen))
+    report_witnesses(report, followed)
     return report
 
 

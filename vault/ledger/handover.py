@@ -70,12 +70,14 @@ class Followed:
         policy: with the keys that signed it.
         note: its octets.
         changes: that lead there, in order; empty where the policy's own keys signed.
+        refused: what the policy asks of witnesses and the checkpoint lacks; only `follow_log` returns one.
     """
 
     checkpoint: CheckpointReport
     policy: Policy
     note: bytes
     changes: tuple[KeyChange, ...] = ()
+    refused: LedgerProofRefused | None = None
 
 
 def verify_handover(handover: bytes, policy: Policy) -> KeyChange:
@@ -159,6 +161,32 @@ def follow(reader: LogReader, note: bytes, policy: Policy) -> Followed:
     for change in changes:
         _check_extends(reader, change.checkpoint, checkpoint)
     return Followed(checkpoint, policy, note, tuple(changes))
+
+
+def follow_log(reader: LogReader, note: bytes, policy: Policy) -> Followed:
+    """Verify the published checkpoint by what the log signed alone; say beside it what its witnesses lack.
+
+    Who looks for forks needs this: a log that signs another history is not helped by its witnesses, and what it
+    signed must be compared with memory all the same.
+
+    Args:
+        reader: the published files.
+        note: the checkpoint.
+        policy: the only keys that are trusted; the quorum decides about `refused` alone.
+
+    Raises:
+        LedgerProofRefused: see `follow`, but for WITNESS_SIGNATURE_INVALID and WITNESS_QUORUM_UNMET.
+    """
+    followed = follow(reader, note, policy.of_logs())
+    led_to = replace(policy, logs=followed.policy.logs, last_sizes=followed.policy.last_sizes)
+    checkpoint, refused = followed.checkpoint, None
+    try:
+        checkpoint = verify_checkpoint(note, led_to)
+    except LedgerProofRefused as error:
+        refused = error
+        if error.code == "WITNESS_QUORUM_UNMET":
+            checkpoint = verify_checkpoint(note, replace(led_to, quorum=NO_QUORUM))
+    return replace(followed, checkpoint=checkpoint, policy=led_to, refused=refused)
 
 
 def _published(reader: LogReader, note: bytes, policy: Policy) -> bytes | None:

@@ -11,7 +11,7 @@ from vault.ledger.checkpoint import CheckpointReport
 from vault.ledger.files import LogReader, PublishedFiles, first_difference
 from vault.ledger.findings import AuditReport, Progress, quiet
 from vault.ledger.generations import check_previous
-from vault.ledger.handover import Followed, follow
+from vault.ledger.handover import Followed, follow_log
 from vault.ledger.joining import Head, Joiner, Run
 from vault.ledger.policy import Policy
 from vault.ledger.succession import check_signers, read_succession_of
@@ -61,7 +61,7 @@ def audit_published(
     """Audit a ledger from its published files alone.
 
     Steps:
-        1. The policy accepts the checkpoint, by its keys or those that they handed over to.
+        1. The log's keys in the policy, or those that they handed over to, signed the checkpoint.
         2. It extends the checkpoint that was trusted before, if any.
         3. Every bundle that its size demands is there; its entries are in canonical form and form the chain, in
            order of number and time.
@@ -69,6 +69,8 @@ def audit_published(
         5. The root of the entries is the checkpoint's.
         6. The log's own entry 0 names the checkpoint's origin.
         7. The keys that signed are those that its entries name at this size.
+        8. The witnesses that the policy asks for cosigned it. This comes last: a log that signs two histories is
+           found in 2, whoever of its witnesses is away.
 
     Args:
         files: where they lie; each process has its own, so where there are several it must be possible to pickle
@@ -88,14 +90,29 @@ def audit_published(
     report, reader = AuditReport(), LogReader(files)
     # 1
     followed = accepted_checkpoint(reader, policy, report)
-    if followed is None:
-        return report
+    if followed is not None:
+        # 2 to 7
+        _audit(reader, followed, report, since, progress, work)
+        # 8
+        report_witnesses(report, followed)
+    return report
+
+
+def _audit(
+    reader: LogReader,
+    followed: Followed,
+    report: AuditReport,
+    since: Known | None,
+    progress: Progress,
+    work: Work,
+) -> None:
+    """Audit what lies under a checkpoint that the log signed."""
     checkpoint = followed.checkpoint
     # 2
     known = since.checkpoint if since else None
     if known is not None and known.origin != checkpoint.origin:
         report.add("LOG_MISMATCH", "checkpoint", known.origin, checkpoint.origin, check="consistency")
-        return report
+        return
     name = f"{known.size} {known.root.hex()}" if known else ""
     resumed = _resumed(work.state, checkpoint.origin, name)
     before = [Head(known.size, known.root)] if known else []
@@ -104,7 +121,7 @@ def audit_published(
     if checkpoint.size < longest:
         expected, found = f"at least {longest} entries", f"{checkpoint.size} entries"
         report.add("LEDGER_TRUNCATED", "checkpoint", expected, found, check="consistency")
-        return report
+        return
     forked = next((head for head in [*before, *seen] if not _extends(reader, head, checkpoint)), None)
     start = (known.size - 1) // TILE_WIDTH * TILE_WIDTH if known and known.size and not forked else 0
     if forked or (resumed and resumed.start != start):
@@ -122,7 +139,6 @@ def audit_published(
         state.remove()
     if since is not None and any(item.code == "LEDGER_FORKED" for item in report.problems):
         _locate(since, reader, report)
-    return report
 
 
 def _resumed(state: StateFile | None, origin: str, since: str) -> Position | None:
@@ -136,15 +152,26 @@ def _resumed(state: StateFile | None, origin: str, since: str) -> Position | Non
 
 
 def accepted_checkpoint(reader: LogReader, policy: Policy, report: AuditReport) -> Followed | None:
-    """Return the checkpoint that the policy's keys, or those they handed over to, accept; else list why not."""
+    """Return the checkpoint that the policy's log keys, or those they handed over to, signed; else list why not.
+
+    What witnesses lack is for `report_witnesses`, once the log has been looked at.
+    """
     try:
-        followed = follow(reader, reader.checkpoint(), policy)
+        followed = follow_log(reader, reader.checkpoint(), policy)
     except VaultError as error:
         report.add_error(error, "checkpoint", expected="accepted by the policy", check="signatures")
         return None
     report.origin, report.witnesses = followed.checkpoint.origin, followed.checkpoint.witnesses
     report.checkpoints = 1
     return followed
+
+
+def report_witnesses(report: AuditReport, followed: Followed) -> None:
+    """List what the policy asks of witnesses and the checkpoint lacks."""
+    if followed.refused is not None:
+        report.add_error(
+            followed.refused, "checkpoint", expected="accepted by the policy", check="signatures"
+        )
 
 
 def audit_previous(files: PublishedFiles, policy: Policy, known: CheckpointReport) -> AuditReport:
@@ -164,6 +191,7 @@ def audit_previous(files: PublishedFiles, policy: Policy, known: CheckpointRepor
         check_previous(reader, followed.checkpoint, known)
     except VaultError as error:
         report.add_error(error, "entry 0", check="previous", entry=0)
+    report_witnesses(report, followed)
     return report
 
 

@@ -10,7 +10,7 @@ from vault.ledger.entry import decode, leaf_hash
 from vault.ledger.files import LogReader, PublishedFiles
 from vault.ledger.findings import AuditReport, Progress, quiet
 from vault.ledger.policy import Policy
-from vault.ledger.published import accepted_checkpoint
+from vault.ledger.published import accepted_checkpoint, report_witnesses
 from vault.ledger.tree import TILE_WIDTH, inclusion_proof, verify_inclusion
 
 MISSED_AT_MOST = 0.05  # probability with which a sample misses the share it states
@@ -50,6 +50,7 @@ def audit_sample(
         progress(done, len(drawn))
     if len(drawn) < checkpoint.size:
         report.undetected_share = undetected_share(len(drawn))
+    report_witnesses(report, followed)
     return report
 
 

@@ -17,7 +17,7 @@ from vault.ledger.checkpoint import CheckpointReport, verify_checkpoint
 from vault.ledger.entry import LogEntry, RecordEntry, decode, leaf_hash
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.files import ComputedTiles, LogReader, PublishedFiles
-from vault.ledger.handover import follow, follow_known
+from vault.ledger.handover import follow_known, follow_log
 from vault.ledger.policy import Policy
 from vault.ledger.retirement import Notice, read_notice
 from vault.ledger.succession import Statement, Succession, check_signers
@@ -67,11 +67,12 @@ class News:
     """What one look found.
 
     Attributes:
-        checkpoint: the newest, accepted.
+        checkpoint: the newest, signed by the log.
         grown: entries since the last look.
         sightings: entries about watched documents.
         key_changes: changes of the log's keys among the new entries.
         retired: what the log says of its own end; None while it goes on.
+        refused: what the policy asks of witnesses and this checkpoint lacks; None when nothing.
     """
 
     checkpoint: CheckpointReport
@@ -79,6 +80,7 @@ class News:
     sightings: tuple[Sighting, ...]
     key_changes: tuple[Statement, ...] = ()
     retired: Notice | None = None
+    refused: LedgerProofRefused | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +144,17 @@ class Watcher:
         self._keys = {key_id(key): key for key in keys}
         self.memory = load(state)
         self._policy = follow_known(policy, self.memory.handovers)
-        self._known = verify_checkpoint(self.memory.note, self._policy) if self.memory.note else None
+        # What the log signed once binds it, whether or not its witnesses had seen it then.
+        own = self._policy.of_logs()
+        self._known = verify_checkpoint(self.memory.note, own) if self.memory.note else None
         self._next: _Next | None = None
 
     def look(self, now: float) -> News:
         """Look once.
 
         Steps:
-            1. The policy accepts the checkpoint, or the keys do that its keys handed over to; it is of the same log.
+            1. The log's keys in the policy, or those that they handed over to, signed the checkpoint; it is of the
+               same log. What witnesses lack is told beside the news: it hides nothing of what follows.
             2. It is not smaller, and of one size there is one root.
             3. It extends the known one (RFC 6962 consistency).
             4. The new entries are in canonical form, form the chain and make the root.
@@ -165,12 +170,12 @@ class Watcher:
             Alarm: LOG_MISMATCH, LEDGER_TRUNCATED, LEDGER_FORKED, CHAIN_BROKEN, KEYS_CHANGE_INVALID,
                 LOG_KEY_RETIRED, LOG_KEY_UNSTATED, PREVIOUS_OUTDATED (it was retired before where it stands).
             VaultError: nothing can be said now: the log cannot be reached or is damaged, or its checkpoint is
-                not accepted by the policy.
+                not signed by the log's keys in the policy.
         """
         self._next = None
         # 1
         note = self._reader.checkpoint()
-        followed = follow(self._reader, note, self._policy)
+        followed = follow_log(self._reader, note, self._policy)
         newest = followed.checkpoint
         known = self._known
         if known is not None:
@@ -193,7 +198,7 @@ class Watcher:
         memory = Memory(note, seen_at, walk.counters, handovers, statements)
         self._next = _Next(memory, newest, size, bytes(walk.prints), followed.policy)
         notice = self._notice(newest, followed.policy, note)
-        return News(newest, grown, tuple(walk.sightings), tuple(changes), notice)
+        return News(newest, grown, tuple(walk.sightings), tuple(changes), notice, followed.refused)
 
     def keep(self) -> None:
         """Remember the last look durably, once its news have been told."""
