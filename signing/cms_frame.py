@@ -20,8 +20,8 @@ def check_cms_frame(data: bytes) -> None:
 
     1. ContentInfo: the type, and one element in the explicit tag. 2. SignedData: version, digest algorithms, the
     content's type with at most one content, certificates, revocation data, SignerInfos. 3. Each SignerInfo:
-    version, identifier, algorithms, attributes of a type and a set each, the value. Certificates, CRLs and the
-    values of attributes have readers of their own.
+    version, identifier with a name of types and values, algorithms, attributes of a type and a set each, the
+    value. Certificates, CRLs and the values of attributes have readers of their own.
 
     Args:
         data: the CMS, DER or BER.
@@ -119,7 +119,7 @@ def _signer(data: bytes, fields: Walk) -> None:
     identifier = fields.take(SEQUENCE, _PRIMITIVE_0, _EXPLICIT_0)
     if identifier.tag == SEQUENCE:
         with fields.into(identifier) as named:
-            named.take(SEQUENCE)
+            _name(named.inside(SEQUENCE))
             named.take(INTEGER)
     _algorithm(data, fields)
     if fields.tag == _EXPLICIT_0:
@@ -128,6 +128,16 @@ def _signer(data: bytes, fields: Walk) -> None:
     fields.octets()
     if fields.tag == _EXPLICIT_1:
         _attributes(fields.inside(_EXPLICIT_1))
+
+
+def _name(walk: Walk) -> None:
+    with walk:
+        for _ in _items(walk):
+            with walk.inside(SET) as relative:
+                for _ in _items(relative):
+                    with relative.inside(SEQUENCE) as attribute:
+                        attribute.object_id()
+                        attribute.take()
 
 
 def _attributes(walk: Walk) -> None:

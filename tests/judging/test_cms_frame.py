@@ -62,6 +62,8 @@ def frame(item: Node) -> Iterator[list[Node]]:
     yield data[-1][1]
     for signer in data[-1][1]:
         yield from (signer[1], signer[1][1][1], signer[1][2][1])
+        name = signer[1][1][1][0][1]
+        yield from (name, name[0][1], name[0][1][0][1])
         yield from (part[1] for part in signer[1][3:] if part[0] == 0x30)
         for attributes in (part[1] for part in signer[1][3:] if part[0] in (0xA0, 0xA1)):
             yield attributes
@@ -112,8 +114,8 @@ def test_something_after_the_last_field(made: bytes, extra: bytes | None) -> Non
         else:
             repeatable.add(index)
     assert codes == {"FORMAT_FAILURE"}
-    # Only the sets take one more of their members: algorithms, signers, signed and unsigned attributes.
-    assert len(repeatable) == (0 if extra else 4)
+    # Only sets take more of their members: algorithms, signers, attributes signed and unsigned, parts of a name (twice).
+    assert len(repeatable) == (0 if extra else 6)
 
 
 def test_a_second_signed_data_behind_the_first(world: Any) -> None:
