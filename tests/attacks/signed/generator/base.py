@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from cryptography import x509
+
 from tests.judging.conftest import NOW, Holder, World
 
 SIGN_AT = NOW - timedelta(days=1)
@@ -82,12 +84,25 @@ class Bench:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        # Other verifiers want the usage stated.
+        usage = x509.KeyUsage(
+            digital_signature=True,
+            content_commitment=True,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            key_cert_sign=False,
+            crl_sign=False,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        self.signer = world.build("Signer", world.ca, world.key(), [(usage, True)])
         self._made: dict[str, Doc] = {}
 
     def cms(self, octets: bytes, signer: Holder | None = None, **options: object) -> bytes:
         """Sign octets as a PDF signature does."""
         options.setdefault("claimed", SIGN_AT)
-        return self.world.sign(octets, signer, **options)  # type: ignore[arg-type]
+        return self.world.sign(octets, signer or self.signer, **options)  # type: ignore[arg-type]
 
     def token(self, octets: bytes) -> bytes:
         """Timestamp octets."""
@@ -133,7 +148,14 @@ class Signing:
 
     def placeholder(self) -> bytes:
         numbers = b" ".join([b"#" * 10] * 4)
-        return b"<< %b %b/ByteRange [%b] /Contents <%b> >>" % (self.kind, self.extra, numbers, b"0" * _HOLE)
+        moment = f"{SIGN_AT:%Y%m%d%H%M%S}Z".encode()
+        return b"<< %b /M (D:%b) %b/ByteRange [%b] /Contents <%b> >>" % (
+            self.kind,
+            moment,
+            self.extra,
+            numbers,
+            b"0" * _HOLE,
+        )
 
     def fill(self, data: bytes, start: int) -> bytes:
         """Write byte range and signature into the hole that begins behind `start`."""
@@ -165,6 +187,7 @@ class Doc:
     trailer: bytes = b"/Root 1 0 R /Info 11 0 R "
     ends: tuple[int, ...] = ()
     sections: tuple[int, ...] = ()
+    size: int = 1
 
     def update(
         self,
@@ -217,6 +240,7 @@ class Doc:
             offsets = {}
         offsets |= xref or {}
         section = len(out)
+        size = max(self.size, *(number + 1 for number in (*offsets, *free)), 1 if table else 100)
         entries = self.trailer if trailer is None else trailer
         previous = self.sections[-1] if self.sections else None
         previous = prev if prev is not None else previous
@@ -224,12 +248,14 @@ class Doc:
             entries += b"/Prev %d " % previous
         if table:
             out += _table(offsets, free, generations)
-            out += b"trailer\n<< /Size 100 %b>>\n" % entries
+            out += b"trailer\n<< /Size %d %b>>\n" % (size, entries)
         else:
             out += _xref_stream(section, offsets, free, packed or {}, entries)
         out += b"startxref\n%d\n%%%%EOF\n" % section + after
         data = bytes(out) if sign is None else sign.fill(bytes(out), start)
-        return replace(self, data=data, ends=(*self.ends, len(data)), sections=(*self.sections, section))
+        return replace(
+            self, data=data, ends=(*self.ends, len(data)), sections=(*self.sections, section), size=size
+        )
 
 
 def _table(offsets: Mapping[int, int], free: tuple[int, ...], generations: Mapping[int, int]) -> bytes:
@@ -291,6 +317,10 @@ AMOUNT = (
     b"<< /Type /Annot /Subtype /Widget /FT /Tx /T (Montant) /P 3 0 R /Rect [ 10 140 200 160 ] "
     b"/V (100) /AP << /N 20 0 R >> %b>>"
 )
+XMP = (
+    b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/></x:xmpmeta><?xpacket end="w"?>'
+)
 BASE: dict[int, bytes] = {
     1: CATALOG % b"",
     2: PAGES % (b"", 2),
@@ -302,7 +332,7 @@ BASE: dict[int, bytes] = {
     8: stream(b"BT (avant) Tj ET", FORM_XOBJECT),
     9: b"<< /Type /Annot /Subtype /Widget /FT /Sig /T (Un) /P 3 0 R /V 10 0 R /Rect [ 10 50 200 80 ] /F 132 >>",
     11: b"<< /Producer (un) >>",
-    12: stream(b"<x/>", b"/Type /Metadata /Subtype /XML "),
+    12: stream(XMP, b"/Type /Metadata /Subtype /XML "),
     13: b"<< /Type /Annot /Subtype /Link /Rect [ 0 0 9 9 ] /P 3 0 R >>",
     14: stream(b"0 0 9 9 re f", FORM_XOBJECT),
     15: b"<< /OCGs [ 18 0 R ] /D << /ON [ 18 0 R ] >> >>",

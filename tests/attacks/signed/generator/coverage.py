@@ -95,7 +95,8 @@ def _(bench: Bench) -> bytes:
 @attack("forgery", "octet-in-the-trailer", "HASH_FAILURE")
 def _(bench: Bench) -> bytes:
     data = bench.signed().data
-    return data[: data.rindex(b"/Size 100")] + b"/Size 101" + data[data.rindex(b"/Size 100") + 9 :]
+    place = data.rindex(b"/Size ")
+    return data[:place] + b"/Sizz " + data[place + 6 :]
 
 
 @attack("forgery", "octets-behind-the-value", FORMAT)
@@ -137,7 +138,7 @@ def _wrapped(bench: Bench, extra: Callable[[int, int, int], bytes]) -> bytes:
     return (
         forged.ljust(section)
         + rows
-        + b"trailer\n<< /Size 100 /Root 1 0 R /Info 11 0 R >>\n"
+        + b"trailer\n<< /Size 23 /Root 1 0 R /Info 11 0 R >>\n"
         + doc.data[start:]
     )
 
