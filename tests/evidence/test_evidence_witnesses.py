@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from vault.evidence.ledger_source import ledger_source
 from vault.evidence.report import Outcome, Verdict
 from vault.evidence.verify import verify_file
+from vault.evidence.wording import lines
 from vault.ledger.checkpoint import Checkpoint
 from vault.ledger.cosignatures import with_cosignatures
 from vault.ledger.policy import Policy
@@ -80,3 +83,47 @@ def test_a_witness_key_is_no_key_of_the_log(case: Case) -> None:
     verdict = case.ask(Policy.parse("\n".join(lines)), *keys)
     assert verdict.verdict is Outcome.INDETERMINATE
     assert "LOG_UNKNOWN" in [reason.code for reason in verdict.reasons]
+
+
+def test_a_bundle_older_than_its_cosignatures_is_told_what_the_cosigned_ledger_says(
+    case: Case, tmp_path: Path
+) -> None:
+    """The receipts bear no cosignature yet; the ledger at hand does, and says that the act was revoked."""
+    policy = case.policy("one")
+    path = tmp_path / "early.asice"
+    path.write_bytes(case.safe.bundle(case.document))
+    size = len(case.safe.log.entries)
+    case.safe.revoke(case.document)
+    folder = case.safe.log.publish(tmp_path / "ledger")
+    note = (folder / "checkpoint").read_bytes()
+
+    def ask(asked: bool = True) -> Verdict:
+        source = ledger_source(str(folder)) if asked else None
+        return verify_file(path, trust=case.safe.trust(), policy=policy, ledger=source)
+
+    def codes(verdict: Verdict) -> list[str]:
+        assert verdict.verdict is Outcome.INDETERMINATE
+        return [reason.code for reason in verdict.reasons]
+
+    # Not cosigned either: said once for the bundle, once for the ledger, and nothing about missing keys.
+    verdict = ask()
+    assert codes(verdict) == ["WITNESS_QUORUM_UNMET", "WITNESS_QUORUM_UNMET"]
+    assert verdict.status is not None
+    assert (verdict.status.value, verdict.status.as_of_size) == ("valid", None)
+    assert f"in force (by this file alone, {verdict.status.as_of_time})" in "\n".join(lines(verdict, "en"))
+    cosigned = WITNESSES["one"].cosign(Checkpoint.parse(note).signed, NOW)
+    (folder / "checkpoint").write_bytes(with_cosignatures(note, cosigned))
+    verdict = ask()
+    assert codes(verdict) == ["WITNESS_QUORUM_UNMET"]
+    assert verdict.status is not None
+    assert (verdict.status.value, verdict.status.source) == ("changed", "ledger")
+    assert verdict.status.as_of_size is not None
+    assert verdict.status.as_of_size > size
+    assert codes(ask(asked=False)) == ["WITNESS_QUORUM_UNMET"]
+
+
+def test_no_witness_named_is_not_no_witness(case: Case) -> None:
+    named = case.policy("none")
+    for policy in (named, replace(named, witnesses={})):
+        told = "\n".join(lines(case.ask(policy, WITNESSES["one"]), "en"))
+        assert ("no witness that the verifier names cosigned" in told) is (policy is not named)

@@ -108,12 +108,12 @@ def verify_bundle(file: BinaryIO, means: Means) -> Verdict:
     # 10, 11
     if complete:
         check_tags(lines, bytes.fromhex(index.status_key), judgement)
-    newest = check_receipts(bundle, lines, index, means, judgement)
+    newest, signed = check_receipts(bundle, lines, index, means, judgement)
     # 12
     if sealing is not None and sealed_at is not None:
         check_time(sealing, sealed_at, judgement)
     # 13
-    status = status_finding(lines, index, newest, means, judgement)
+    status = status_finding(lines, index, newest, signed, means, judgement)
     bounds = dated(anchored, sealing, sealed_at)
     ledger = ledger_finding(
         lines, index, newest, _ledger_outcome(judgement, mark), anchor_outcome(judgement), bounds

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from vault.clock import parse_rfc3339, rfc3339
@@ -20,7 +21,7 @@ from vault.ledger.entry import RecordEntry, decode, leaf_hash
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.events import Chain, Event, check_opening
 from vault.ledger.opening import RevealedOpening
-from vault.ledger.policy import Policy
+from vault.ledger.policy import NO_QUORUM, Policy
 from vault.ledger.receipt import Receipt, parse_receipt
 from vault.ledger.tags import tag
 from vault.ledger.tree import verify_inclusion
@@ -167,7 +168,7 @@ def check_time(line: Line, sealed_at: datetime, judgement: Judgement) -> None:
 
 def check_receipts(
     bundle: Bundle, lines: list[Line], index: Index, means: Means, judgement: Judgement
-) -> CheckpointReport | None:
+) -> tuple[CheckpointReport | None, CheckpointReport | None]:
     """Check the receipt of each entry.
 
     1. Its form, and that it is for the entry's own number (`entry[n].receipt`). 2. The checkpoint is of the
@@ -175,7 +176,8 @@ def check_receipts(
     accepts the checkpoint (`entry[n].checkpoint`); keys inside the bundle are never trusted.
 
     Returns:
-        The newest checkpoint that the policy accepts, or None.
+        The newest checkpoint that the policy accepts, or None; and the newest that the log's keys signed, cosigned
+        by enough witnesses or not: it proves nothing by itself, but a ledger that is accepted must extend it.
     """
     accepted: dict[bytes, CheckpointReport | None] = {}
     for line in lines:
@@ -199,8 +201,20 @@ def check_receipts(
                     f"entry[{line.seq}].checkpoint",
                     f"size {checkpoint.size}, {' '.join(checkpoint.algorithms)}",
                 )
-    reports = [report for report in accepted.values() if report is not None]
-    return max(reports, key=lambda report: report.size, default=None)
+    signed = [_signed(note, means.policy) if report is None else report for note, report in accepted.items()]
+    return _newest(accepted.values()), _newest(signed)
+
+
+def _newest(reports: Iterable[CheckpointReport | None]) -> CheckpointReport | None:
+    return max((report for report in reports if report), key=lambda report: report.size, default=None)
+
+
+def _signed(note: bytes, policy: Policy | None) -> CheckpointReport | None:
+    """Read a checkpoint that the log's keys signed, whoever cosigned it; None for any other."""
+    try:
+        return verify_checkpoint(note, replace(policy, quorum=NO_QUORUM)) if policy else None
+    except LedgerProofRefused:
+        return None
 
 
 def _included(bundle: Bundle, line: Line, index: Index) -> Receipt:
@@ -256,11 +270,25 @@ def ledger_finding(
 
 
 def status_finding(
-    lines: list[Line], index: Index, newest: CheckpointReport | None, means: Means, judgement: Judgement
+    lines: list[Line],
+    index: Index,
+    newest: CheckpointReport | None,
+    signed: CheckpointReport | None,
+    means: Means,
+    judgement: Judgement,
 ) -> StatusFinding:
     """Say whether the document is in force, from the bundle or, newer, from a published ledger (`status`).
 
-    The bundle alone cannot show that an entry was left off its end: hence "as of".
+    The bundle alone cannot show that an entry was left off its end: hence "as of". A ledger that the policy accepts
+    is believed about later entries even where the bundle is from before its witnesses cosigned.
+
+    Args:
+        lines: status entries of the bundle, in order.
+        index: of the bundle.
+        newest: newest checkpoint of the bundle that the policy accepts.
+        signed: newest that the log's keys signed.
+        means: policy, and the ledger to ask.
+        judgement: gains `status`.
     """
     last = lines[-1] if lines else None
     if last is None:
@@ -272,13 +300,18 @@ def status_finding(
     if means.ledger is None:
         judgement.note("status", Outcome.UNCHECKED, "as of the bundle: no ledger was asked")
         return from_bundle
-    source, policy, known = means.ledger, means.policy, newest
-    if policy is None or known is None:
-        judgement.refuse("status", "LOG_UNKNOWN", "the ledger cannot be asked without its keys")
+    source, policy = means.ledger, means.policy
+    if policy is None or signed is None:
+        if policy is None:
+            judgement.refuse("status", "LOG_UNKNOWN", "the ledger cannot be asked without its keys")
+        else:  # why, the checks of its checkpoints say
+            judgement.note(
+                "status", Outcome.UNCHECKED, "no checkpoint of the bundle to compare the ledger with"
+            )
         return from_bundle
     key = bytes.fromhex(index.status_key)
     mark = len(judgement.checks)
-    news = judgement.attempt("status", look_up, source, policy, known, key, len(lines), last.seq)
+    news = judgement.attempt("status", look_up, source, policy, signed, key, len(lines), last.seq)
     if news is None:
         if len(judgement.checks) == mark:
             judgement.note("status", Outcome.UNCHECKED, "the ledger given is older than the bundle")

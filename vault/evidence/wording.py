@@ -38,6 +38,7 @@ _LABELS = {
     "entries": ("inscription n°", "entry"),
     "size": ("sur", "of"),
     "recorded": ("Inscrit", "Recorded"),
+    "file_alone": ("d'après ce seul fichier", "by this file alone"),
     "as_of": ("d'après le registre de taille", "as of ledger size"),
 }
 
@@ -56,8 +57,10 @@ def lines(verdict: Verdict, language: str, *, checks: bool = True) -> Iterator[s
         yield f"  {_LABELS['ledger'][column]} : {said} ({_rests_on(verdict.ledger, column)})"
         yield from _dated(verdict.ledger, column)
     if verdict.status is not None:
-        known = verdict.status.as_of_size
-        as_of = f" ({_LABELS['as_of'][column]} {known}, {verdict.status.as_of_time})" if known else ""
+        known, time = verdict.status.as_of_size, verdict.status.as_of_time
+        as_of = f" ({_LABELS['as_of'][column]} {known}, {time})" if known else ""
+        if not known and time:
+            as_of = f" ({_LABELS['file_alone'][column]}, {time})"
         yield f"  {_LABELS['status'][column]} : {status_words(verdict.status.value, language)}{as_of}"
     if verdict.reasons:
         yield f"  {_LABELS['reasons'][column]} :"
@@ -76,8 +79,8 @@ def _rests_on(ledger: LedgerFinding, column: int) -> str:
         count = len(ledger.witnesses)
         return (f"contresigné par {count} témoin(s)", f"cosigned by {count} witness(es)")[column]
     return (
-        "repose sur la seule clé de l'exploitant : aucun témoin n'a contresigné",
-        "rests on the operator's key alone: no witness cosigned",
+        "repose sur la seule clé de l'exploitant : aucun témoin que le vérificateur nomme n'a contresigné",
+        "rests on the operator's key alone: no witness that the verifier names cosigned",
     )[column]
 
 
