@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import re
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from api.deps import Safe
 from api.metrics import Metrics, ledger_text
+from api.ranges import is_not_modified
 from api.uploads import media_type, read_small_body
-from api.v1.describe import problems
+from api.v1.describe import header, problems
 from api.v1.views import json_response
 from storage.errors import NameRefused, ObjectMissing
 from vault.errors import NotFound, Refused, VaultError
@@ -22,15 +25,23 @@ _MAX_QUERY = 64 * 1024
 # c2sp.org/tlog-tiles: the only files of the log store that are published.
 _INDEX = r"(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/[1-9][0-9]{0,2})?"
 _LEDGER_FILE = re.compile(
-    rf"(?:(?:[2-9]|[1-9][0-9])/)?(?:checkpoint|retired|tile/(?:entries|[0-5]?[0-9])/{_INDEX}"
+    rf"(?P<place>(?:(?:[2-9]|[1-9][0-9])/)?)(?P<name>checkpoint|retired|{ANCHOR_LIST}|tile/(?:entries|[0-5]?[0-9])/{_INDEX}"
     r"|anchor/(?:[1-9][0-9]{0,18}(?:\.tst)?|[0-9a-f]{64}\.crls)|handover/[0-9a-f]{64})"
 )
+_CHANGING = frozenset({"checkpoint", "retired", ANCHOR_LIST})
 _FOREVER = "public, max-age=31536000, immutable"
 # A partial tile never changes either, but goes once its full one is there.
 _SHORT = "public, max-age=60"
 _TEXT = "text/plain; charset=utf-8"
 _GZIP_LEVEL = 6
 _OCTETS = {"schema": {"type": "string", "format": "binary"}}
+_LEDGER_ANSWERS: dict[int | str, dict[str, Any]] = {
+    304: {"description": "The caller has this version already; of files that are replaced."},
+    **problems("NOT_FOUND", "STORAGE_UNAVAILABLE"),
+}
+_LEDGER_EXTRA = {
+    "parameters": [header("If-None-Match", "Entity tag of `checkpoint`, `retired` or `anchors`.", '"0123"')]
+}
 
 
 @router.get(
@@ -87,41 +98,69 @@ def metrics(request: Request, vault: Safe) -> Response:
     "/ledger/{path:path}",
     operation_id="ledgerFile",
     summary="A published file of the ledger (C2SP tlog-tiles)",
-    description="`checkpoint`, `tile/<L>/<N>[.p/<W>]` or `tile/entries/<N>[.p/<W>]`. Public; it names nobody.",
+    description="`checkpoint`, `tile/<L>/<N>[.p/<W>]` or `tile/entries/<N>[.p/<W>]`; behind `<n>/`, of generation n. "
+    "Public, to pages of other origins too; it names nobody.",
     tags=["ledger"],
     responses={
         200: {"description": "The file.", "content": {"text/plain": {}, "application/octet-stream": _OCTETS}},
-        **problems("NOT_FOUND", "STORAGE_UNAVAILABLE"),
+        **_LEDGER_ANSWERS,
     },
+    openapi_extra=_LEDGER_EXTRA,
+    response_class=Response,
+)
+@router.head(
+    "/ledger/{path:path}",
+    operation_id="headLedgerFile",
+    summary="Size, type and entity tag of a published file of the ledger",
+    tags=["ledger"],
+    responses={200: {"description": "The headers of the file."}, **_LEDGER_ANSWERS},
+    openapi_extra=_LEDGER_EXTRA,
     response_class=Response,
 )
 def ledger_file(request: Request, path: str, vault: Safe) -> Response:
     """Return a published file of the ledger. Raises NotFound."""
-    if path == ANCHOR_LIST:
-        # The one answer that is no file: a folder lists its own.
-        listed = "".join(f"{size}\n" for size in vault.anchor_sizes())
-        return Response(listed, headers={"Content-Type": _TEXT, "Cache-Control": "no-cache"})
-    if not _LEDGER_FILE.fullmatch(path):
+    match = _LEDGER_FILE.fullmatch(path)
+    if match is None:
         raise NotFound("NOT_FOUND")
+    # Behind the number of a later generation, the same names.
+    place, name = match["place"], match["name"]
     try:
-        content = vault.log_file(path)
+        if name == ANCHOR_LIST:
+            # The one answer that is no file: a folder lists its own.
+            content = "".join(f"{size}\n" for size in vault.anchor_sizes(place)).encode()
+        else:
+            content = vault.log_file(path)
     except (ObjectMissing, NameRefused):
         raise NotFound("NOT_FOUND") from None
-    # Behind the number of a later generation, the same names.
-    path = path.partition("/")[2] if path[0].isdigit() else path
-    if path in {"checkpoint", "retired"}:
-        headers = {"Content-Type": _TEXT, "Cache-Control": "no-cache"}
-        return Response(content, headers=headers)
+    if name in _CHANGING:
+        return _changing(request, content)
     headers = {
         "Content-Type": "application/octet-stream",
-        "Cache-Control": _SHORT if ".p/" in path else _FOREVER,
+        "Cache-Control": _SHORT if ".p/" in name else _FOREVER,
     }
-    if path.startswith("tile/entries/"):
+    if name.startswith("tile/entries/"):
         # Hashes do not compress; entries do, and the specification asks for it.
         headers["Vary"] = "Accept-Encoding"
         if _takes_gzip(request):
             headers["Content-Encoding"] = "gzip"
             content = gzip.compress(content, _GZIP_LEVEL, mtime=0)
+    return _whole(request, content, headers)
+
+
+def _changing(request: Request, content: bytes) -> Response:
+    """Answer with a file that is replaced: whole, or that the caller has it already (RFC 9110 section 13.1.2)."""
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {"Content-Type": _TEXT, "Cache-Control": "no-cache", "ETag": etag}
+    known = ", ".join(request.headers.getlist("If-None-Match"))
+    if known and is_not_modified(known, etag):
+        return Response(status_code=304, headers=headers)
+    return _whole(request, content, headers)
+
+
+def _whole(request: Request, content: bytes, headers: dict[str, str]) -> Response:
+    """Answer GET with a file and HEAD with what is said of it, the same length among it."""
+    if request.method == "HEAD":
+        return Response(headers={**headers, "Content-Length": str(len(content))})
     return Response(content, headers=headers)
 
 

@@ -14,7 +14,7 @@ from vault.figures import LedgerFigures, ledger_figures
 from vault.healing import Healer
 from vault.issuing import Issuing
 from vault.ledger.anchoring import Anchoring
-from vault.ledger.anchors import known_sizes
+from vault.ledger.anchors import stored_sizes
 from vault.ledger.policy import Policy
 from vault.ledger.publisher import Publisher, Receipts
 from vault.ledger.witnessing import Witnessing
@@ -110,10 +110,20 @@ class Vault:
         """
         return self.parts.root_log.get(path)
 
-    def anchor_sizes(self) -> list[int]:
-        """Return the sizes of the ledger's anchors, in order."""
-        with self.parts.database.reading() as connection:
-            return sorted(known_sizes(connection))
+    def anchor_sizes(self, place: str) -> list[int]:
+        """Return the sizes of the anchors of any generation of the ledger, in order.
+
+        Those that are published with it count: the database knows those of the newest generation alone.
+
+        Args:
+            place: "" for the first generation, `n/` for generation n.
+
+        Raises:
+            storage.errors.ObjectMissing: there is no such generation.
+        """
+        if place:
+            self.parts.root_log.get(f"{place}checkpoint")
+        return stored_sizes(self.parts.root_log, place)
 
     def close(self) -> None:
         """Stop background work, finish what was promised, close the backends."""

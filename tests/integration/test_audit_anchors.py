@@ -18,12 +18,15 @@ from typer.testing import CliRunner
 
 from api.app import create_app
 from timestamping.verify import Rfc3161Verifier
-from vault.bootstrap import open_vault, timestamp_trust
+from vault.bootstrap import open_parts, open_vault, timestamp_trust
 from vault.cli.main import build
-from vault.domain.documents import Outcome
+from vault.domain.documents import NewDocument, Outcome
+from vault.domain.transfer import Transfer
 from vault.ledger.anchor_audit import audit_anchors
 from vault.ledger.audit import StoreFiles
+from vault.new_generation import begin_generation
 from vault.service import Vault
+from vault.settings import Settings
 
 
 def grow(vault: Vault, deposit: Callable[..., Outcome], keys: str) -> list[int]:
@@ -100,3 +103,42 @@ def test_the_data_folder_is_audited_with_its_anchors(vault: Vault, deposit: Call
     words = CliRunner().invoke(build(), ["audit", str(data)]).output
     assert "ancres / anchors" in words
     assert "--tsa-trust" not in words
+
+
+def test_each_generation_lists_its_own_anchors(tmp_path: Path) -> None:
+    """By its address, the log that ended audits like a folder: the list is not that of the database of today."""
+    first = Settings(data=tmp_path / "data", origin="probans.example/ledger/1", publish_interval=0.02)
+    second = first.model_copy(update={"origin": "probans.example/ledger/2"})
+    sizes: dict[str, list[int]] = {}
+    for settings, place, count in ((first, "", 5), (second, "2/", 2)):
+        if place:
+            parts = open_parts(settings, new_generation=True)
+            begin_generation(parts, first.origin, None)
+            parts.close()
+        vault = open_vault(settings)
+        holder = vault.personas.named("camille").actor
+        for number in range(count):
+            new, key = NewDocument("camille", "Note", "note.xml"), Transfer(f"{place}{number}")
+            outcome = vault.submissions.deposit(holder, new, iter((b"<a/>",)), key)
+            assert vault.publisher.wait(outcome.seq + 1, 5.0)
+            vault.anchoring.anchor(force=True)
+        sizes[place] = vault.anchor_sizes(place)
+        assert len(sizes[place]) >= count
+        (tmp_path / f"vkeys-{settings.origin[-1]}").write_text("\n".join(vault.trust.vkeys))
+        if not place:
+            vault.close()
+    assert sizes[""] != sizes["2/"]
+    client = TestClient(create_app(vault), base_url="http://127.0.0.1")
+    for place, known in sizes.items():
+        listed = client.get(f"/ledger/{place}anchors")
+        assert [int(line) for line in listed.text.split()] == known
+        assert listed.headers["cache-control"] == "no-cache"
+    assert [client.get(f"/ledger/{n}/anchors").status_code for n in (1, 3)] == [404, 404]
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(vault.parts.pki.roots_pem())
+    with served(vault) as url:
+        for place, known in sizes.items():
+            vkeys = tmp_path / f"vkeys-{place[:1] or '1'}"
+            code, found = audit(f"{url}/{place}".rstrip("/"), "--vkeys", vkeys, "--tsa-trust", roots)
+            assert (code, found["anchors"]["checked"]) == (0, len(known)), found
+    vault.close()

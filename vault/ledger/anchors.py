@@ -153,9 +153,14 @@ def known_sizes(connection: Connection) -> frozenset[int]:
     return frozenset(row[0] for row in connection.exec_driver_sql("SELECT size FROM anchors"))
 
 
-def stored_sizes(log: LogStore) -> list[int]:
-    """Return the sizes of the anchors of a log store that have their token, in order."""
-    found = (anchor_size(path) for path in log.list(FOLDER))
+def stored_sizes(log: LogStore, place: str = "") -> list[int]:
+    """Return the sizes of the anchors of a log store that have their token, in order.
+
+    Args:
+        log: where they lie.
+        place: prefix of the generation whose they are, where the store holds several.
+    """
+    found = (anchor_size(path.removeprefix(place)) for path in log.list(place + FOLDER))
     return sorted(size for size in found if size is not None)
 
 
