@@ -98,7 +98,7 @@ class _Exchange:
     async def _forward(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            headers = with_defaults(message.get("headers", []))
+            headers = with_defaults(message.get("headers", []), self._scope["path"])
             headers.append((b"x-request-id", self._request_id.encode()))
             message = {**message, "headers": headers}
         elif message["type"] == "http.response.body":

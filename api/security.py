@@ -28,14 +28,28 @@ DEFAULT_HEADERS = {
     "Cache-Control": "no-store",
 }
 
+# Whoever audits may do so from a page of his own: these answers are the same to everybody, and no login counts.
+_PUBLIC_PATH = "/ledger/"
+_PUBLIC_HEADERS = {
+    **DEFAULT_HEADERS,
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Access-Control-Allow-Origin": "*",
+}
 
-def with_defaults(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return the headers of an answer with the defaults added where the answer has not its own."""
+
+def with_defaults(headers: Iterable[tuple[bytes, bytes]], path: str = "") -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer with the defaults added where the answer has not its own.
+
+    Args:
+        headers: what the answer has.
+        path: what was asked for; files of the public ledger may be read by pages of any origin.
+    """
     given = list(headers)
     names = {name.lower() for name, _ in given}
+    defaults = _PUBLIC_HEADERS if path.startswith(_PUBLIC_PATH) else DEFAULT_HEADERS
     added = [
         (name.lower().encode(), value.encode())
-        for name, value in DEFAULT_HEADERS.items()
+        for name, value in defaults.items()
         if name.lower().encode() not in names
     ]
     return given + added

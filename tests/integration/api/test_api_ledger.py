@@ -79,6 +79,57 @@ def test_types_and_caching(service: Service) -> None:
     assert any(".p/" not in path for path in service.paths()[1:])
 
 
+def test_head_says_what_get_does(service: Service) -> None:
+    for path in (*service.paths(), "anchors"):
+        for accepted in ("identity", "gzip"):
+            asked = {"Accept-Encoding": accepted}
+            whole = service.client.get(f"/ledger/{path}", headers=asked).headers
+            head = service.client.head(f"/ledger/{path}", headers=asked)
+            assert (head.status_code, head.content) == (200, b""), path
+            for headers in (whole, head.headers):
+                del headers["x-request-id"]
+            assert dict(head.headers) == dict(whole), path
+    assert service.client.head("/ledger/tile/0/999").status_code == 404
+
+
+def test_a_checkpoint_that_the_caller_has_is_not_sent_again(service: Service) -> None:
+    first = service.client.get("/ledger/checkpoint")
+    etag = first.headers["etag"]
+    for known in (etag, f'"other", W/{etag}', "*"):
+        for ask in (service.client.get, service.client.head):
+            same = ask("/ledger/checkpoint", headers={"If-None-Match": known})
+            assert (same.status_code, same.content) == (304, b"")
+            assert (same.headers["etag"], same.headers["cache-control"]) == (etag, "no-cache")
+    for known in ('"other"', etag[:-2] + '"', ""):
+        again = service.client.get("/ledger/checkpoint", headers={"If-None-Match": known})
+        assert (again.status_code, again.content) == (200, first.content)
+    anchors = service.client.get("/ledger/anchors").headers["etag"]
+    assert anchors != etag
+    assert service.client.get("/ledger/anchors", headers={"If-None-Match": anchors}).status_code == 304
+
+
+def test_pages_of_other_origins_read_the_ledger_and_nothing_else(service: Service) -> None:
+    def answer(path: str) -> tuple[str | None, str]:
+        headers = service.client.get(path, headers={"Origin": "https://auditor.example"}).headers
+        assert "access-control-allow-credentials" not in headers
+        return headers.get("access-control-allow-origin"), headers["cross-origin-resource-policy"]
+
+    for path in (*service.paths(), "anchors", "tile/0/999"):
+        assert answer(f"/ledger/{path}") == ("*", "cross-origin"), path
+    document = service.documents[0]
+    others = [
+        "/",
+        "/v1/trust",
+        f"/v1/documents/{document}",
+        "/healthz",
+        "/readyz",
+        "/ledger",
+        "/ledgers/checkpoint",
+    ]
+    for path in (*others, "/metrics", "/openapi.json", "/nothing"):
+        assert answer(path) == (None, "same-origin"), path
+
+
 @pytest.mark.parametrize(
     ("accepted", "packed"),
     [
