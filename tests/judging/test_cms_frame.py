@@ -114,7 +114,7 @@ def test_something_after_the_last_field(made: bytes, extra: bytes | None) -> Non
         else:
             repeatable.add(index)
     assert codes == {"FORMAT_FAILURE"}
-    # Only sets take more of their members: algorithms, signers, attributes signed and unsigned, parts of a name (twice).
+    # Only sets take more of their members: algorithms, signers, attributes signed and unsigned, parts of names (twice).
     assert len(repeatable) == (0 if extra else 6)
 
 
