@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from storage.errors import LogConflict
 from storage.filesystem_log import FilesystemLogStore
 from storage.memory import MemoryLogStore
 from tests.e2e.harness.litewitness import Litewitness
 from vault.bootstrap import open_vault
+from vault.cli.main import build
 from vault.clock import SystemClock
 from vault.db.engine import Database
 from vault.errors import SettingsRefused, Unavailable
@@ -511,7 +513,7 @@ def test_cosignatures_kept_before_a_stop_are_published_after_it(
     one.up()
 
 
-def test_the_whole_service(tmp_path: Path) -> None:
+def test_the_whole_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(data=tmp_path / "data", publish_interval=0.02)
     vault = open_vault(settings)
     assert vault.health()["witnesses"].note.startswith("none")
@@ -538,6 +540,13 @@ def test_the_whole_service(tmp_path: Path) -> None:
         with pytest.raises(WitnessFork) as caught:
             open_vault(settings.model_copy(update={"witness_policy": path}))
         assert caught.value.code == "WITNESS_AHEAD"
+    # A recovery finds nothing wrong inside, asks the witness, and names the way out instead of ending well.
+    monkeypatch.setenv("PROBANS_WITNESS_POLICY", str(path))
+    recover = ["recover", "--data", str(settings.data)]
+    told = CliRunner().invoke(build(), recover)
+    assert told.exit_code == 1, told.output
+    assert f"WITNESS_AHEAD {one.url}" in told.output
+    assert f"recover --new-generation {settings.origin}" in told.output
     # The operator may dismiss the witness; with its memory right again it is asked as before.
     vault = open_vault(settings)
     assert vault.health()["ledger"].ok
@@ -545,10 +554,13 @@ def test_the_whole_service(tmp_path: Path) -> None:
     with sqlite3.connect(one.folder / "witness.db") as connection:
         connection.execute("UPDATE heads SET size = 1")
     connection.close()
+    assert CliRunner().invoke(build(), recover).exit_code == 0
     vault = open_vault(settings.model_copy(update={"witness_policy": path}))
     assert vault.health()["witnesses"].ok
     vault.close()
     one.down()
+    away = CliRunner().invoke(build(), recover)
+    assert (away.exit_code, "not asked" in away.output) == (0, True)
     for text in (
         "nonsense",
         f"witness one {one.keys.ml_dsa_44.vkey}\nquorum one\n",

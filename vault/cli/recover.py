@@ -11,6 +11,7 @@ from vault.bootstrap import open_parts
 from vault.cli.common import FAILED, existing, plain_errors, settings_for
 from vault.new_generation import begin_generation
 from vault.recovery import RecoveryReport
+from vault.witnesses_ahead import witnesses_ahead
 
 
 def recover(
@@ -33,7 +34,10 @@ def recover(
         ),
     ] = None,
 ) -> None:
-    """Bring an emptied or older database up to what the ledger and the recovery records know."""
+    """Bring an emptied or older database up to what the ledger and the recovery records know.
+
+    Ends with code 1 when something is left to look at, such as witnesses that know more entries than there are.
+    """
     if last is not None and new_generation is None:
         raise typer.BadParameter("--last goes with --new-generation")
     if new_generation is not None:
@@ -43,8 +47,12 @@ def recover(
         parts = open_parts(settings_for(existing(data)))
         try:
             report = parts.recovery().run(parts.clock)
+            ahead, silent = witnesses_ahead(parts)
         finally:
             parts.close()
+    for line in silent:
+        typer.echo(line, err=True)
+    report.findings += ahead
     _tell(report)
 
 
