@@ -13,6 +13,7 @@ from storage.base import LogStore
 from storage.errors import ObjectMissing, StorageError
 from vault.db.engine import Database
 from vault.errors import LedgerError, Unavailable, VaultError
+from vault.ledger.alarms import standing_alarms
 from vault.ledger.anchors import stored_sizes
 from vault.ledger.chain import ChainVerifier
 from vault.ledger.checkpoint import Checkpoint, verify_checkpoint
@@ -169,6 +170,7 @@ def audit_agreement(database: Database, log_store: LogStore, *, progress: Progre
     Steps:
         1. The published log is not longer than the database's.
         2. Every entry that both have is the same: the first that is not is named.
+        3. No witness' alarm stands: none of them holds another history than this one, or a longer one.
 
     Where nothing is published yet there is nothing to compare.
     """
@@ -183,6 +185,9 @@ def audit_agreement(database: Database, log_store: LogStore, *, progress: Progre
     with database.reading(patient=True) as connection:
         head = read_head(connection)
         report.origin = head.origin
+        # 3
+        for alarm in standing_alarms(connection):
+            report.add_error(alarm, f"witness {alarm.url}", check="witnesses")
         # 1
         if published > head.size:
             expected, found = f"at least {published} entries", f"{head.size} entries"

@@ -70,7 +70,11 @@ class WitnessFork(LedgerError):
             code = "WITNESS_AHEAD"
             head = f"size {theirs}, which this log has not; was it set back? run `probans recover`"
         else:
-            code, head = "WITNESS_FORK", f"size {theirs}, root other than {not_root.hex()}"
+            code = "WITNESS_FORK"
+            head = (
+                f"size {theirs}, root other than {not_root.hex()}; was another copy restored? put the right one"
+                " back; if the other witnesses hold this history, take that one out of the policy"
+            )
         super().__init__(
             code,
             f"our head: size {size}, root {root.hex()}; head of {url}: {head}",

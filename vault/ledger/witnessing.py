@@ -147,11 +147,12 @@ class Witnessing:
         witness.
 
         Raises:
-            WitnessFork: WITNESS_AHEAD; an entry written now would begin another history.
+            WitnessFork: WITNESS_AHEAD, or WITNESS_FORK, be it of an alarm that stands from before; an entry
+                written now would go on with a history that is not the one a witness saw.
         """
         self.recheck()
         self.round(everybody=True)
-        if isinstance(self.failure, WitnessFork) and self.failure.not_root is None:
+        if self.failure is not None:
             raise self.failure
         if self._unmet_since is not None:
             # A start is no way round the quorum: what stands without it now is late already.
