@@ -262,7 +262,8 @@ def test_every_answer_carries_the_security_headers(app, client):
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["cross-origin-opener-policy"] == "same-origin"
-        assert headers["cross-origin-resource-policy"] == "same-origin"
+        readers = "cross-origin" if path.startswith("/ledger/") else "same-origin"
+        assert headers["cross-origin-resource-policy"] == readers
         assert "cache-control" in headers
 
 
