@@ -31,7 +31,9 @@ NAMED_ELSEWHERE = {
     "vault.dating": {"timestamping.authority"},  # type of what bootstrap opened
     "vault.parts": {"signing.dev_pki"},  # type of what bootstrap opened
     "vault.service": {"timestamping.authority"},  # type of what bootstrap opened
-    "vault.ledger.anchor_audit": {"timestamping.verify"},  # offline verification, from the auditor's own anchors
+    "vault.ledger.anchor_audit": {
+        "timestamping.verify"
+    },  # offline verification, from the auditor's own anchors
     "vault.evidence.verify_alone": {"timestamping.verify"},  # takes a token out of an authority's answer
     "vault.evidence.means": {"timestamping.verify"},  # offline verification, from the verifier's own anchors
 }

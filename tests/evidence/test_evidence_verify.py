@@ -317,7 +317,9 @@ def test_what_hostile_octets_and_our_own_faults_become() -> None:
 
 def test_sentences(safe: Any, judge: Any) -> None:
     passed = judge(safe.bundle(safe.issue()))
-    assert re.match("Ce document est authentique : émis par .*, daté du .* par .*, non modifié", sentence(passed, "fr"))
+    assert re.match(
+        "Ce document est authentique : émis par .*, daté du .* par .*, non modifié", sentence(passed, "fr")
+    )
     assert sentence(passed, "en").startswith("This document is authentic: issued by")
     attached = judge(safe.bundle(safe.deposit()))
     assert sentence(attached, "fr").startswith("Ce document est authentique : il porte le cachet de")
