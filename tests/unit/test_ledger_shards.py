@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -97,6 +98,12 @@ def one_by_one(files: Files) -> AuditReport:
                 report.tiles += 1
                 report.problems += compare_tile(reader, Tile(level, index), hashes)
     except VaultError as error:
+        index = verifier.size // 256
+        with suppress(VaultError):
+            width = min(256, MOST - index * 256)
+            row = b"".join(map(leaf_hash, reader.entries(index, width)))
+            found = compare_tile(reader, Tile(0, index, width), row)
+            report.problems += [item for item in found if item.entry is not None]
         report.add_error(error, f"entry {verifier.size}", check="chain", entry=verifier.size)
     report.size, report.root = verifier.size, verifier.root()
     if verifier.size == MOST:
@@ -159,6 +166,17 @@ def test_pieces_find_what_one_walk_finds(files: Files, shard: int) -> None:
     expected = one_by_one(files)
     for processes in (1, 2):
         assert told(audited(files, monkeypatch, shard, processes)) == told(expected)
+
+
+def test_the_entry_whose_octets_were_changed_is_named_not_the_one_that_no_longer_follows_it() -> None:
+    files = Files(SOUND)
+    bodies = LogReader(files).entries(2, 256)
+    bodies[2] = bodies[2][:15] + b"0" * 64 + bodies[2][79:]
+    assert bodies[2] != LogReader(files).entries(2, 256)[2]
+    files["tile/entries/002"] = encode_bundle(bodies)
+    problems = audit_published(files, POLICY).problems
+    assert [(item.code, item.entry) for item in problems] == [("TILE_MISMATCH", 514), ("CHAIN_BROKEN", 515)]
+    assert problems[0].found == leaf_hash(LogReader(Files(SOUND)).entries(2, 256)[2]).hex()
 
 
 def into(folder: Path, files: dict[str, bytes]) -> FolderLedger:

@@ -113,6 +113,8 @@ class Joiner:
             for shard, walked in self._walked(run):
                 self._join(shard, walked, run.forked)
                 if walked.broken is not None:
+                    if walked.changed is not None:
+                        self._report.problems.append(walked.changed)
                     self._report.problems.append(walked.broken)
                     return not walked.broken.indeterminate
                 if len(self.stated) > MAX_STATED:

@@ -66,7 +66,9 @@ class Walked:
         kept: leaf hashes of the bundle that was asked for.
         files: bundles and tiles that were read.
         problems: tiles that are not those of the entries, with the number of their bundle.
-        broken: why the walk ended early; nothing after it was looked at.
+        broken: why the walk ended early; of what comes after it, only where the entries of that bundle are not
+            those in the tile was looked at (`changed`).
+        changed: the first such entry: it may be the one before that which no longer follows it.
     """
 
     start: int
@@ -83,6 +85,7 @@ class Walked:
     files: int = 0
     problems: list[tuple[int, Problem]] = field(default_factory=list)
     broken: Problem | None = None
+    changed: Problem | None = None
 
 
 def walk(shard: Shard, chain: BundleChain | None = None) -> Walked:
@@ -97,10 +100,11 @@ def walk(shard: Shard, chain: BundleChain | None = None) -> Walked:
     # The caller's own stays where it is.
     chain = copy(chain) if chain or shard.start else BundleChain()
     leaves: list[bytes] = []
+    bodies: list[bytes] = []
     size = shard.start
     try:
         for index in range(shard.start // TILE_WIDTH, -(-shard.end // TILE_WIDTH)):
-            width, leaves = min(TILE_WIDTH, shard.size - index * TILE_WIDTH), []
+            width, leaves, bodies = min(TILE_WIDTH, shard.size - index * TILE_WIDTH), [], []
             bodies = reader.entries(index, width)
             walked.files += 1
             if shard.raw:
@@ -119,6 +123,12 @@ def walk(shard: Shard, chain: BundleChain | None = None) -> Walked:
             if index == shard.kept:
                 walked.kept = row
     except VaultError as error:
+        if bodies:
+            # The tile knows which entry is not the one that was signed; the chain breaks only at the next.
+            tile, row = Tile(0, index, width), b"".join(leaves_of(bodies))
+            walked.changed = next(
+                (item for item in compare_tile(reader, tile, row) if item.entry is not None), None
+            )
         size += len(leaves)
         found = AuditReport()
         found.add_error(error, f"entry {size}", check="chain", entry=size)
