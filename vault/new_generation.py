@@ -94,7 +94,9 @@ def begin_generation(parts: Parts, retired: str, last: bytes | None = None) -> B
     # 1
     origin = parts.settings.origin
     if predecessor(origin) != retired:
-        raise LedgerError("GENERATION_MISMATCH", f"{origin} does not follow {retired}")
+        raise LedgerError(
+            "GENERATION_MISMATCH", f"PROBANS_ORIGIN is {origin}, which does not follow {retired}"
+        )
     with parts.database.reading() as connection:
         head = find_head(connection)
     if head is not None and head.origin not in {origin, retired}:

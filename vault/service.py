@@ -151,4 +151,4 @@ def _probe(ask: Callable[[], str]) -> Health:
     try:
         return Health(True, ask())
     except Exception as error:  # whatever is wrong with a part is what readiness must tell
-        return Health(False, type(error).__name__)
+        return Health(False, str(getattr(error, "code", "INTERNAL")))

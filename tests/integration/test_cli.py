@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vault.cli.main import build
+from vault.ledger.keys import LedgerKeys
 from vault.typesetting import BUILT_IN, specimen_data
 
 app = build()
@@ -138,6 +139,10 @@ def test_audit_finds_a_changed_octet_and_says_where(demo: Path, tmp_path: Path) 
     shutil.copytree(data / "ledger", copy)
     assert run("audit", copy)[0] == 2
     assert run("audit", copy, "--vkeys", demo / "trust/ledger.vkeys")[0] == 0
+    stranger = tmp_path / "other.vkeys"
+    stranger.write_text("\n".join(LedgerKeys.new("other.example/ledger/1").vkeys))
+    code, output = run("audit", copy, "--vkeys", stranger)
+    assert (code, "unknown ledger" in output) == (3, True), output
     bundle = max((copy / "tile/entries/000.p").iterdir(), key=lambda file: int(file.name))
     content = bytearray(bundle.read_bytes())
     content[-3] ^= 1

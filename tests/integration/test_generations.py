@@ -230,6 +230,7 @@ def test_what_is_refused(site: Site) -> None:
             with pytest.raises(LedgerError) as caught:
                 begin_generation(parts, retired)
             assert caught.value.code == "GENERATION_MISMATCH"
+            assert f"PROBANS_ORIGIN is {origin}" in caught.value.detail
         finally:
             parts.close()
     # Without any checkpoint of the old log there is nothing to go on from.

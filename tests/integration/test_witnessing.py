@@ -406,6 +406,22 @@ def test_an_alarm_falls_when_the_witness_cosigns_again_or_is_dismissed(
     worker.close()
 
 
+def test_a_process_that_no_longer_asks_forgets_what_it_knew_of_witnesses(
+    safe: Safe, outside: Callable[[str], Outside]
+) -> None:
+    one = outside("one")
+    worker = safe.witnessing(safe.policy("quorum none", one=(one.keys.ed25519, one.url)))
+    safe.grow()
+    one.down()
+    worker.round()
+    assert one.url in worker.state().note
+    one.up()
+    with safe.database.leading("witnessing"):  # another process has it cosigned now
+        worker.round()
+    assert one.url not in worker.state().note
+    worker.close()
+
+
 def test_a_misbehaving_witness_keeps_nobody_waiting(safe: Safe, outside: Callable[[str], Outside]) -> None:
     """One does not answer at all; the others' lines are there long before its time is over."""
     one = outside("one")

@@ -28,6 +28,7 @@ from vault.ledger.findings import AuditReport
 from vault.ledger.keys import LedgerKeys
 from vault.ledger.policy import Policy
 from vault.ledger.tiles import Tile, changed_bundles, encode_bundle
+from vault.ledger.tree import EMPTY_ROOT
 
 ORIGIN = "safe.example/ledger/1"
 KEYS = LedgerKeys.new(ORIGIN)
@@ -199,6 +200,7 @@ def test_anchors_as_they_should_be() -> None:
     steps: list[tuple[int, int]] = []
     report = audited(SOUND, progress=lambda *step: steps.append(step))
     assert (report.problems, report.checked, report.size, report.origin) == ([], 7, SIZE, ORIGIN)
+    assert report.root != EMPTY_ROOT
     assert steps[-1] == (7, 7)
     months = [size for size in DATES if Anchor.parse(SOUND[anchor_path(size)]).links.month is not None]
     assert months == [512, 700, 900, 1290]

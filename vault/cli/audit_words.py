@@ -19,7 +19,8 @@ _UNITS = {"documents": "documents", "anchors": "ancres / anchors"}
 def tell(name: str, report: AuditReport) -> None:
     """Print a report."""
     unit = _UNITS.get(name, "inscriptions / entries")
-    typer.echo(f"{name}: {report.origin}, {report.checked} {unit}, {WORDS[report.verdict]}")
+    origin = report.origin or "registre inconnu / unknown ledger"
+    typer.echo(f"{name}: {origin}, {report.checked} {unit}, {WORDS[report.verdict]}")
     if report.start:
         typer.echo(f"  à partir de / from: {report.start}")
     if report.undetected_share is not None:

@@ -123,7 +123,7 @@ def audit_anchors(
     followed = accepted_checkpoint(reader, policy, report)
     if followed is None:
         return report
-    report.size = followed.checkpoint.size
+    report.size, report.root = followed.checkpoint.size, followed.checkpoint.root
     try:
         sizes = files.anchors()
     except VaultError as error:

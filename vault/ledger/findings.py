@@ -46,7 +46,7 @@ class AuditReport:
     Attributes:
         origin: identity of the log; "" when it could not be read.
         size: entries whose chain holds.
-        root: root of the tree of those entries, 32 octets.
+        root: root of the tree of those entries, or of the checkpoint that an audit of anchors read; 32 octets.
         start: entry at which the audit began; those before were trusted already.
         checked: entries (or, of a safe, documents) that were looked at.
         checkpoints: checkpoints that were compared with the tree.

@@ -263,6 +263,8 @@ class Witnessing:
         # 1
         with self._database.leading("witnessing") as leader:
             self._look()
+            if not leader:
+                self._pauses.clear()  # what it knew of witnesses grows old: another process asks them
             if not leader or self.failure is not None:
                 return
             with self._database.reading() as connection:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from signing.trust import TrustStore
 from vault.cli.main import build
+from vault.errors import LedgerError
 from vault.evidence.verify import verify_file
 from vault.ledger.policy import Policy
 
@@ -260,7 +261,9 @@ def test_health_and_counters(client, safe, monkeypatch):
 
     monkeypatch.setattr(safe.parts.objects, "durability", broken)
     down = client.get("/readyz")
-    assert (down.status_code, down.json()["parts"]["storage"]["ok"]) == (503, False)
+    assert (down.status_code, down.json()["parts"]["storage"]) == (503, {"ok": False, "note": "INTERNAL"})
+    monkeypatch.setattr(safe.publisher, "failure", LedgerError("LEDGER_FORKED", "other entries"))
+    assert client.get("/readyz").json()["parts"]["ledger"] == {"ok": False, "note": "LEDGER_FORKED"}
 
 
 @pytest.mark.parametrize("route", ["/v1/acts", "/v1/attachments"])
