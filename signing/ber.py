@@ -85,7 +85,7 @@ class Walk:
         """Take an OBJECT IDENTIFIER: its content, in its one encoding. Raises ValueError (X.690 8.19.2)."""
         element = self.take(OBJECT_ID)
         content = self._data[element.start : element.stop]
-        padded = any(
+        padded = 0x80 in content and any(
             octet == 0x80 and (not index or not content[index - 1] & 0x80)
             for index, octet in enumerate(content)
         )
