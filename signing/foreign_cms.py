@@ -265,7 +265,7 @@ def _signed_data(der: bytes) -> asn1_cms.SignedData:
 
 def _content(encapsulated: asn1_cms.EncapsulatedContentInfo) -> bytes | None:
     content = encapsulated["content"]
-    if isinstance(content, asn1_core.Void) or content.native is None:
+    if isinstance(content, asn1_core.Void):
         return None
     if isinstance(content, asn1_core.ParsableOctetString | asn1_core.OctetString):
         return bytes(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from asn1crypto import cms, core
 from signing.ber import Walk, read_element
 from signing.cms_frame import check_cms_frame, check_ocsp_frame
 from signing.errors import SignatureRefused
-from signing.foreign_cms import read_foreign, signer_count
+from signing.foreign_cms import content_inside, read_foreign, signer_count
 from signing.ocsp import read_ocsps
 
 NULL = b"\x05\x00"
@@ -132,6 +133,16 @@ def test_a_second_content_behind_the_first(world: Any) -> None:
     tree = node(world.sign(inside=CONTENT))
     tree[1][1][1][0][1][2][1][1][1].append((0x04, b"another"))
     assert world.judge(encoded(tree), attached=True).error.code == "FORMAT_FAILURE"
+
+
+def test_a_signature_as_content_is_refused_at_once(world: Any) -> None:
+    tree, inner = node(world.sign()), node(world.sign())
+    tree[1][1][1][0][1][2] = inner
+    begun = time.process_time()
+    with pytest.raises(SignatureRefused) as refused:
+        content_inside(encoded(tree))
+    assert refused.value.code == "FORMAT_FAILURE"
+    assert time.process_time() - begun < 0.2
 
 
 def test_one_signature_is_not_two(world: Any) -> None:
