@@ -17,7 +17,8 @@ from vault.evidence.verify import verify_file
 from vault.ledger.policy import Policy
 
 PROBANS = Path(sys.executable).with_name("probans")
-# Whatever would reach for a network, a database or another program ends the process at once.
+# Whatever would reach for a network, a database or another program ends the process at once. A fork is the process
+# in which the command judges the file: the watch goes on there, and a file whose judge is ended is not PASSED.
 ALONE = """
 import os, runpy, socket, sys
 def watch(event, arguments):
@@ -27,7 +28,7 @@ def watch(event, arguments):
         os._exit(99)
 FORBIDDEN = {
     "socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.bind", "socket.sendto",
-    "sqlite3.connect", "subprocess.Popen", "os.system", "os.posix_spawn", "os.fork", "os.exec",
+    "sqlite3.connect", "subprocess.Popen", "os.system", "os.posix_spawn", "os.exec",
 }
 sys.addaudithook(watch)
 program, *sys.argv[1:] = sys.argv[1:]
@@ -79,14 +80,16 @@ def test_verify_reaches_out_to_nothing(left: Path) -> None:
     check_the_three(left, sys.executable, "-c", ALONE)
 
 
-def test_the_watch_notices(left: Path) -> None:
+@pytest.mark.parametrize(
+    ("how", "code", "said"), [(("--in-process",), 99, "reached out"), ((), 3, "VERIFIER_CRASHED")]
+)
+def test_the_watch_notices(left: Path, how: tuple[str, ...], code: int, said: str) -> None:
     """With the service's ledger to be asked over HTTP, the same command does reach out, and is seen."""
     done = run(
         *(left, sys.executable, "-c", ALONE, PROBANS, "verify", "act.asice", *TRUST),
-        *("--ledger", "http://127.0.0.1:9/ledger"),
+        *("--ledger", "http://127.0.0.1:9/ledger", *how),
     )
-    assert done.returncode == 99
-    assert "reached out" in done.stderr
+    assert (done.returncode, said in done.stdout + done.stderr) == (code, True)
 
 
 @pytest.mark.needs("unshare")
