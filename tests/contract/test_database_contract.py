@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tests.services.postgresql import address
 from vault.db import engine as engine_module
+from vault.db.bulk import insert_rows
 from vault.db.driver import driver_of, pyformat
 from vault.db.engine import Database
 from vault.db.functions import contains_octets
@@ -201,13 +202,18 @@ def test_the_drivers_own_statements_and_savepoints(database: Database) -> None:
         driver = driver_of(connection)
         assert driver.in_transaction
         statement = "INSERT INTO ledger_entries (seq, body, leaf) VALUES (?, ?, ?)"
-        driver.executemany(statement, [(seq, b"b", b"l") for seq in range(3)])
+        columns = ("seq", "body", "leaf")
+        insert_rows(driver, "ledger_entries", columns, [(seq, b"b", b"l") for seq in range(3)])
         driver.execute("SAVEPOINT work")
         driver.execute(statement, (3, b"b", b"l"))
-        for write in (driver.execute, lambda sql, row: driver.executemany(sql, [row])):
+        twice = [(seq, b"b", b"l") for seq in (4, 5, 6, 3)]
+        for write in (
+            lambda: driver.execute(statement, (3, b"b", b"l")),
+            lambda: insert_rows(driver, "ledger_entries", columns, twice),
+        ):
             driver.execute("SAVEPOINT here")
             with pytest.raises(IntegrityError, match=r"(?i)unique"):
-                write(statement, (3, b"b", b"l"))
+                write()
             driver.execute("ROLLBACK TO here")
         assert driver.in_transaction
         driver.execute("ROLLBACK TO work")

@@ -30,10 +30,6 @@ class Driver(Protocol):
         """Run a statement; return a cursor with `fetchone`, `fetchall` and `rowcount`."""
         ...
 
-    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Any:
-        """Run a statement for each row."""
-        ...
-
 
 class SqliteDriver:
     """sqlite3's connection. See `Driver`."""
@@ -52,13 +48,6 @@ class SqliteDriver:
         """See `Driver`."""
         try:
             return self._connection.execute(sql, parameters)
-        except sqlite3.Error as error:
-            raise as_sqlalchemy(sql, error, sqlite3.Error) from error
-
-    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> sqlite3.Cursor:
-        """See `Driver`."""
-        try:
-            return self._connection.executemany(sql, rows)
         except sqlite3.Error as error:
             raise as_sqlalchemy(sql, error, sqlite3.Error) from error
 

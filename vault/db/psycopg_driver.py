@@ -98,15 +98,6 @@ class PsycopgDriver:
         except psycopg.Error as error:
             raise self._shown(sql, error) from error
 
-    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> psycopg.Cursor[Any]:
-        """Run a statement for each row, all sent before the first answer is waited for. Raises as every `Driver`."""
-        cursor = self._connection.cursor()
-        try:
-            cursor.executemany(query(pyformat(sql)), rows)
-        except psycopg.Error as error:
-            raise self._shown(sql, error) from error
-        return cursor
-
     def copy_rows(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
         """Insert rows by COPY. Raises as every `Driver`."""
         sql = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
