@@ -47,6 +47,12 @@ def announce(rows: Rows, topic: str, document_id: str, created_at: str) -> None:
     rows.insert("outbox", ("topic", "payload", "created_at"), (topic, payload, created_at))
 
 
+def announce_matter(rows: Rows, topic: str, matter_id: str, safe_id: str, created_at: str) -> None:
+    """Put a message about a matter in the outbox within the caller's transaction; it is for that safe's holder."""
+    payload = orjson.dumps({"matter": matter_id, "safe": safe_id}).decode()
+    rows.insert("outbox", ("topic", "payload", "created_at"), (topic, payload, created_at))
+
+
 class OutboxCourier:
     """Step 8: delivers what waits, at least once, in order."""
 
@@ -83,7 +89,8 @@ class OutboxCourier:
             if self._stop.is_set():
                 break
             try:
-                self._notifier.deliver(topic, orjson.loads(payload)["document"])
+                subject = orjson.loads(payload)
+                self._notifier.deliver(topic, subject.get("document") or subject["matter"])
                 delivered.append(message)
             except Exception:  # a gateway may fail in any way; the message stays
                 _log.warning("notification not delivered", extra={"topic": topic}, exc_info=False)
