@@ -105,17 +105,19 @@ def _identifiers(database: Database, sample: int | None) -> Iterator[str]:
 
 
 def _check_ownership(database: Database, records: RecordBook, report: AuditReport) -> None:
-    entries, ledger = models.document_entries, models.ledger_entries
+    entries, ledger, of_matters = models.document_entries, models.ledger_entries, models.matter_entries
     alone = (
         select(ledger.c.seq, ledger.c.body)
         .join(entries, entries.c.seq == ledger.c.seq, isouter=True)
-        .where(entries.c.seq.is_(None))
+        .join(of_matters, of_matters.c.seq == ledger.c.seq, isouter=True)
+        .where(entries.c.seq.is_(None), of_matters.c.seq.is_(None))
     )
-    absent = (
-        select(entries.c.seq, entries.c.document_id)
-        .join(ledger, entries.c.seq == ledger.c.seq, isouter=True)
+    absent = [
+        select(table.c.seq, owner)
+        .join(ledger, table.c.seq == ledger.c.seq, isouter=True)
         .where(ledger.c.seq.is_(None))
-    )
+        for table, owner in ((entries, entries.c.document_id), (of_matters, of_matters.c.matter_id))
+    ]
     with database.reading(patient=True) as connection:
         unexplained: dict[bytes, int] = {}
         for seq, body in connection.execute(alone):
@@ -126,15 +128,12 @@ def _check_ownership(database: Database, records: RecordBook, report: AuditRepor
                 continue
             if isinstance(entry, RecordEntry):
                 unexplained[entry.commitment] = seq
-        for seq, document_id in connection.execute(absent):
-            report.add(
-                "ENTRY_MISSING",
-                f"document {document_id}",
-                f"entry {seq}",
-                "none",
-                check="ownership",
-                entry=seq,
-            )
+        for query, owner in zip(absent, ("document", "matter"), strict=True):
+            for seq, owner_id in connection.execute(query):
+                place = f"{owner} {owner_id}"
+                report.add(
+                    "ENTRY_MISSING", place, f"entry {seq}", "none", check="ownership", entry=seq
+                )
     if unexplained:
         _explain(records, unexplained)
     for seq in unexplained.values():

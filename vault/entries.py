@@ -8,6 +8,7 @@ from typing import Any
 
 from vault.changes import RECORD, SEQ, Change
 from vault.db.repositories import opening_role
+from vault.domain.actors import Actor, Role
 from vault.domain.documents import Private
 from vault.keyring import DocumentKey
 from vault.ledger.events import check_opening
@@ -94,6 +95,20 @@ def parties(*, holder: str, actor: str, mandate: str = "") -> dict[str, str]:
     return {"holder": holder, "actor": actor, "mandate": mandate}
 
 
+_SPEAK_FOR_OTHERS = frozenset({Role.AGENT, Role.SYSTEM, Role.AUDITOR, Role.OPERATOR, Role.OFFICER, Role.BEARER})
+
+
+def parties_of(actor: Actor, *, holder: str) -> dict[str, str]:
+    """Return the opening part that says who acted, for whom, in what quality.
+
+    The identifier of an agent is a pseudonym already, which only the administration resolves.
+    """
+    who = parties(holder=holder, actor=actor.id, mandate=actor.mandate_id or "")
+    if actor.role in _SPEAK_FOR_OTHERS:
+        who |= {"role": actor.role.value, "organisation": actor.administration_id or "", "service": actor.service}
+    return who
+
+
 def context(
     *,
     purpose: str = "",
@@ -101,8 +116,13 @@ def context(
     consent: str = "",
     title: str = "",
     file_name: str = "",
-    reason: str = "",
+    **more: str,
 ) -> dict[str, str]:
-    """Return the opening part that says why and what it is called."""
+    """Return the opening part that says why and what it is called.
+
+    Args:
+        purpose, case, consent, title, file_name: in every entry.
+        more: members that some events have besides (reason, share, requisition, words), left out when empty.
+    """
     values = {"purpose": purpose, "case": case, "consent": consent, "title": title, "file_name": file_name}
-    return {**values, "reason": reason} if reason else values
+    return values | {name: value for name, value in more.items() if value}

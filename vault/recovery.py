@@ -317,7 +317,7 @@ class Recovery:
 
 
 def _addresses(change: Change) -> Iterator[str]:
-    return (row["address"] for table, row in change.inserts if table == "objects")
+    return (row["address"] for table, row in change.inserts if table in {"objects", "matter_papers"})
 
 
 def _stands(connection: Connection, commitment: bytes) -> bool:

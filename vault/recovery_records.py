@@ -47,7 +47,7 @@ class HeldRecords:
             row["safe_id"]
             for held in self.by_commitment.values()
             for table, row in (*held.change.inserts, *held.change.remains)
-            if table == "documents"
+            if table in {"documents", "matters"}
         }
 
 
@@ -77,8 +77,9 @@ def group_start(name: str) -> int | None:
 
 
 def record_names_in_use(connection: Connection) -> set[str]:
-    """Return the recovery files that entries of documents name."""
-    return set(connection.scalars(select(models.document_entries.c.record).distinct()))
+    """Return the recovery files that entries of documents and matters name."""
+    tables = (models.document_entries, models.matter_entries)
+    return {name for table in tables for name in connection.scalars(select(table.c.record).distinct())}
 
 
 def creates_document(change: Change) -> bool:

@@ -10,25 +10,16 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
     UniqueConstraint,
 )
 
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "pk": "pk_%(table_name)s",
-}
-metadata = MetaData(naming_convention=NAMING)
+from vault.db.notice_tables import deliveries, digest_items, notice_choices, notice_contacts, reminders
+from vault.db.base import BigKey, metadata
 
-# SQLite only auto-numbers, and stores without a second index, INTEGER primary keys (64 bits there too);
-# PostgreSQL wants BIGINT.
-BigKey = BigInteger().with_variant(Integer(), "sqlite")
+__all__ = ["deliveries", "digest_items", "metadata", "notice_choices", "notice_contacts", "reminders"]
 
 ledger_head = Table(
     "ledger_head",
@@ -185,6 +176,57 @@ document_entries = Table(
     Column("opening", LargeBinary, comment="salts and values, encrypted; null once destroyed"),
     Column("record", String(80), nullable=False, comment="recovery file that holds it too"),
     UniqueConstraint("document_id", "chain", "counter"),
+)
+
+matters = Table(
+    "matters",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("safe_id", ForeignKey("safes.id")),
+    Column("administration_id", ForeignKey("administrations.id")),
+    # No foreign key: a destroyed document is rebuilt by its last entry, and matters about it stand before that.
+    Column("document_id", String(40)),
+    Column("parent_id", ForeignKey("matters.id")),
+    Column("state", String(16), nullable=False),
+    Column("created_at", String(24), nullable=False),
+    Column("ends_at", String(24)),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("next_counter", BigInteger, nullable=False),
+    Column("lookup_ix", LargeBinary(32), unique=True, comment="HMAC of a code or reference that finds it"),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False, comment="the private part, encrypted under the matter's key"),
+    Index("ix_matters_safe", "safe_id", "kind", "first_seq"),
+    Index("ix_matters_administration", "administration_id", "kind", "first_seq"),
+    Index("ix_matters_document", "document_id", "kind"),
+    Index("ix_matters_parent", "parent_id", "kind"),
+    Index("ix_matters_open", "kind", "state", "ends_at"),
+    comment="Mandates, requests, consents, shares, cases and the like: what lives beside documents.",
+)
+
+matter_entries = Table(
+    "matter_entries",
+    metadata,
+    Column("seq", BigKey, primary_key=True, autoincrement=False),
+    Column("matter_id", ForeignKey("matters.id"), nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("event", String(40), nullable=False),
+    Column("opening", LargeBinary, nullable=False, comment="salts and values, encrypted"),
+    Column("record", String(80), nullable=False, comment="recovery file that holds it too", index=True),
+    UniqueConstraint("matter_id", "counter"),
+)
+
+matter_papers = Table(
+    "matter_papers",
+    metadata,
+    Column("matter_id", ForeignKey("matters.id"), primary_key=True),
+    Column("name", String(40), primary_key=True),
+    Column("address", String(64), nullable=False, index=True),
+    Column("stored_size", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", LargeBinary, nullable=False, comment="plain digest, encrypted under the matter's key"),
+    comment="Sealed papers of matters (consents, statements) in the object store.",
 )
 
 access_windows = Table(

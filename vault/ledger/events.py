@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from vault.domain.actors import Role
+from vault.domain.matters import EVENTS
 from vault.domain.states import Status
 from vault.errors import LedgerError
 from vault.ledger.canonical import check_value, is_hex32
@@ -38,9 +39,16 @@ _IDENTITY = _ABOUT | {"sha256"}
 _ACCESS = frozenset({"sha256", "action"})
 _DESCRIPTION = frozenset({"size", "media_type", "document_type", "issuer"})
 _PARTIES = frozenset({"holder", "actor", "mandate"})
+# Who acts for whom: stated where the actor is not a holder.
+_PARTIES_OPTIONAL = frozenset({"role", "organisation", "service"})
 _CONTEXT = frozenset({"purpose", "case", "consent", "title", "file_name"})
 _SEAL_PARTS = frozenset({"signature", "token", "seal_certificate"})
 _DIGESTS = frozenset({"sha256", "superseded_by_sha256"})
+# What a read rests on beside a consent or a mandate, and what was said of its purpose in free words.
+_CITED = frozenset({"share", "requisition", "words"})
+_MATTER = frozenset({"event", "matter_id"})
+_MATTER_OPTIONAL = frozenset({"document_id", "parent_id", "sha256", "starts_at", "ends_at", "details"})
+_MATTER_CONTEXT_OPTIONAL = frozenset({"reason", "words"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,19 @@ class EventSpec:
     context: frozenset[str] = frozenset()
     context_optional: frozenset[str] = frozenset()
     status: Status | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MatterEventSpec:
+    """What the registry says about one event of a matter; its transitions stand in `vault.domain.matters`.
+
+    Attributes:
+        event: `kind.verb`.
+        writers: in what quality somebody may cause it.
+    """
+
+    event: str
+    writers: frozenset[Role]
 
 
 _ANYBODY = frozenset(Role)
@@ -118,14 +139,14 @@ _REGISTRY = {
             context_optional=frozenset({"reason"}),
             status=Status.DESTROYED,
         ),
-        EventSpec(Event.READ, Chain.ACCESS, _ANYBODY, _ABOUT, _ACCESS),
+        EventSpec(Event.READ, Chain.ACCESS, _ANYBODY, _ABOUT, _ACCESS, context_optional=_CITED),
         EventSpec(
             Event.READ_REFUSED,
             Chain.ACCESS,
             _ANYBODY,
             _ABOUT,
             _ACCESS,
-            context_optional=frozenset({"reason"}),
+            context_optional=_CITED | {"reason"},
         ),
     )
 }
@@ -139,9 +160,16 @@ def spec(name: str) -> EventSpec:
         raise LedgerError("OPENING_INVALID", "unknown event") from error
 
 
+def matter_spec(name: str) -> MatterEventSpec:
+    """Return what the registry says about an event of a matter. Raises LedgerError(OPENING_INVALID) for no event."""
+    if name not in EVENTS:
+        raise LedgerError("OPENING_INVALID", "unknown event")
+    return MatterEventSpec(name, EVENTS[name][1].writers)
+
+
 def may_write(name: str, role: Role) -> bool:
     """Tell whether somebody in that quality may cause the event."""
-    return role in spec(name).writers
+    return role in (matter_spec(name) if name in EVENTS else spec(name)).writers
 
 
 class OpeningParts(Protocol):
@@ -178,9 +206,30 @@ def check_opening(opening: OpeningParts) -> EventSpec:
     _members("document", document, found.document, found.document_optional)
     _document(document)
     if opening.parties is not None:
-        _members("parties", opening.parties, _PARTIES, frozenset())
+        _members("parties", opening.parties, _PARTIES, _PARTIES_OPTIONAL)
     if opening.context is not None:
         _members("context", opening.context, _CONTEXT | found.context, found.context_optional)
+    return found
+
+
+def check_matter_opening(opening: OpeningParts) -> MatterEventSpec:
+    """Check an opening of a matter's entry; hidden parties and context are passed over.
+
+    Raises:
+        LedgerError: OPENING_INVALID with the part and the members that are wrong, or when the document part
+            is hidden.
+    """
+    document = opening.document
+    if document is None:
+        raise LedgerError("OPENING_INVALID", "the document part is hidden", part="document")
+    found = matter_spec(str(document.get("event")))
+    _members("document", document, _MATTER, _MATTER_OPTIONAL)
+    if not all(is_hex32(document[name]) for name in _DIGESTS & set(document)):
+        raise LedgerError("OPENING_INVALID", "document: a digest is not SHA-256 in hex", part="document")
+    if opening.parties is not None:
+        _members("parties", opening.parties, _PARTIES, _PARTIES_OPTIONAL)
+    if opening.context is not None:
+        _members("context", opening.context, _CONTEXT, _MATTER_CONTEXT_OPTIONAL)
     return found
 
 
