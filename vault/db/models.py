@@ -16,10 +16,22 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from vault.db.notice_tables import deliveries, digest_items, notice_choices, notice_contacts, reminders
 from vault.db.base import BigKey, metadata
+from vault.db.notice_tables import deliveries, digest_items, notice_choices, notice_contacts, reminders
+from vault.db.system_tables import lockouts, system_tokens, systems, used_assertions
 
-__all__ = ["deliveries", "digest_items", "metadata", "notice_choices", "notice_contacts", "reminders"]
+__all__ = [
+    "deliveries",
+    "digest_items",
+    "lockouts",
+    "metadata",
+    "notice_choices",
+    "notice_contacts",
+    "reminders",
+    "system_tokens",
+    "systems",
+    "used_assertions",
+]
 
 ledger_head = Table(
     "ledger_head",
@@ -196,7 +208,9 @@ matters = Table(
     Column("next_counter", BigInteger, nullable=False),
     Column("lookup_ix", LargeBinary(32), unique=True, comment="HMAC of a code or reference that finds it"),
     Column("wrapped_key", LargeBinary, nullable=False),
-    Column("sealed", LargeBinary, nullable=False, comment="the private part, encrypted under the matter's key"),
+    Column(
+        "sealed", LargeBinary, nullable=False, comment="the private part, encrypted under the matter's key"
+    ),
     Index("ix_matters_safe", "safe_id", "kind", "first_seq"),
     Index("ix_matters_administration", "administration_id", "kind", "first_seq"),
     Index("ix_matters_document", "document_id", "kind"),
