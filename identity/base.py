@@ -13,7 +13,7 @@ ASSURANCES = ("low", "substantial", "high")
 """Assurance levels from weakest to strongest (Regulation (EU) 910/2014, article 8)."""
 
 Assurance = Literal["low", "substantial", "high"]
-Authentication = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
+Authentication = Literal["client_secret_basic", "client_secret_post", "private_key_jwt"]
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,6 +42,7 @@ class ClaimMap:
     Attributes:
         name: claims whose values, joined by a space, are the name for pages.
         email: claim of the e-mail address; empty: none is taken.
+        email_trusted: take an address that the provider does not say to be verified.
         attributes: our attribute (role, administration, service, holder…) to the provider's claim.
         fixed: attributes that everyone who comes from this provider has; they win over claims.
         values: for an attribute, the provider's values and what they mean here; with an entry for an
@@ -50,6 +51,7 @@ class ClaimMap:
 
     name: tuple[str, ...] = ("name",)
     email: str = "email"
+    email_trusted: bool = False
     attributes: Mapping[str, str] = _NOTHING
     fixed: Mapping[str, str] = _NOTHING
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -66,19 +68,23 @@ class ProviderConfig:
         authentication: how the token endpoint is told who asks (OIDC Core 9).
         client_secret: shared secret, for client_secret_basic and client_secret_post.
         client_key: file of the PEM private key, for private_key_jwt.
+        client_audience: whom the assertion of private_key_jwt is for: the issuer, as newer rules want it lest another
+            provider uses it, or the address of the token endpoint, as OIDC Core 9 says.
         client_key_id: `kid` that the provider knows this key by; empty: none is sent.
         scopes: asked for; `openid` is always among them.
         label_fr: French label of the login button.
         label_en: English label of the login button.
         claims: which claims say what.
         acr: the provider's acr value to `low`, `substantial` or `high`; others prove no level.
+        acr_default: acr value asked for where no level is demanded; empty: none.
         default_assurance: level where the provider sends no acr; empty: none is proven.
         algorithms: signature algorithms accepted from it.
         userinfo: whether the userinfo endpoint is asked for claims that the ID token lacks.
         demand_issuer_answer: refuse answers without `iss` (RFC 9207), whatever the provider's description says.
         timeout_s: seconds that each request may take in all.
         leeway_s: seconds that the provider's clock may differ.
-        fresh_s: seconds within which a person asked again must have answered.
+        login_s: seconds that a login may take from its beginning to its answer.
+        tls_ca: PEM file of TLS anchors; None for those of this computer.
     """
 
     name: str
@@ -88,18 +94,21 @@ class ProviderConfig:
     client_secret: str = field(default="", repr=False)
     client_key: Path | None = None
     client_key_id: str = ""
+    client_audience: Literal["issuer", "token_endpoint"] = "issuer"
     scopes: tuple[str, ...] = ("openid", "profile", "email")
     label_fr: str = ""
     label_en: str = ""
     claims: ClaimMap = field(default_factory=ClaimMap)
     acr: Mapping[str, str] = _NOTHING
+    acr_default: str = ""
     default_assurance: str = ""
     algorithms: tuple[str, ...] = ("ES256", "RS256", "PS256", "EdDSA")
     userinfo: bool = False
     demand_issuer_answer: bool = False
     timeout_s: float = 5.0
     leeway_s: float = 30.0
-    fresh_s: float = 300.0
+    login_s: float = 900.0
+    tls_ca: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
