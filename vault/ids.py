@@ -11,7 +11,12 @@ _SHAPE = re.compile(r"[a-z]{2,4}_[0-9a-hjkmnp-tv-z]{26}")
 
 def new_id(prefix: str) -> str:
     """Return `prefix_` and 26 Crockford base-32 characters of 128 random bits."""
-    value = secrets.randbits(128)
+    return id_of(prefix, secrets.token_bytes(16))
+
+
+def id_of(prefix: str, octets: bytes) -> str:
+    """Return `prefix_` and 26 Crockford base-32 characters of the first 128 bits of some octets."""
+    value = int.from_bytes(octets[:16], "big")
     digits = "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
     return f"{prefix}_{digits}"
 
