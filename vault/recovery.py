@@ -130,14 +130,17 @@ class Recovery:
         return report
 
     def _restore_registry(self, connection: Connection, held: HeldRecords) -> None:
-        """Write safes and administrations; of two safes of one holder, the one that documents name.
+        """Write safes, administrations and the like; of two safes of one holder, the one that documents name.
 
         A crash between record and commit leaves a safe's record without safe, and the next start opens another.
+        A record with updates holds the whole present state of its row: an older row is brought up to it.
         """
         in_use = held.safes_in_use()
         for change in sorted(held.registry, key=lambda change: change.document_id not in in_use):
             if not any(is_taken(connection, claim) for claim in claims(change)):
                 change.apply(connection, 0, "")
+            elif change.updates:
+                replace(change, inserts=()).apply(connection, 0, "")
 
     def _restore_entries(
         self, connection: Connection, held: HeldRecords, report: RecoveryReport
