@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api import errors, openapi, operations
+from api import errors, openapi, operations, rules
 from api.metrics import Metrics
 from api.middleware import MAX_IN_FLIGHT, Guard
 from api.streams import UploadDesk
@@ -23,6 +23,9 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
         vault: the running safe; the caller closes it.
         metrics: counters; the process's own when None.
         max_in_flight: requests answered at once by this process; beyond, 503 BUSY.
+
+    Raises:
+        SettingsRefused: a route stands in no line of `api.rules`.
     """
     counters = metrics or Metrics()
     counters.watch_clock(lambda: vault.writer.step_backs)
@@ -49,6 +52,7 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
         app.include_router(router)
     pages.install(app)
     errors.install(app)
+    rules.demand_rules(app)
     app.add_middleware(
         Guard,
         metrics=counters,

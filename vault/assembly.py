@@ -25,8 +25,11 @@ from vault.ledger.witnessing import Witnessing, WitnessingConfig
 from vault.ledger.writer import LedgerWriter, WriterConfig
 from vault.lifecycle import Lifecycle
 from vault.objects import Shelf
+from vault.matters import Matters
 from vault.outbox import LogNotifier, OutboxCourier
+from vault.papers import Papers
 from vault.parts import Parts
+from vault.people import People
 from vault.pipeline import Pipeline, PipelineConfig
 from vault.reading import Reading
 from vault.restore_guard import RestoreGuard
@@ -35,6 +38,7 @@ from vault.sealing import SealingDesk
 from vault.service import Vault
 from vault.services import KeySealers
 from vault.submissions import Submissions
+from vault.ties import Ties
 from vault.tidying import sweep_dead_records
 from vault.verifying import open_verifying
 from vault.witness_settings import counting, with_keys, witness_policy
@@ -91,8 +95,10 @@ def assemble(parts: Parts, dated: Dating, running: ExitStack, *, background: boo
     running.callback(writer.close)
     receipts = Receipts(parts.database, publisher)
     idempotency = Idempotency(parts.keyring, parts.guard)
+    matters = Matters(parts.database, parts.keyring, writer, idempotency, clock)
+    ties = Ties(matters.rows, clock)
     journal = Journal(
-        parts.database, parts.keyring, writer, clock, timedelta(minutes=settings.access_window_minutes)
+        parts.database, parts.keyring, writer, ties, clock, timedelta(minutes=settings.access_window_minutes)
     )
     pipeline = Pipeline(
         PipelineConfig(
@@ -147,6 +153,7 @@ def assemble(parts: Parts, dated: Dating, running: ExitStack, *, background: boo
             parts.keyring,
             shelf,
             journal,
+            ties,
             bundles,
             receipts,
             unscanned_allowed=settings.unscanned_allowed,
@@ -169,6 +176,7 @@ def assemble(parts: Parts, dated: Dating, running: ExitStack, *, background: boo
         receipts=receipts,
         rotation=KeyRotation(parts.database, parts.ledger_keys, writer, publisher, clock),
         writer=writer,
+        people=People(matters, ties, Papers(parts.objects, desk)),
         parts=parts,
         _policy=lambda: with_keys(policy, parts.trusted),
         _running=running,

@@ -131,9 +131,7 @@ def _check_ownership(database: Database, records: RecordBook, report: AuditRepor
         for query, owner in zip(absent, ("document", "matter"), strict=True):
             for seq, owner_id in connection.execute(query):
                 place = f"{owner} {owner_id}"
-                report.add(
-                    "ENTRY_MISSING", place, f"entry {seq}", "none", check="ownership", entry=seq
-                )
+                report.add("ENTRY_MISSING", place, f"entry {seq}", "none", check="ownership", entry=seq)
     if unexplained:
         _explain(records, unexplained)
     for seq in unexplained.values():

@@ -95,7 +95,9 @@ def parties(*, holder: str, actor: str, mandate: str = "") -> dict[str, str]:
     return {"holder": holder, "actor": actor, "mandate": mandate}
 
 
-_SPEAK_FOR_OTHERS = frozenset({Role.AGENT, Role.SYSTEM, Role.AUDITOR, Role.OPERATOR, Role.OFFICER, Role.BEARER})
+_SPEAK_FOR_OTHERS = frozenset(
+    {Role.AGENT, Role.SYSTEM, Role.AUDITOR, Role.OPERATOR, Role.OFFICER, Role.BEARER}
+)
 
 
 def parties_of(actor: Actor, *, holder: str) -> dict[str, str]:
@@ -105,7 +107,11 @@ def parties_of(actor: Actor, *, holder: str) -> dict[str, str]:
     """
     who = parties(holder=holder, actor=actor.id, mandate=actor.mandate_id or "")
     if actor.role in _SPEAK_FOR_OTHERS:
-        who |= {"role": actor.role.value, "organisation": actor.administration_id or "", "service": actor.service}
+        who |= {
+            "role": actor.role.value,
+            "organisation": actor.administration_id or "",
+            "service": actor.service,
+        }
     return who
 
 
@@ -121,7 +127,11 @@ def context(
     """Return the opening part that says why and what it is called.
 
     Args:
-        purpose, case, consent, title, file_name: in every entry.
+        purpose: code of the purpose.
+        case: opaque reference of the portal's request.
+        consent: the consent it rests on.
+        title: of the document.
+        file_name: of the document.
         more: members that some events have besides (reason, share, requisition, words), left out when empty.
     """
     values = {"purpose": purpose, "case": case, "consent": consent, "title": title, "file_name": file_name}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from vault import entries
+from vault.access import Action, Grant, Relation
 from vault.changes import SEQ
 from vault.clock import Clock, parse_rfc3339, rfc3339
 from vault.db import models
@@ -20,6 +22,7 @@ from vault.domain.states import Status
 from vault.errors import NotFound, Unavailable
 from vault.keyring import Keyring
 from vault.ledger.writer import LedgerTransaction, LedgerWriter
+from vault.ties import Subject, Ties
 
 _log = logging.getLogger("probans.journal")
 READ = "document.read"
@@ -30,43 +33,83 @@ class Journal:
     """Writes access entries; one per person, document, purpose, outcome and window."""
 
     def __init__(
-        self, database: Database, keyring: Keyring, ledger: LedgerWriter, clock: Clock, window: timedelta
+        self,
+        database: Database,
+        keyring: Keyring,
+        ledger: LedgerWriter,
+        ties: Ties,
+        clock: Clock,
+        window: timedelta,
     ) -> None:
         self._database = database
         self._keyring = keyring
         self._documents = Documents(keyring)
         self._ledger = ledger
+        self._ties = ties
         self._clock = clock
         self._window = window
 
-    def note(self, actor: Actor, document: Document, purpose: str, action: str, *, granted: bool) -> int:
-        """Make sure that a durable entry covers this access; return its number.
+    def note(self, actor: Actor, document: Document, purpose: str, action: Action, words: str = "") -> Grant:
+        """Decide whether this access is allowed now, make sure that a durable entry covers it, and say why it is.
+
+        The decision is made in the transaction that writes the entry: a consent that ended meanwhile opens nothing.
+
+        Args:
+            actor: the caller.
+            document: what is asked for.
+            purpose: checked (`vault.access.checked_purpose`).
+            action: what is asked.
+            words: what was said of the purpose besides.
 
         Raises:
+            NotFound: NOT_FOUND, no rule allows it, or the document was destroyed meanwhile.
             Unavailable: the entry cannot be written now: nothing may be shown.
-            NotFound: the document was destroyed meanwhile.
         """
-        event = READ if granted else READ_REFUSED
-        # Of refused tries one entry a window, whatever they say: or a stranger could fill the journal with purposes.
-        told = purpose if granted else ""
-        window = self._keyring.index("window", actor.role.value, actor.id, document.id, told, action, event)
+        subject = Subject.of(document)
         with self._database.reading() as connection:
-            if (seq := self._open_window(connection, window)) is not None:
-                return seq
-        return self._ledger.run(
-            lambda tx: self._append(tx, actor, document.id, purpose, action, event, window)
-        )
+            grant = self._ties.demand(connection, actor, action, subject)
+            window = self._window_of(actor, document.id, READ, action, purpose, words, grant)
+            if self._open_window(connection, window) is not None:
+                return grant
 
-    def note_refusal(self, actor: Actor, document: Document, purpose: str, action: str) -> None:
+        def work(tx: LedgerTransaction) -> Grant:
+            now = self._ties.demand(tx.connection, actor, action, subject)
+            place = self._window_of(actor, document.id, READ, action, purpose, words, now)
+            self._append(tx, _Access(actor, document.id, purpose, words, action, READ, now), place)
+            return now
+
+        return self._ledger.run(work)
+
+    def note_refusal(self, actor: Actor, document: Document, purpose: str, action: Action) -> None:
         """Leave an entry of a refused try, as far as that is possible now.
 
         Nothing leaves on a refusal, and the answer must not depend on whether the writer is up: that would tell
         a stranger that the document exists.
         """
+        # Of refused tries one entry a window, whatever they say: or a stranger could fill the journal with purposes.
+        window = self._window_of(actor, document.id, READ_REFUSED, action, "", "", None)
+        access = _Access(actor, document.id, purpose, "", action, READ_REFUSED, None)
         try:
-            self.note(actor, document, purpose, action, granted=False)
+            with self._database.reading() as connection:
+                if self._open_window(connection, window) is not None:
+                    return
+            self._ledger.run(lambda tx: self._append(tx, access, window))
         except (NotFound, Unavailable) as error:
             _log.error("refused read not journalled", extra={"document": document.id, "code": error.code})
+
+    def _window_of(
+        self,
+        actor: Actor,
+        document_id: str,
+        event: str,
+        action: Action,
+        purpose: str,
+        words: str,
+        grant: Grant | None,
+    ) -> bytes:
+        rests_on = "" if grant is None else grant.matter_id
+        who = (actor.role.value, actor.id, actor.mandate_id or "")
+        return self._keyring.index("window", *who, document_id, purpose, words, rests_on, action.value, event)
 
     def _open_window(self, connection: Connection, window: bytes) -> int | None:
         table = models.access_windows
@@ -76,43 +119,56 @@ class Journal:
             return None
         return int(row["seq"])
 
-    def _append(
-        self,
-        tx: LedgerTransaction,
-        actor: Actor,
-        document_id: str,
-        purpose: str,
-        action: str,
-        event: str,
-        window: bytes,
-    ) -> int:
+    def _append(self, tx: LedgerTransaction, access: _Access, window: bytes) -> int:
         if (seq := self._open_window(tx.connection, window)) is not None:
             return seq  # a twin was first
-        document = self._documents.load(tx.connection, document_id)
-        key = self._documents.key(tx.connection, document_id)
+        document = self._documents.load(tx.connection, access.document_id)
+        key = self._documents.key(tx.connection, access.document_id)
         if document is None or key is None or document.private is None or document.status is Status.DESTROYED:
             raise NotFound("NOT_FOUND")
         now = rfc3339(self._clock.now())
         table = models.access_windows
         known = tx.connection.scalar(select(table.c.seq).where(table.c.window_ix == window)) is not None
         row: dict[str, Any] = {"seq": SEQ, "opened_at": now}
-        counted = ("documents", {"id": document_id}, {"next_access": document.next_access + 1})
+        counted = ("documents", {"id": access.document_id}, {"next_access": document.next_access + 1})
         change = entries.build_change(
             key,
             document.private,
             entries.Event(
-                name=event,
+                name=access.event,
                 chain=entries.ACCESS_CHAIN,
                 counter=document.next_access,
-                document={"document_id": document_id, "action": action},
-                parties=entries.parties(holder=document.private.holder, actor=actor.id),
-                context=entries.context(purpose=purpose, case=document.private.case),
+                document={"document_id": access.document_id, "action": access.action.value},
+                parties=entries.parties_of(access.actor, holder=document.private.holder),
+                context=access.context(document.private.case),
             ),
             inserts=()
             if known
-            else (("access_windows", {"window_ix": window, "document_id": document_id, **row}),),
+            else (("access_windows", {"window_ix": window, "document_id": access.document_id, **row}),),
             updates=(counted, ("access_windows", {"window_ix": window}, row)) if known else (counted,),
         )
         appended = tx.append(change.tag, change.commitment, change.encode())
         change.apply(tx.connection, appended.seq, appended.record)
         return appended.seq
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    actor: Actor
+    document_id: str
+    purpose: str
+    words: str
+    action: Action
+    event: str
+    grant: Grant | None
+
+    def context(self, case: str) -> dict[str, str]:
+        grant = self.grant or Grant(Relation.ANY)
+        return entries.context(
+            purpose=self.purpose,
+            case=case,
+            consent=grant.cited(Relation.CONSENT),
+            share=grant.cited(Relation.SHARE),
+            requisition=grant.cited(Relation.REQUISITION),
+            words=self.words,
+        )

@@ -213,7 +213,7 @@ class Lifecycle:
             raise NotFound("NOT_FOUND")
         if not may(actor, action, document):
             if actor.role is not Role.ANONYMOUS and document.private is not None:
-                self._journal.note_refusal(actor, document, "", action.value)
+                self._journal.note_refusal(actor, document, "", action)
             demand(actor, action, safe_id=document.safe_id, issuer_id=document.issuer_id)
         return document
 

@@ -324,7 +324,5 @@ class _Step:
     safe_id: str
 
 
-def _papers(
-    key: DocumentKey, papers: Sequence[PaperRow]
-) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+def _papers(key: DocumentKey, papers: Sequence[PaperRow]) -> tuple[tuple[str, Mapping[str, Any]], ...]:
     return tuple(("matter_papers", paper_values(key, paper)) for paper in papers)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from storage.errors import ObjectDamaged, ObjectMissing, StorageError
-from vault.access import Action, checked_purpose, demand, may, said_purpose
+from vault.access import Action, checked_purpose, said_purpose
 from vault.bundles import Bundles
 from vault.clock import parse_rfc3339
 from vault.db.engine import Database
@@ -22,6 +22,7 @@ from vault.journal import Journal
 from vault.keyring import DocumentKey, Keyring
 from vault.ledger.publisher import Receipts
 from vault.objects import Shelf
+from vault.ties import Subject, Ties
 
 _MAX_PAGE = 100
 
@@ -129,6 +130,7 @@ class Reading:
         keyring: Keyring,
         shelf: Shelf,
         journal: Journal,
+        ties: Ties,
         bundles: Bundles,
         receipts: Receipts,
         *,
@@ -141,6 +143,7 @@ class Reading:
         self._safes = Safes(keyring)
         self._shelf = shelf
         self._journal = journal
+        self._ties = ties
         self._bundles = bundles
         self._receipts = receipts
         self._unscanned_allowed = unscanned_allowed
@@ -263,7 +266,8 @@ class Reading:
 
     def list(self, actor: Actor, safe_id: str, cursor: str | None, limit: int) -> Page:
         """Return documents of a safe, newest first. Raises NotFound, Refused (FIELD_INVALID)."""
-        demand(actor, Action.LIST, safe_id=safe_id)
+        with self._database.reading() as connection:
+            self._ties.demand(connection, actor, Action.LIST, Subject(safe_id))
         after = None
         if cursor is not None:
             if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 17):
@@ -307,22 +311,31 @@ class Reading:
         self, actor: Actor, action: Action, document_id: str, purpose: str
     ) -> tuple[Document, DocumentKey]:
         """Load a document, decide, and journal the access or its refusal."""
-        document, key = None, None
-        if looks_like_id(document_id, "doc"):
-            with self._database.reading() as connection:
-                document = self._documents.load(connection, document_id)
-                key = self._documents.key(connection, document_id)
-        if document is None:
+        if not looks_like_id(document_id, "doc"):
             raise NotFound("NOT_FOUND")
-        if not may(actor, action, document):
-            if actor.role is not Role.ANONYMOUS and key is not None:
-                self._journal.note_refusal(actor, document, said_purpose(purpose), action.value)
+        with self._database.reading() as connection:
+            document = self._documents.load(connection, document_id)
+            if document is None:
+                raise NotFound("NOT_FOUND")
+            key = self._documents.key(connection, document_id)
+            granted = self._ties.grant(connection, actor, action, Subject.of(document))
+        if granted is None:
+            if key is not None:
+                self._refuse(actor, document, purpose, action)
             raise NotFound("NOT_FOUND")
         purpose = checked_purpose(actor, purpose)
         if key is None:
             raise NotFound("DOCUMENT_DESTROYED")
-        self._journal.note(actor, document, purpose, action.value, granted=True)
+        try:
+            self._journal.note(actor, document, purpose, action)
+        except NotFound:  # what allowed it ended in between
+            self._refuse(actor, document, purpose, action)
+            raise
         return document, key
+
+    def _refuse(self, actor: Actor, document: Document, purpose: str, action: Action) -> None:
+        if actor.role is not Role.ANONYMOUS:
+            self._journal.note_refusal(actor, document, said_purpose(purpose), action)
 
     def _published(self, document: Document) -> Document:
         if not self._is_published(document):

@@ -21,6 +21,7 @@ from vault.ledger.witnessing import Witnessing
 from vault.ledger.writer import LedgerWriter
 from vault.lifecycle import Lifecycle
 from vault.parts import Parts
+from vault.people import People
 from vault.personas import Personas
 from vault.reading import Reading
 from vault.rotation import KeyRotation
@@ -78,6 +79,7 @@ class Vault:
     receipts: Receipts
     rotation: KeyRotation
     writer: LedgerWriter
+    people: People
     parts: Parts
     _policy: Callable[[], Policy]
     _running: ExitStack

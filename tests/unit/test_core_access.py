@@ -14,7 +14,9 @@ from pydantic import ValidationError
 from vault import personas
 from vault.access import (
     HOLDER_PURPOSE,
+    MANDATE_SCOPES,
     RULES,
+    SYSTEM_SCOPES,
     Action,
     Relation,
     checked_purpose,
@@ -34,59 +36,71 @@ from vault.settings import Settings
 OWN, OTHER = "safe_own", "safe_other"
 MAIRIE, EMPLOYEUR = "mairie", "employeur"
 
-# Written out by hand, apart from the table in the code: who may do what to what is whose.
+# Written out by hand, apart from the table in the code: who may do what to a document that is whose.
+DOCUMENT_ACTIONS = (
+    Action.ISSUE, Action.DEPOSIT, Action.LIST, Action.DESCRIBE, Action.READ, Action.EVIDENCE, Action.RECEIPT,
+    Action.KEYS, Action.REVOKE, Action.DESTROY,
+)  # fmt: skip
+_SEEN = {Action.DESCRIBE, Action.READ, Action.EVIDENCE, Action.RECEIPT}
 ALLOWED = {
-    Role.HOLDER: {
-        "own": {
-            Action.DEPOSIT,
-            Action.LIST,
-            Action.DESCRIBE,
-            Action.READ,
-            Action.EVIDENCE,
-            Action.RECEIPT,
-            Action.KEYS,
-        },
-        "other": set(),
-    },
-    Role.AGENT: {
-        "own": {
-            Action.ISSUE,
-            Action.DESCRIBE,
-            Action.READ,
-            Action.EVIDENCE,
-            Action.RECEIPT,
-            Action.REVOKE,
-        },
-        "other": set(),
-    },
+    Role.HOLDER: {"own": {Action.DEPOSIT, Action.LIST, Action.KEYS, *_SEEN}, "other": set()},
+    Role.AGENT: {"own": {Action.ISSUE, Action.REVOKE, *_SEEN}, "other": set()},
+    Role.SYSTEM: {"own": {Action.ISSUE, Action.REVOKE, *_SEEN}, "other": set()},
     Role.AUDITOR: {"own": {Action.DESCRIBE, Action.RECEIPT}, "other": {Action.DESCRIBE, Action.RECEIPT}},
     Role.OPERATOR: {"own": {Action.DESTROY}, "other": {Action.DESTROY}},
+    Role.MANDATARY: {"own": set(), "other": set()},
+    Role.OFFICER: {"own": set(), "other": set()},
+    Role.BEARER: {"own": set(), "other": set()},
     Role.ANONYMOUS: {"own": set(), "other": set()},
 }
+SCOPES = frozenset(SYSTEM_SCOPES.values())
 
 
-@pytest.mark.parametrize(("role", "action"), list(itertools.product(Role, Action)))
+@pytest.mark.parametrize(("role", "action"), list(itertools.product(Role, DOCUMENT_ACTIONS)))
 def test_every_cell_of_the_table(role: Role, action: Action) -> None:
     """Whatever identifiers the actor carries beside the role, only the role's own relation counts."""
-    actor = Actor("x", role, safe_id=OWN, administration_id=MAIRIE)
+    actor = Actor("x", role, safe_id=OWN, administration_id=MAIRIE, scopes=SCOPES)
     own_safe = {"safe_id": OWN, "issuer_id": EMPLOYEUR}
     own_acts = {"safe_id": OTHER, "issuer_id": MAIRIE}
     neither = {"safe_id": OTHER, "issuer_id": EMPLOYEUR}
-    own = own_acts if role is Role.AGENT else own_safe
-    foreign = own_safe if role is Role.AGENT else own_acts
+    of_office = role in {Role.AGENT, Role.SYSTEM}
+    own = own_acts if of_office else own_safe
+    foreign = own_safe if of_office else own_acts
     assert is_allowed(actor, action, **own) is (action in ALLOWED[role]["own"])
     assert is_allowed(actor, action, **foreign) is (action in ALLOWED[role]["other"])
     assert is_allowed(actor, action, **neither) is (action in ALLOWED[role]["other"])
-    bare = Actor("x", role)
+    bare = Actor("x", role, scopes=SCOPES)
     for target in (own, foreign, neither, {"safe_id": None, "issuer_id": None}):
         assert is_allowed(bare, action, **target) is (action in ALLOWED[role]["other"])
 
 
-def test_the_table_holds_nothing_beyond_the_cells() -> None:
-    assert len(RULES) == 16
-    assert all(
-        relation is Relation.ANY for role, _, relation in RULES if role in {Role.AUDITOR, Role.OPERATOR}
+@pytest.mark.parametrize("action", list(Action))
+def test_a_system_needs_the_scope_of_each_action(action: Action) -> None:
+    needed = SYSTEM_SCOPES.get(action)
+    with_others = Actor("x", Role.SYSTEM, administration_id=MAIRIE, scopes=SCOPES - {needed})
+    assert not is_allowed(with_others, action, safe_id=None, issuer_id=MAIRIE)
+    with_it = Actor("x", Role.SYSTEM, administration_id=MAIRIE, scopes=frozenset({needed or ""}))
+    allowed = (Role.SYSTEM, action, Relation.OWN_ADMINISTRATION) in RULES
+    assert is_allowed(with_it, action, safe_id=None, issuer_id=MAIRIE) is (allowed and needed is not None)
+    assert allowed is (needed is not None)
+
+
+def test_operators_and_officers_never_read() -> None:
+    content = {Action.READ, Action.EVIDENCE, Action.DESCRIBE, Action.LIST, Action.KEYS, Action.EXPORT}
+    assert not {(role, action) for role, action, _ in RULES if role in {Role.OPERATOR, Role.OFFICER}} & set(
+        itertools.product((Role.OPERATOR, Role.OFFICER), content)
     )
+    assert {
+        relation for role, action, relation in RULES if role is Role.AUDITOR and action is Action.READ
+    } == {Relation.CONSENT, Relation.REQUISITION}
+
+
+def test_no_mandate_gives_more_than_its_holder_has() -> None:
+    of_holders = {action for role, action, _ in RULES if role is Role.HOLDER}
+    given = set().union(*MANDATE_SCOPES.values())
+    assert given <= of_holders
+    assert given == {action for role, action, _ in RULES if role is Role.MANDATARY}
+    assert not given & {Action.KEYS, Action.EXPORT, Action.CONTACTS, Action.MANDATE_GRANT, Action.CLOSURE_ASK}
 
 
 def test_who_has_no_safe_is_not_at_home_in_a_document_without_one() -> None:

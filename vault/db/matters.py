@@ -88,9 +88,7 @@ class MatterRows:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
-    def load(
-        self, connection: Connection, matter_id: str, kind: MatterKind | None = None
-    ) -> Matter | None:
+    def load(self, connection: Connection, matter_id: str, kind: MatterKind | None = None) -> Matter | None:
         """Return a matter (of this kind, when one is named), or None."""
         if kind is not None and not looks_like_id(matter_id, PREFIXES[kind]):
             return None

@@ -1,0 +1,82 @@
+"""Which access rule each route falls under. The application refuses to start with a route that stands in no line.
+
+PUBLIC routes say the same to everybody, or decide by a secret of their own (a login, a code). For every other route the
+named action is what `vault.access` decides about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.routing import BaseRoute
+
+from vault.access import Action
+from vault.errors import SettingsRefused
+
+PUBLIC: Final = "public"
+
+RULES: Mapping[tuple[str, str], Action | str] = {
+    # what the service says of itself
+    ("GET", "/healthz"): PUBLIC,
+    ("GET", "/readyz"): PUBLIC,
+    ("GET", "/metrics"): PUBLIC,
+    ("GET", "/v1/trust"): PUBLIC,
+    ("GET", "/confiance/{name}"): PUBLIC,
+    ("GET", "/docs"): PUBLIC,
+    ("GET", "/openapi.json"): PUBLIC,
+    ("GET", "/erreurs"): PUBLIC,
+    ("GET", "/favicon.ico"): PUBLIC,
+    ("GET", "/static"): PUBLIC,
+    ("GET", "/"): PUBLIC,
+    # what anyone may check, with or without this service
+    ("GET", "/ledger/{path:path}"): PUBLIC,
+    ("POST", "/tsa"): PUBLIC,
+    ("POST", "/v1/verifications"): PUBLIC,
+    ("POST", "/v1/verifications/hash"): PUBLIC,
+    ("GET", "/verifier"): PUBLIC,
+    ("POST", "/verifier"): PUBLIC,
+    # development identities
+    ("POST", "/identite"): PUBLIC,
+    # documents
+    ("POST", "/v1/acts"): Action.ISSUE,
+    ("POST", "/v1/attachments"): Action.DEPOSIT,
+    ("POST", "/v1/acts/{document_id}/revocation"): Action.REVOKE,
+    ("GET", "/v1/documents/{document_id}"): Action.DESCRIBE,
+    ("GET", "/v1/documents/{document_id}/original"): Action.READ,
+    ("GET", "/v1/documents/{document_id}/evidence"): Action.EVIDENCE,
+    ("GET", "/v1/documents/{document_id}/receipt"): Action.RECEIPT,
+    ("GET", "/v1/documents/{document_id}/keys"): Action.KEYS,
+    ("POST", "/v1/receipts"): Action.RECEIPT,
+    ("GET", "/v1/safes/{safe_id}/documents"): Action.LIST,
+    ("GET", "/documents/{document_id}/original"): Action.READ,
+    ("GET", "/documents/{document_id}/dossier"): Action.EVIDENCE,
+    ("GET", "/documents/{document_id}/recepisse"): Action.RECEIPT,
+}
+
+
+def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
+    """Yield (method, path) of every route of the running application; HEAD goes with its GET."""
+    for route in _flat(app.routes):
+        path = str(getattr(route, "path", ""))
+        for method in sorted(set(getattr(route, "methods", None) or {"GET"})):
+            if method != "HEAD":
+                yield method, path
+
+
+def demand_rules(app: FastAPI) -> None:
+    """Refuse an application with a route that has no rule. Raises SettingsRefused."""
+    missing = [f"{method} {path}" for method, path in routes_of(app) if (method, path) not in RULES]
+    if missing:
+        raise SettingsRefused("SETTINGS_REFUSED", f"routes without an access rule: {', '.join(missing)}")
+
+
+def _flat(routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
+    """Yield routes, those of included routers in place of the routers."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is None:
+            yield route
+        else:
+            yield from _flat(included.routes)

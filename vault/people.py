@@ -1,0 +1,24 @@
+"""What the running safe offers about people: safes, mandates, requests, consents, shares, cases, rights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vault.matters import Matters
+from vault.papers import Papers
+from vault.ties import Ties
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The services about people, put together by `vault.assembly`.
+
+    Attributes:
+        matters: begins and moves matters.
+        ties: which relations a caller has.
+        papers: seals statements.
+    """
+
+    matters: Matters
+    ties: Ties
+    papers: Papers

@@ -1,0 +1,146 @@
+"""Which relations a caller has to a thing now, and on which mandate, consent, share or requisition each rests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from vault.access import MANDATE_SCOPES, Action, Grant, Relation, has_rule, own_relations
+from vault.clock import Clock
+from vault.db.matters import MatterRows
+from vault.domain.actors import Actor, Role
+from vault.domain.documents import Document
+from vault.domain.matters import Matter, MatterKind
+from vault.errors import NotFound
+
+_CANDIDATES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What somebody asks about.
+
+    Attributes:
+        safe_id: the safe it lies in or is.
+        administration_id: the administration it is of: the issuer of an act, the one of a request or case.
+        document_id: the document, if it is one.
+        document_type: its type code, or "".
+    """
+
+    safe_id: str | None = None
+    administration_id: str | None = None
+    document_id: str | None = None
+    document_type: str = ""
+
+    @classmethod
+    def of(cls, document: Document) -> Subject:
+        """Return a document as a subject."""
+        return cls(document.safe_id, document.issuer_id, document.id, document.document_type)
+
+    @classmethod
+    def about(cls, matter: Matter) -> Subject:
+        """Return a matter as a subject."""
+        return cls(matter.safe_id, matter.administration_id, matter.document_id)
+
+
+class Ties:
+    """Decides with what the database says at this moment; ask again within the transaction that acts on it."""
+
+    def __init__(self, rows: MatterRows, clock: Clock) -> None:
+        self._rows = rows
+        self._clock = clock
+
+    def grant(self, connection: Connection, actor: Actor, action: Action, subject: Subject) -> Grant | None:
+        """Return why the caller may do this, or None.
+
+        Steps:
+            1. A rule for a relation that needs no look-up: own safe, own administration, any.
+            2. A live mandate over the safe whose scope names the action.
+            3. A live consent to the caller's administration (and service) for this document.
+            4. A live share of this document whose code the caller showed.
+            5. A live requisition for this caller about this document or safe.
+        """
+        # 1
+        for relation in own_relations(actor, safe_id=subject.safe_id, issuer_id=subject.administration_id):
+            if has_rule(actor, action, relation):
+                return Grant(relation)
+        # 2-5
+        for relation, matters in (
+            (Relation.MANDATE, self._mandates),
+            (Relation.CONSENT, self._consents),
+            (Relation.SHARE, self._shares),
+            (Relation.REQUISITION, self._requisitions),
+        ):
+            if has_rule(actor, action, relation):
+                for matter in matters(connection, actor, action, subject):
+                    return Grant(relation, matter.id)
+        return None
+
+    def demand(self, connection: Connection, actor: Actor, action: Action, subject: Subject) -> Grant:
+        """Return why the caller may do this. Raises NotFound: what one may not see looks like what is not there."""
+        found = self.grant(connection, actor, action, subject)
+        if found is None:
+            raise NotFound("NOT_FOUND")
+        return found
+
+    def _mandates(
+        self, connection: Connection, actor: Actor, action: Action, subject: Subject
+    ) -> Iterator[Matter]:
+        if actor.role is not Role.MANDATARY or actor.mandate_id is None or subject.safe_id is None:
+            return
+        mandate = self._rows.load(connection, actor.mandate_id, MatterKind.MANDATE)
+        if mandate is None or mandate.safe_id != subject.safe_id or not self._live(mandate):
+            return
+        scope = mandate.private.get("scope", ())
+        types = mandate.private.get("document_types", ())
+        of_right_type = not types or subject.document_id is None or subject.document_type in types
+        allowed = any(action in MANDATE_SCOPES.get(word, frozenset()) for word in scope)
+        if mandate.private.get("mandatary") == actor.id and allowed and of_right_type:
+            yield mandate
+
+    def _consents(
+        self, connection: Connection, actor: Actor, action: Action, subject: Subject
+    ) -> Iterator[Matter]:
+        if actor.administration_id is None or subject.document_id is None:
+            return
+        found = self._rows.find(
+            connection,
+            MatterKind.CONSENT,
+            administration_id=actor.administration_id,
+            document_id=subject.document_id,
+            states={"live"},
+            limit=_CANDIDATES,
+        )
+        for consent in found:
+            service = consent.private.get("service", "")
+            if self._live(consent) and service in {"", actor.service} and consent.safe_id == subject.safe_id:
+                yield consent
+
+    def _shares(
+        self, connection: Connection, actor: Actor, action: Action, subject: Subject
+    ) -> Iterator[Matter]:
+        if actor.share_id is None or subject.document_id is None:
+            return
+        share = self._rows.load(connection, actor.share_id, MatterKind.SHARE)
+        if share is None or share.safe_id != subject.safe_id or not self._live(share):
+            return
+        if subject.document_id in share.private.get("documents", ()):
+            yield share
+
+    def _requisitions(
+        self, connection: Connection, actor: Actor, action: Action, subject: Subject
+    ) -> Iterator[Matter]:
+        if subject.safe_id is None:
+            return
+        found = self._rows.find(
+            connection, MatterKind.REQUISITION, safe_id=subject.safe_id, states={"live"}, limit=_CANDIDATES
+        )
+        for requisition in found:
+            covers = requisition.document_id in {None, subject.document_id}
+            if covers and self._live(requisition) and requisition.private.get("auditor") == actor.id:
+                yield requisition
+
+    def _live(self, matter: Matter) -> bool:
+        return matter.is_live(self._clock.now())
