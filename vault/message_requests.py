@@ -47,13 +47,6 @@ _PEOPLE = {
         "The purpose of the reading is missing.",
         "Say why you read this document: the purpose is written in the access journal.",
     ),
-    "TOO_MANY_REQUESTS": Entry(
-        429,
-        "Trop de demandes en peu de temps.",
-        "Attendez une minute, puis recommencez.",
-        "Too many requests in a short time.",
-        "Wait a minute, then try again.",
-    ),
 }
 
 _REQUESTS = {

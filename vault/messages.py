@@ -1,8 +1,7 @@
 """Words for people: for each stable code, what happened and what to do, in French first, and the HTTP status.
 
-The words stand in `vault.message_files`, `vault.message_requests` and `vault.message_http`. Texts are format
-strings over the params of the error; a missing param shows as an ellipsis rather than as a failure, since an
-error message must never fail.
+The words stand in `vault.message_*`. Texts are format strings over the params of the error; a missing param shows
+as an ellipsis rather than as a failure, since an error message must never fail.
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ from dataclasses import dataclass
 from vault.message_entries import NAME_PROBLEMS, Entry
 from vault.message_files import FILES
 from vault.message_http import HTTP
+from vault.message_people import PEOPLE
 from vault.message_requests import REQUESTS
 
-CATALOGUE: dict[str, Entry] = {**FILES, **REQUESTS, **HTTP}
+CATALOGUE: dict[str, Entry] = {**FILES, **REQUESTS, **PEOPLE, **HTTP}
 UNKNOWN_CODE = "OPERATOR_NEEDED"
 _MAX_SHOWN = 200
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -115,6 +117,51 @@ class Settings(BaseSettings):
     access_window_minutes: int = Field(
         15, gt=0, description="Reads of one person, document and purpose within it share one access entry."
     )
+    address: str = Field(
+        "",
+        description="Public address of the service, such as `https://coffre.example`, which proofs of systems must "
+        "name; empty: in development, the address a request came to.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses and networks of reverse proxies, separated by commas, whose X-Forwarded-For and client "
+        "certificate header are believed; empty: nobody's.",
+    )
+    client_certificate_header: str = Field(
+        "",
+        description="Header in which a trusted proxy names the client certificate it checked (RFC 9440, or PEM "
+        "percent-encoded), and which it takes out of everybody's requests; empty: no certificates.",
+    )
+    rate_verifications: int = Field(
+        120, ge=0, description="Files one caller or network may have verified in a minute; 0: no limit."
+    )
+    rate_lookups: int = Field(
+        120,
+        ge=0,
+        description="Digests and codes one caller or network may look up in a minute; 0: no limit.",
+    )
+    rate_logins: int = Field(
+        60, ge=0, description="Logins one network may begin or finish in a minute; 0: no limit."
+    )
+    rate_tokens: int = Field(
+        120,
+        ge=0,
+        description="Access tokens one network may ask for in a minute, and wrong ones it may show; 0: no limit.",
+    )
+    rate_ledger: int = Field(
+        60_000,
+        ge=0,
+        description="Files of the public ledger one network may get in a minute; 0: no limit.",
+    )
+    lockout_failures: int = Field(
+        10, gt=0, le=100, description="Wrong secrets after which what they were tried on is locked."
+    )
+    lockout_minutes: float = Field(
+        15.0,
+        gt=0,
+        le=1440,
+        description="Minutes of the first lock; each one in a row is twice as long, a day at most.",
+    )
     ledger_timeout: float = Field(30.0, gt=0, description="Longest wait for a ledger commit, in seconds.")
 
     @property
@@ -138,6 +185,28 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{(self.data / 'probans.db').resolve()}"
 
     @property
+    def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Networks of the proxies that are believed. Raises SettingsRefused."""
+        try:
+            return tuple(ip_network(each.strip()) for each in self.trusted_proxies.split(",") if each.strip())
+        except ValueError as error:
+            raise SettingsRefused(
+                "SETTINGS_REFUSED", f"PROBANS_TRUSTED_PROXIES cannot be read: {error}"
+            ) from error
+
+    @property
+    def rates_per_minute(self) -> Mapping[str, int]:
+        """Requests a minute by kind, for `vault.rates`; kinds without limit are left out."""
+        rates = {
+            "verifications": self.rate_verifications,
+            "lookups": self.rate_lookups,
+            "logins": self.rate_logins,
+            "tokens": self.rate_tokens,
+            "ledger": self.rate_ledger,
+        }
+        return {kind: count for kind, count in rates.items() if count}
+
+    @property
     def database_limits(self) -> DatabaseLimits:
         """What a process takes of the database; in production commits must wait for a standby."""
         return DatabaseLimits(
@@ -150,6 +219,11 @@ class Settings(BaseSettings):
 
     def check(self) -> Settings:
         """Refuse combinations that would weaken the safe. Raises SettingsRefused."""
+        if self.client_certificate_header and not self.proxy_networks:
+            raise SettingsRefused(
+                "SETTINGS_REFUSED",
+                "PROBANS_CLIENT_CERTIFICATE_HEADER would be believed of nobody: set PROBANS_TRUSTED_PROXIES.",
+            )
         if self.is_production and not self.tsa_url:
             raise SettingsRefused(
                 "SETTINGS_REFUSED",

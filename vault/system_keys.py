@@ -33,7 +33,7 @@ def read_keys(data: bytes) -> tuple[dict[str, str], ...]:
         thumbprint of RFC 7638 where none was given).
 
     Raises:
-        Refused: KEY_REFUSED with `problem`; a private key above all: it would not be one any more.
+        Refused: KEY_REFUSED; a private key above all: it would not be one any more.
     """
     if len(data) > MAX_OCTETS:
         raise _refused("the file is too large")
@@ -116,4 +116,4 @@ def _kept(key: Key, kid: str) -> dict[str, str]:
 
 
 def _refused(problem: str) -> Refused:
-    return Refused("KEY_REFUSED", problem, problem=problem)
+    return Refused("KEY_REFUSED", problem)

@@ -83,7 +83,7 @@ class SystemRegistry:
             if administration_id is not None:
                 known = select(administrations.c.id).where(administrations.c.id == administration_id)
                 if connection.scalar(known) is None:
-                    raise NotFound("UNKNOWN_ADMINISTRATION", administration=administration_id)
+                    raise NotFound("UNKNOWN_ADMINISTRATION")
             self._write(connection, system)
         return system
 
@@ -240,4 +240,4 @@ def _check_means(keys: Sequence[Mapping[str, str]], certificates: Sequence[str])
         problem = f"more than {MOST_KEYS} keys or certificates"
     else:
         return
-    raise Refused("KEY_REFUSED", problem, problem=problem)
+    raise Refused("KEY_REFUSED", problem)
