@@ -19,20 +19,34 @@ _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 def check_description(new: NewDocument) -> None:
     """Check every text of a description. Raises Refused(FIELD_INVALID) naming the field."""
-    _check_text("title", new.title, _MAX_TITLE, required=True)
-    _check_text("holder", new.holder, _MAX_REFERENCE, required=True)
-    _check_text("case", new.case, _MAX_REFERENCE)
-    if not _TYPE.fullmatch(new.document_type):
-        raise Refused(
-            "FIELD_INVALID", "lower-case letters, digits and hyphens, at most 64", field="document_type"
-        )
+    check_text("title", new.title, _MAX_TITLE, required=True)
+    check_text("holder", new.holder, _MAX_REFERENCE, required=True)
+    check_text("case", new.case, _MAX_REFERENCE)
+    check_code("document_type", new.document_type)
     if len(new.language) > 35 or not _LANGUAGE.fullmatch(new.language):
         raise Refused("FIELD_INVALID", "a language tag such as fr or fr-MC", field="language")
     if new.supersedes is not None and not looks_like_id(new.supersedes, "doc"):
         raise Refused("FIELD_INVALID", "a document identifier", field="supersedes")
 
 
-def _check_text(field: str, value: str, limit: int, *, required: bool = False) -> None:
+def check_code(field: str, value: str, *, required: bool = False) -> None:
+    """Check a code such as a document type. Raises Refused(FIELD_INVALID) naming the field."""
+    if not _TYPE.fullmatch(value) or (required and not value):
+        raise Refused("FIELD_INVALID", "lower-case letters, digits and hyphens, at most 64", field=field)
+
+
+def check_text(field: str, value: str, limit: int, *, required: bool = False) -> None:
+    """Check a text that people will read: its length, and that nothing in it reorders, hides or ends a line.
+
+    Args:
+        field: name of the member, for the error.
+        value: the text.
+        limit: characters at most.
+        required: whether it may be empty or blank.
+
+    Raises:
+        Refused: FIELD_INVALID naming the field.
+    """
     if required and not value.strip():
         raise Refused("FIELD_INVALID", "must not be empty", field=field)
     if len(value) > limit:
