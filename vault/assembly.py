@@ -24,13 +24,14 @@ from vault.ledger.publisher import Publisher, Receipts
 from vault.ledger.witnessing import Witnessing, WitnessingConfig
 from vault.ledger.writer import LedgerWriter, WriterConfig
 from vault.lifecycle import Lifecycle
-from vault.objects import Shelf
 from vault.matters import Matters
+from vault.objects import Shelf
 from vault.outbox import LogNotifier, OutboxCourier
 from vault.papers import Papers
 from vault.parts import Parts
 from vault.people import People
 from vault.pipeline import Pipeline, PipelineConfig
+from vault.rates import Limits, Lockout, Rate
 from vault.reading import Reading
 from vault.restore_guard import RestoreGuard
 from vault.rotation import KeyRotation
@@ -38,8 +39,10 @@ from vault.sealing import SealingDesk
 from vault.service import Vault
 from vault.services import KeySealers
 from vault.submissions import Submissions
-from vault.ties import Ties
+from vault.system_registry import follow_records
+from vault.systems import Systems
 from vault.tidying import sweep_dead_records
+from vault.ties import Ties
 from vault.verifying import open_verifying
 from vault.witness_settings import counting, with_keys, witness_policy
 
@@ -176,10 +179,31 @@ def assemble(parts: Parts, dated: Dating, running: ExitStack, *, background: boo
         receipts=receipts,
         rotation=KeyRotation(parts.database, parts.ledger_keys, writer, publisher, clock),
         writer=writer,
-        people=People(matters, ties, Papers(parts.objects, desk)),
+        people=_people(parts, matters, ties, desk),
         parts=parts,
         _policy=lambda: with_keys(policy, parts.trusted),
         _running=running,
+    )
+
+
+def _people(parts: Parts, matters: Matters, ties: Ties, desk: SealingDesk) -> People:
+    settings, database, keyring, clock = parts.settings, parts.database, parts.keyring, parts.clock
+    follow_records(database, parts.records)
+    return People(
+        matters=matters,
+        ties=ties,
+        papers=Papers(parts.objects, desk),
+        systems=Systems(database, keyring, clock),
+        limits=Limits(
+            keyring, {kind: Rate.per_minute(count) for kind, count in settings.rates_per_minute.items()}
+        ),
+        lockout=Lockout(
+            database,
+            keyring,
+            clock,
+            settings.lockout_failures,
+            timedelta(minutes=settings.lockout_minutes),
+        ),
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from vault.matters import Matters
 from vault.papers import Papers
+from vault.rates import Limits, Lockout
+from vault.systems import Systems
 from vault.ties import Ties
 
 
@@ -17,8 +19,14 @@ class People:
         matters: begins and moves matters.
         ties: which relations a caller has.
         papers: seals statements.
+        systems: gives tokens to software that calls by itself, and tells who bears one.
+        limits: how much strangers may ask of this process.
+        lockout: counts wrong secrets.
     """
 
     matters: Matters
     ties: Ties
     papers: Papers
+    systems: Systems
+    limits: Limits
+    lockout: Lockout

@@ -8,6 +8,7 @@ back with an older copy of the database.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -26,10 +27,12 @@ from vault.domain.systems import SCOPES, System
 from vault.errors import LedgerError, NotFound, Refused
 from vault.ids import new_id
 from vault.records import RecordBook
+from vault.recovery_records import lacks_parent
 from vault.system_keys import MOST_KEYS
 
 ID_PREFIX = "sys"
 _RECORD = "system-"
+_log = logging.getLogger("probans.records")
 _MAX_NAME = 200
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9-]{0,63}|")
 
@@ -173,24 +176,26 @@ def follow_record(connection: Connection, change: Change) -> None:
         connection.execute(delete(system_tokens).where(system_tokens.c.client_id == row["client_id"]))
 
 
-def follow_records(database: Database, records: RecordBook) -> int:
-    """Bring the rows of all systems up to their recovery records; return how many files could not be read.
+def follow_records(database: Database, records: RecordBook) -> None:
+    """Bring the rows of all systems up to their recovery records.
 
-    A file that cannot be read must not keep the service from starting: its row stays as it is.
+    A file that cannot be read must not keep the service from starting: its row stays as it is, and the log says so.
     """
-    damaged = 0
     changes = []
     for name in records.names():
         if name.startswith(_RECORD):
             try:
                 changes += [Change.decode(data) for data in records.read(name)]
-            except (StorageError, LedgerError):
-                damaged += 1
-    if changes:
-        with database.writing() as connection:
-            for change in changes:
+            except (StorageError, LedgerError) as error:
+                _log.error(
+                    "recovery file of a system cannot be read", extra={"record": name, "code": error.code}
+                )
+    if not changes:
+        return
+    with database.writing() as connection:
+        for change in changes:
+            if not lacks_parent(connection, change):
                 follow_record(connection, change)
-    return damaged
 
 
 def system_of(row: RowMapping) -> System:
