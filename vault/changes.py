@@ -7,7 +7,7 @@ rebuilds is what was committed.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,10 @@ class Change:
             target = metadata.tables[table]
             where = and_(*(target.c[name] == value for name, value in criteria.items()))
             connection.execute(delete(target).where(where))
+
+    def names_any(self, safes: Collection[str]) -> bool:
+        """Tell whether it is about one of these safes, or inserts a row that names one."""
+        return self.document_id in safes or any(row.get("safe_id") in safes for _, row in self.inserts)
 
     def encode(self) -> bytes:
         """Write the change as JSON; octet strings become {"b64": …}."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from vault import faults, personas
+from vault import personas
 from vault.changes import Change
 from vault.clock import rfc3339
 from vault.db.repositories import Safes
 from vault.errors import LedgerError
 from vault.held_keys import has_begun
-from vault.ids import new_id
 from vault.ledger.generations import generation_of
 from vault.ledger.genesis import open_ledger
 from vault.ledger.stated import check_keys
 from vault.parts import Parts
+from vault.safe_opening import open_safe_within
 
 
 def seal_digests(parts: Parts) -> list[dict[str, str]]:
@@ -66,12 +66,4 @@ def make_people(parts: Parts, safes: Safes) -> personas.Personas:
 def open_safe(parts: Parts, safes: Safes, holder: str, name: str, now: str) -> str:
     """Open a holder's safe, its recovery record first; return its identifier."""
     with parts.database.writing() as connection:
-        if (safe_id := safes.of_holder(connection, holder)) is not None:
-            return safe_id
-        safe_id = new_id("safe")
-        row = safes.new_row(safe_id, holder, name, now)
-        change = Change(safe_id, b"", b"", inserts=(("safes", row),))
-        parts.records.write(safe_id, [change.encode()])
-        faults.point("safes.recorded")
-        change.apply(connection, 0, safe_id)
-    return safe_id
+        return open_safe_within(connection, parts.records, safes, holder, name, now)

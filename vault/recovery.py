@@ -130,17 +130,23 @@ class Recovery:
         return report
 
     def _restore_registry(self, connection: Connection, held: HeldRecords) -> None:
-        """Write safes, administrations and the like; of two safes of one holder, the one that documents name.
+        """Write what has no entry: safes, administrations, accounts and the like, each after what it names.
 
-        A crash between record and commit leaves a safe's record without safe, and the next start opens another.
-        A record with updates holds the whole present state of its row: an older row is brought up to it.
+        A crash between record and commit leaves a safe's or account's record without row, and the next try makes
+        another: of two of one person, the one counts whose safe documents name.
         """
         in_use = held.safes_in_use()
-        for change in sorted(held.registry, key=lambda change: change.document_id not in in_use):
-            if not any(is_taken(connection, claim) for claim in claims(change)):
-                change.apply(connection, 0, "")
-            elif change.updates:
-                replace(change, inserts=()).apply(connection, 0, "")
+        left = sorted(held.registry, key=lambda change: not change.names_any(in_use))
+        while left:
+            free = [change for change in left if not any(is_taken(connection, each) for each in claims(change))]
+            left = []
+            for change in free:
+                if lacks_parent(connection, change):
+                    left.append(change)
+                elif not any(is_taken(connection, each) for each in claims(change)):
+                    change.apply(connection, 0, "")
+            if len(left) == len(free):
+                return
 
     def _restore_entries(
         self, connection: Connection, held: HeldRecords, report: RecoveryReport

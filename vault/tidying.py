@@ -41,7 +41,7 @@ def sweep_dead_records(database: Database, records: RecordBook) -> int:
         size = read_head(connection).size
         named = record_names_in_use(connection)
     dead = [name for name in names if name not in named and _began_before(name, size)]
-    return _empty(records, dead) + _drop_safes(database, records)
+    return _empty(records, dead) + _drop_unopened(database, records)
 
 
 def _began_before(name: str, size: int) -> bool:
@@ -60,14 +60,17 @@ def _empty(records: RecordBook, names: Sequence[str]) -> int:
     return emptied
 
 
-def _drop_safes(database: Database, records: RecordBook) -> int:
-    """Drop records of safes whose opening was cut short; the write lock keeps openings under way apart."""
-    table = models.safes
+def _drop_unopened(database: Database, records: RecordBook) -> int:
+    """Drop records of safes and accounts whose opening was cut short, and of those that ended.
+
+    The write lock keeps openings under way apart.
+    """
     dropped = 0
     with database.writing() as connection:
-        known = set(connection.scalars(select(table.c.id)))
-        for name in records.names():
-            if looks_like_id(name, "safe") and name not in known:
-                records.delete(name)
-                dropped += 1
+        for prefix, table in (("safe", models.safes), ("acc", models.accounts)):
+            known = set(connection.scalars(select(table.c.id)))
+            for name in records.names():
+                if looks_like_id(name, prefix) and name not in known:
+                    records.delete(name)
+                    dropped += 1
     return dropped

@@ -81,6 +81,8 @@ ROTATION_POINTS = (
 GENERATION_POINTS = ("generation.before-commit", "generation.after-commit")
 # Passed at the first start only, before any request.
 FIRST_START_POINTS = ("safes.recorded",)
+# Logins: tests/integration/test_accounts.py kills them there.
+LOGIN_POINTS = ("accounts.recorded",)
 
 
 def test_the_list_of_points_is_the_codes() -> None:
@@ -94,6 +96,7 @@ def test_the_list_of_points_is_the_codes() -> None:
         (
             *POINTS,
             *FIRST_START_POINTS,
+            *LOGIN_POINTS,
             *ROTATION_POINTS,
             *GENERATION_POINTS,
             *WITNESSING_POINTS,

@@ -16,18 +16,24 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from vault.db.account_tables import account_identities, accounts, logout_tokens, pending_logins, sessions
 from vault.db.base import BigKey, metadata
 from vault.db.notice_tables import deliveries, digest_items, notice_choices, notice_contacts, reminders
 from vault.db.system_tables import lockouts, system_tokens, systems, used_assertions
 
 __all__ = [
+    "account_identities",
+    "accounts",
     "deliveries",
     "digest_items",
     "lockouts",
+    "logout_tokens",
     "metadata",
     "notice_choices",
     "notice_contacts",
+    "pending_logins",
     "reminders",
+    "sessions",
     "system_tokens",
     "systems",
     "used_assertions",

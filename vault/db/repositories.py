@@ -231,9 +231,17 @@ class Safes:
         return self._keyring.index("holder", holder)
 
     def of_holder(self, connection: Connection, holder: str) -> str | None:
-        """Return the identifier of a holder's safe, or None."""
-        table = models.safes
-        return connection.scalar(select(table.c.id).where(table.c.holder_ix == self.holder_index(holder)))
+        """Return the identifier of a holder's safe, or None.
+
+        A person may be known by another identifier with each linked identity: each leads to the one safe.
+        """
+        table, index = models.safes, self.holder_index(holder)
+        safe_id = connection.scalar(select(table.c.id).where(table.c.holder_ix == index))
+        if safe_id is not None:
+            return safe_id
+        identities, accounts = models.account_identities, models.accounts
+        query = select(accounts.c.safe_id).join(identities, identities.c.account_id == accounts.c.id)
+        return connection.scalar(query.where(identities.c.holder_ix == index))
 
     def load(self, connection: Connection, safe_id: str) -> SafeRecord | None:
         """Return a safe, its private part opened, or None."""
