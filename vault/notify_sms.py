@@ -1,10 +1,10 @@
 """Text messages through a gateway: one JSON object posted over HTTPS, limited in time.
 
 What a gateway (or the few lines before it that speak its own dialect) must do: take `POST` with
-`{"to", "text", "sender", "reference"}` and `Authorization: Bearer`, and answer 200, 201, 202 or 204 once it has taken the
-message over; 422 when the number can never be reached; 400 or 413 when the message can never be taken; 429 when this one
-must wait. Anything else means that the gateway is down. `Idempotency-Key` is the same at each attempt. What it learns
-later it reports to `POST /v1/notices/bounces` with the reference.
+`{"to", "text", "sender", "reference"}` and `Authorization: Bearer`, and answer 200, 201, 202 or 204 once it has taken
+the message over; 422 when the number can never be reached; 400 or 413 when the message can never be taken; 429 when
+this one must wait. Anything else means that the gateway is down. `Idempotency-Key` is the same at each attempt. What it
+learns later it reports to `POST /v1/notices/bounces` with the reference.
 """
 
 from __future__ import annotations
