@@ -11,6 +11,7 @@ from typing import NamedTuple
 SEQUENCE, SET = 0x30, 0x31
 INTEGER, BIT_STRING, OCTETS, OBJECT_ID, ENUMERATED = 0x02, 0x03, 0x04, 0x06, 0x0A
 CONSTRUCTED = 0x20
+_VERSION = 0xA0
 _INDEFINITE = 0x80
 _MAX_DEPTH = 40
 _MAX_LENGTH_OCTETS = 8
@@ -102,6 +103,23 @@ class Walk:
             with self.into(element) as pieces:
                 while pieces.tag >= 0:
                     pieces.octets(depth + 1)
+
+
+def certificate_names(tbs: bytes) -> tuple[bytes, bytes]:
+    """Cut issuer and subject out of what is signed of a certificate, octet for octet (RFC 5280 section 4.1).
+
+    Raises:
+        ValueError: the fields up to the subject do not stand in their order.
+    """
+    fields = Walk(tbs).inside(SEQUENCE)
+    if fields.tag == _VERSION:
+        fields.take()
+    fields.take(INTEGER)
+    before = fields.take(SEQUENCE)
+    issuer = fields.take(SEQUENCE)
+    validity = fields.take(SEQUENCE)
+    subject = fields.take(SEQUENCE)
+    return tbs[before.end : issuer.end], tbs[validity.end : subject.end]
 
 
 def _header(data: bytes, at: int, limit: int) -> tuple[int, int, int | None]:

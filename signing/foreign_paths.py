@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from signing.algorithms import TABLE, AlgorithmTable
 from signing.crl import UNREADABLE
@@ -23,6 +23,7 @@ from signing.issuing import check_signed, issued_certificate
 from signing.judgement import Fetcher
 from signing.online import assess_online
 from signing.pkix import CertificatePath, PathLibrary, refused
+from signing.plain_paths import PlainPaths
 from signing.revocation_data import Known, Moment, RevocationData, Standing, status
 
 _MAX_GIVEN = 256  # certificates that one signature may bring
@@ -94,6 +95,7 @@ class ForeignPaths:
         self._admits = admits
         # Revocation and algorithms are judged here, with data and dates that the library knows nothing of.
         self._library = PathLibrary(anchors, require_revocation=False, retroactive=True, any_algorithm=True)
+        self._plain = PlainPaths(anchors)
         self._cache: OrderedDict[bytes, _Found] = OrderedDict()
         self._guard = threading.Lock()
 
@@ -110,12 +112,12 @@ class ForeignPaths:
     ) -> Assessment:
         """Find the path and say all that is wrong with it (ETSI EN 319 102-1, section 5.2.6).
 
-        1. A trusted certificate that is no authority is its own path. 2. Else RFC 5280, section 6
-        (pyhanko-certvalidator), at the best time, or where that is outside the certificates' lives, within
-        them: names, constraints, policies, usages. 3. The anchor was one at that time. 4. Algorithms and keys of
-        the path by the dated table. 5. Revocation of each certificate below the anchor. 6. Outside the lives:
-        NOT_YET_VALID when proven to be earlier than the certificate, else OUT_OF_BOUNDS_NOT_REVOKED when
-        known not to be revoked, else OUT_OF_BOUNDS_NO_POE.
+        1. A trusted certificate that is no authority is its own path. 2. Else RFC 5280, section 6 (`plain_paths`
+        where nothing is unusual, else pyhanko-certvalidator), at the best time, or where that is outside the
+        certificates' lives, within them: names, constraints, policies, usages. 3. The anchor was one at that
+        time. 4. Algorithms and keys of the path by the dated table. 5. Revocation of each certificate below the
+        anchor. 6. Outside the lives: NOT_YET_VALID when proven to be earlier than the certificate, else
+        OUT_OF_BOUNDS_NOT_REVOKED when known not to be revoked, else OUT_OF_BOUNDS_NO_POE.
 
         Args:
             certificate: the end certificate.
@@ -180,11 +182,15 @@ class ForeignPaths:
     ) -> _Found:
         if len(others) > _MAX_GIVEN:
             raise refused("CERTIFICATE_CHAIN_GENERAL_FAILURE", "too many certificates")
+        start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        moments = tuple(dict.fromkeys((at, min(max(at, start), end), end, start)))
+        plain = self._plain.find(certificate, others)
+        if plain is not None and any(plain.start <= moment <= plain.end for moment in moments):
+            return _Found(plain.path, plain.start, plain.end)
         authorities = self._vouched(certificate, others)
         if not any(issued_certificate(issuer, certificate) for issuer in (*self.anchors, *authorities)):
             raise refused("NO_CERTIFICATE_CHAIN_FOUND", "no trust anchor stands behind this certificate")
-        start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        for moment in dict.fromkeys((at, min(max(at, start), end), end, start)):
+        for moment in moments:
             try:
                 path = self._library.validate(certificate, authorities, (), moment)
             except SignatureRefused as error:
@@ -351,6 +357,9 @@ def _against(
 
 
 def _cache_key(certificate: x509.Certificate, others: Sequence[x509.Certificate]) -> bytes:
-    digests = [certificate.fingerprint(hashes.SHA256())]
-    digests += sorted({other.fingerprint(hashes.SHA256()) for other in others})
+    digests = [_digest(certificate), *sorted(set(map(_digest, others)))]
     return hashlib.sha256(b"".join(digests)).digest()
+
+
+def _digest(certificate: x509.Certificate) -> bytes:
+    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
