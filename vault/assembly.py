@@ -25,8 +25,8 @@ from vault.ledger.witnessing import Witnessing, WitnessingConfig
 from vault.ledger.writer import LedgerWriter, WriterConfig
 from vault.lifecycle import Lifecycle
 from vault.matters import Matters
+from vault.notifying import Channels, open_notifying
 from vault.objects import Shelf
-from vault.outbox import LogNotifier, OutboxCourier
 from vault.papers import Papers
 from vault.parts import Parts
 from vault.people import People
@@ -47,12 +47,15 @@ from vault.verifying import open_verifying
 from vault.witness_settings import counting, with_keys, witness_policy
 
 
-def assemble(parts: Parts, dated: Dating, running: ExitStack, *, background: bool) -> Vault:
+def assemble(
+    parts: Parts, dated: Dating, channels: Channels, running: ExitStack, *, background: bool
+) -> Vault:
     """Start the service on opened backends.
 
     Args:
         parts: the backends.
         dated: what dates.
+        channels: the ways by which notices leave.
         running: closes, in reverse order, what is started here.
         background: False leaves healing, notification and anchors to explicit calls.
 
@@ -119,7 +122,7 @@ def assemble(parts: Parts, dated: Dating, running: ExitStack, *, background: boo
         clock,
     )
     healer = Healer(parts.database, documents, pipeline, parts.guard, settings.heal_interval)
-    courier = OutboxCourier(parts.database, LogNotifier(), clock)
+    notifying = open_notifying(parts, channels)
     anchoring = Anchoring(
         parts.database,
         parts.log,
@@ -131,7 +134,7 @@ def assemble(parts: Parts, dated: Dating, running: ExitStack, *, background: boo
         timedelta(minutes=settings.anchor_interval_minutes),
     )
     if background:
-        for worker in (healer, courier, anchoring):
+        for worker in (healer, anchoring, *notifying.workers):
             worker.start()
             running.callback(worker.close)
     bundles = Bundles(
@@ -180,6 +183,7 @@ def assemble(parts: Parts, dated: Dating, running: ExitStack, *, background: boo
         rotation=KeyRotation(parts.database, parts.ledger_keys, writer, publisher, clock),
         writer=writer,
         people=_people(parts, matters, ties, desk),
+        notifying=notifying,
         parts=parts,
         _policy=lambda: with_keys(policy, parts.trusted),
         _running=running,

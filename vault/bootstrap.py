@@ -31,6 +31,7 @@ from vault.held_keys import demand_files, demand_origin, has_begun, key_folder_o
 from vault.keyring import Keyring
 from vault.ledger.generations import generation_of, prefix_of
 from vault.ledger.key_folder import LedgerKeyFolder
+from vault.notice_channels import channels_of
 from vault.parts import Parts
 from vault.records import RecordBook
 from vault.sealing import SealingDesk
@@ -126,7 +127,7 @@ def open_vault(settings: Settings, clock: Clock | None = None, *, background: bo
     running = ExitStack()
     running.callback(parts.close)
     try:
-        return assemble(parts, dating(parts), running, background=background)
+        return assemble(parts, dating(parts), channels_of(settings), running, background=background)
     except BaseException:
         running.close()
         raise

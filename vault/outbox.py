@@ -1,36 +1,63 @@
-"""Messages that leave after the transaction that made them true; identifiers only, no personal data."""
+"""Messages that leave after the transaction that made them true; identifiers only, no personal data.
+
+Step 8 of the pipeline. The courier turns what waits in the outbox into deliveries, digests and reminders' news: work on
+the database alone, which no slow gateway holds up. `vault.postman` sends.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Protocol
 
-import orjson
-from sqlalchemy import select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy.exc import DBAPIError
 
 from vault.clock import Clock, rfc3339
 from vault.db import models
 from vault.db.engine import Database
+from vault.deliveries import Deliveries, DeliveryState
+from vault.ids import new_id
+from vault.notices import Notice, payload, read_payload
 
 _BATCH = 100
+_KEPT = timedelta(days=30)
+_PRUNED_EVERY = timedelta(hours=1)
 _log = logging.getLogger("probans.outbox")
 
 
 class Notifier(Protocol):
-    """Takes one message out of the service."""
+    """Is told of each message, as it is handed on."""
 
-    def deliver(self, topic: str, document_id: str) -> None:
-        """Deliver, or raise: the message stays and is tried again."""
+    def deliver(self, topic: str, subject_id: str) -> None:
+        """Take the topic and the opaque identifier of a document or matter."""
         ...
 
 
 class LogNotifier:
-    """Writes messages to the service's log: the embedded default, where no mail gateway is set."""
+    """Writes messages to the service's log: the embedded default, where no gateway is set."""
 
-    def deliver(self, topic: str, document_id: str) -> None:
-        """Log the topic and the opaque document identifier."""
-        _log.info("notification", extra={"topic": topic, "document": document_id})
+    def deliver(self, topic: str, subject_id: str) -> None:
+        """Log the topic and the opaque identifier of the document or matter."""
+        _log.info("notification", extra={"topic": topic, "document": subject_id})
+
+
+class Spreading(Protocol):
+    """Decides who is told of a notice, and how."""
+
+    def spread(self, connection: Connection, outbox_id: int, notice: Notice) -> None:
+        """Write deliveries and digest items within the caller's transaction."""
+        ...
+
+    def has_due(self, connection: Connection) -> bool:
+        """Tell whether the clock alone makes anything due."""
+        ...
+
+    def tick(self, connection: Connection) -> None:
+        """Write what is due by the clock alone: digests, reminders."""
+        ...
 
 
 class Rows(Protocol):
@@ -42,75 +69,141 @@ class Rows(Protocol):
 
 
 def announce(rows: Rows, topic: str, document_id: str, created_at: str) -> None:
-    """Put a message in the outbox within the caller's transaction."""
-    payload = orjson.dumps({"document": document_id}).decode()
-    rows.insert("outbox", ("topic", "payload", "created_at"), (topic, payload, created_at))
+    """Put a message in the outbox within the caller's transaction; it is for the holder of the document's safe."""
+    _put(rows, Notice(topic, document_id=document_id), created_at)
 
 
 def announce_matter(rows: Rows, topic: str, matter_id: str, safe_id: str, created_at: str) -> None:
     """Put a message about a matter in the outbox within the caller's transaction; it is for that safe's holder."""
-    payload = orjson.dumps({"matter": matter_id, "safe": safe_id}).decode()
-    rows.insert("outbox", ("topic", "payload", "created_at"), (topic, payload, created_at))
+    _put(rows, Notice(topic, matter_id=matter_id, safe_id=safe_id), created_at)
+
+
+def _put(rows: Rows, notice: Notice, created_at: str) -> None:
+    rows.insert("outbox", ("topic", "payload", "created_at"), (notice.topic, payload(notice), created_at))
 
 
 class OutboxCourier:
-    """Step 8: delivers what waits, at least once, in order."""
+    """Hands on what waits, in order, each message once; one that cannot be handed on does not hold up the others."""
 
-    def __init__(self, database: Database, notifier: Notifier, clock: Clock, interval: float = 1.0) -> None:
+    def __init__(
+        self,
+        database: Database,
+        spreading: Spreading,
+        clock: Clock,
+        notifier: Notifier | None = None,
+        interval: float = 1.0,
+    ) -> None:
+        """Take what it works with.
+
+        Args:
+            database: holds the outbox.
+            spreading: decides who is told.
+            clock: the service's time.
+            notifier: told of everything besides; None: nobody.
+            interval: seconds between looks.
+        """
         self._database = database
-        self._notifier = notifier
+        self._spreading = spreading
         self._clock = clock
+        self._notifier = notifier
         self._interval = interval
+        self._pruned_at = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="probans-outbox", daemon=True)
 
     def start(self) -> None:
-        """Start delivering in the background."""
+        """Start in the background."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop after the message under way."""
+        """Stop after the batch under way."""
         self._stop.set()
         self._thread.join()
 
     def deliver_waiting(self) -> int:
-        """Deliver one batch, unless another process is at it; return how many messages went out."""
-        with self._database.leading("outbox") as leader:
-            return self._deliver_batch() if leader else 0
+        """Hand on one batch, unless another process is at it; return how many messages it had.
 
-    def _deliver_batch(self) -> int:
+        Raises:
+            Unavailable: DATABASE_UNAVAILABLE.
+        """
+        with self._database.leading("outbox") as leader:
+            if not leader:
+                return 0
+            done = self._hand_on()
+            self._keep_time()
+            return done
+
+    def _hand_on(self) -> int:
         table = models.outbox
+        query = select(table).where(table.c.delivered_at.is_(None)).order_by(table.c.id).limit(_BATCH)
         with self._database.reading() as connection:
-            query = select(table.c.id, table.c.topic, table.c.payload).where(table.c.delivered_at.is_(None))
-            waiting = connection.execute(query.order_by(table.c.id).limit(_BATCH)).all()
-        delivered: list[int] = []
-        failed: list[int] = []
-        for message, topic, payload in waiting:
-            if self._stop.is_set():
-                break
-            try:
-                subject = orjson.loads(payload)
-                self._notifier.deliver(topic, subject.get("document") or subject["matter"])
-                delivered.append(message)
-            except Exception:  # a gateway may fail in any way; the message stays
-                _log.warning("notification not delivered", extra={"topic": topic}, exc_info=False)
-                failed.append(message)
-                break
-        if delivered or failed:
-            with self._database.writing() as connection:
-                if delivered:
-                    stamp = {"delivered_at": rfc3339(self._clock.now())}
-                    connection.execute(update(table).where(table.c.id.in_(delivered)).values(stamp))
-                for message in failed:
-                    connection.execute(
-                        update(table).where(table.c.id == message).values(attempts=table.c.attempts + 1)
-                    )
-        return len(delivered)
+            if connection.execute(query.limit(1)).first() is None:
+                return 0
+        now = rfc3339(self._clock.now())
+        with self._database.writing() as connection:
+            # Read here: a leader that lost its connection may not know yet that there is another one.
+            waiting: Sequence[RowMapping] = connection.execute(query).mappings().all()
+            for row in waiting:
+                code = self._one(connection, row)
+                values = {"delivered_at": now, "attempts": table.c.attempts + 1}
+                connection.execute(update(table).where(table.c.id == row["id"]).values(values))
+                if code:
+                    connection.execute(insert(models.deliveries), _refused(row["id"], code, now))
+        return len(waiting)
+
+    def _one(self, connection: Connection, row: RowMapping) -> str:
+        """Hand one message on; return why it cannot be, or ""."""
+        try:
+            with connection.begin_nested():
+                notice = read_payload(row["topic"], row["payload"])
+                self._spreading.spread(connection, row["id"], notice)
+                if self._notifier is not None:
+                    self._notifier.deliver(notice.topic, notice.subject_id)
+        except DBAPIError:
+            raise  # the database is at fault, not the message: all wait
+        except Exception as error:  # whatever is wrong with one message, the others leave
+            code = str(getattr(error, "code", None) or "PAYLOAD_INVALID")
+            _log.error("message cannot be handed on", extra={"message": row["id"], "code": code})
+            return code
+        return ""
+
+    def _keep_time(self) -> None:
+        now = self._clock.now()
+        with self._database.reading() as connection:
+            due = self._spreading.has_due(connection)
+        old = rfc3339(now - _PRUNED_EVERY) >= self._pruned_at
+        if not (due or old):
+            return
+        with self._database.writing() as connection:
+            self._spreading.tick(connection)
+            before, table = rfc3339(now - _KEPT), models.outbox
+            Deliveries.prune(connection, before)
+            connection.execute(delete(table).where(table.c.delivered_at < before))
+        self._pruned_at = rfc3339(now)
 
     def _loop(self) -> None:
         while not self._stop.wait(self._interval):
             try:
-                while self.deliver_waiting() == _BATCH:
+                while self.deliver_waiting() == _BATCH and not self._stop.is_set():
                     pass
             except Exception:
                 _log.exception("outbox courier")
+
+
+def _refused(outbox_id: int, code: str, now: str) -> dict[str, Any]:
+    """Return the row that says that a message could not be handed on."""
+    delivery_id = new_id("dlv")
+    return {
+        "id": delivery_id,
+        "outbox_id": outbox_id,
+        "channel": "",
+        "kind": "notice",
+        "event": "",
+        "state": DeliveryState.FAILED.value,
+        "attempts": 0,
+        "unsure": 0,
+        "created_at": now,
+        "ended_at": now,
+        "last_code": code[:40],
+        "token_ix": delivery_id.encode()[:32],
+    }

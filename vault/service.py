@@ -20,6 +20,7 @@ from vault.ledger.publisher import Publisher, Receipts
 from vault.ledger.witnessing import Witnessing
 from vault.ledger.writer import LedgerWriter
 from vault.lifecycle import Lifecycle
+from vault.notifying import Notifying
 from vault.parts import Parts
 from vault.people import People
 from vault.personas import Personas
@@ -80,6 +81,7 @@ class Vault:
     rotation: KeyRotation
     writer: LedgerWriter
     people: People
+    notifying: Notifying
     parts: Parts
     _policy: Callable[[], Policy]
     _running: ExitStack

@@ -117,6 +117,58 @@ class Settings(BaseSettings):
     access_window_minutes: int = Field(
         15, gt=0, description="Reads of one person, document and purpose within it share one access entry."
     )
+    mail_host: str = Field(
+        "", description="Server that takes mail (SMTP submission); empty: none, in development the log."
+    )
+    mail_port: int = Field(587, gt=0, le=65535, description="Port of that server.")
+    mail_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls",
+        description="Encryption, always with the certificate checked: demanded after the greeting, from the first "
+        "octet (port 465), or none, which is refused but for this machine itself.",
+    )
+    mail_from: str = Field("", description="Address in From of what the service sends.")
+    mail_bounces: str = Field(
+        "",
+        description="Address to which bounces go, with `+` and a token before its `@`; empty: that in From.",
+    )
+    mail_user: str = Field("", description="User for AUTH; empty: none.")
+    mail_password_file: Path | None = Field(None, description="File with the password of that user.")
+    mail_ca: Path | None = Field(None, description="PEM anchors of the mail server; empty: the system's.")
+    mail_connect_timeout: float = Field(
+        10.0, gt=0, le=600, description="Seconds to connect to the mail server."
+    )
+    mail_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds for one mail as a whole.")
+    sms_url: str = Field(
+        "", description="Gateway of text messages (`docs/notifications.md`); empty: none, in development the log."
+    )
+    sms_secret_file: Path | None = Field(None, description="File with the bearer secret for that gateway.")
+    sms_sender: str = Field("", max_length=32, description="Sender shown, as the gateway wants it.")
+    sms_ca: Path | None = Field(None, description="PEM anchors of that gateway; empty: the system's.")
+    sms_timeout: float = Field(
+        20.0, gt=0, le=600, description="Seconds for one text message as a whole."
+    )
+    notice_hook_secret_file: Path | None = Field(
+        None,
+        description="File with the secret of gateways that report bounces to `POST /v1/notices/bounces`; empty: nobody "
+        "may.",
+    )
+    notice_digest_hour: int = Field(
+        16, ge=0, le=23, description="Hour of the day, UTC, from which daily messages leave."
+    )
+    notice_doubt_after: int = Field(
+        3, gt=0, le=100, description="Lasting refusals after which a contact must be confirmed again."
+    )
+    session_idle_minutes: int = Field(
+        30, gt=0, le=1440, description="Minutes without a request after which a browser's session ends."
+    )
+    session_minutes: int = Field(
+        480, gt=0, le=10_080, description="Minutes after the login at which a session ends whatever happens."
+    )
+    assurance: Literal["", "none", "low", "substantial", "high"] = Field(
+        "",
+        description="Level of identity proof (eIDAS) that consents, shares, mandates and the like demand; empty: "
+        "`substantial` in production, none in development.",
+    )
     address: str = Field(
         "",
         description="Public address of the service, such as `https://coffre.example`, which proofs of systems must "
