@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from api import errors, openapi, operations, rules
 from api.metrics import Metrics
 from api.middleware import MAX_IN_FLIGHT, Guard
+from api.peers import Peers
 from api.streams import UploadDesk
-from api.v1 import reads, verifications, writes
+from api.v1 import agents, reads, tokens, verifications, writes
 from api.web import pages
 from vault.service import Vault
 
@@ -48,7 +49,15 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
     app.state.vault = vault
     app.state.metrics = counters
     app.state.uploads = UploadDesk()
-    for router in (operations.router, writes.router, reads.router, verifications.router):
+    app.state.peers = Peers(vault.settings)
+    for router in (
+        operations.router,
+        writes.router,
+        reads.router,
+        verifications.router,
+        tokens.router,
+        agents.router,
+    ):
         app.include_router(router)
     pages.install(app)
     errors.install(app)

@@ -13,6 +13,7 @@ from vault.service import Vault
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 PURPOSE_HEADER = "Probans-Purpose"
 DOCUMENT_HEADER = "Probans-Document"
+AGENT_HEADER = "Probans-Agent"
 
 
 def get_vault(request: Request) -> Vault:

@@ -175,6 +175,8 @@ def _known(code: str, detail: str, params: Mapping[str, Any]) -> Problem:
     headers: dict[str, str] = {}
     if status == 503 or code in _RETRY_AFTER:
         headers["Retry-After"] = str(_RETRY_AFTER.get(code, 5))
+    if isinstance(seconds := params.get("retry_after"), int):
+        headers["Retry-After"] = str(seconds)
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="probans"'
     # What a part says about its own failure is for the operator.

@@ -10,22 +10,27 @@ from pydantic import BaseModel
 
 from api.v1.schemas import (
     ActDescription,
+    AgentRequest,
     AttachmentDescription,
     HashRequest,
     ProblemBody,
     ReceiptLine,
     ReceiptsRequest,
     RevocationRequest,
+    TokenRequest,
 )
+from vault.domain.systems import SCOPES
 
 _MODELS: tuple[type[BaseModel], ...] = (
     ActDescription,
+    AgentRequest,
     AttachmentDescription,
     HashRequest,
     ProblemBody,
     ReceiptLine,
     ReceiptsRequest,
     RevocationRequest,
+    TokenRequest,
 )
 _TAGS = (
     ("acts", "What administrations issue."),
@@ -33,6 +38,7 @@ _TAGS = (
     ("documents", "Reading; every read leaves an entry in the access journal."),
     ("safes", "What a safe holds."),
     ("verification", "For everybody, without login; nothing sent here is kept."),
+    ("systems", "Software that calls by itself: tokens, and the pseudonyms of its agents."),
     ("ledger", "Public files of the ledger, and timestamps."),
     ("operations", "Health and counters."),
 )
@@ -60,7 +66,12 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 "type": "http",
                 "scheme": "bearer",
                 "description": "Token of a development persona, printed at start (loopback only).",
-            }
+            },
+            "system": {
+                "type": "oauth2",
+                "description": "Software of administrations, and the portal: a token for a proof of who it is.",
+                "flows": {"clientCredentials": {"tokenUrl": "/v1/token", "scopes": dict(SCOPES)}},
+            },
         }
         schemas = components.setdefault("schemas", {})
         for model in _MODELS:

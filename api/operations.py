@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from api.deps import Safe
 from api.metrics import Metrics, ledger_text
 from api.ranges import is_not_modified
+from api.rates import limited
 from api.uploads import media_type, read_small_body
 from api.v1.describe import header, problems
 from api.v1.views import json_response
@@ -37,7 +38,7 @@ _GZIP_LEVEL = 6
 _OCTETS = {"schema": {"type": "string", "format": "binary"}}
 _LEDGER_ANSWERS: dict[int | str, dict[str, Any]] = {
     304: {"description": "The caller has this version already; of files that are replaced."},
-    **problems("NOT_FOUND", "STORAGE_UNAVAILABLE"),
+    **problems("NOT_FOUND", "RATE_LIMITED", "STORAGE_UNAVAILABLE"),
 }
 _LEDGER_EXTRA = {
     "parameters": [header("If-None-Match", "Entity tag of `checkpoint`, `retired` or `anchors`.", '"0123"')]
@@ -101,6 +102,7 @@ def metrics(request: Request, vault: Safe) -> Response:
     description="`checkpoint`, `tile/<L>/<N>[.p/<W>]` or `tile/entries/<N>[.p/<W>]`; behind `<n>/`, of generation n. "
     "Public, to pages of other origins too; it names nobody.",
     tags=["ledger"],
+    dependencies=[limited("ledger")],
     responses={
         200: {"description": "The file.", "content": {"text/plain": {}, "application/octet-stream": _OCTETS}},
         **_LEDGER_ANSWERS,
@@ -113,6 +115,7 @@ def metrics(request: Request, vault: Safe) -> Response:
     operation_id="headLedgerFile",
     summary="Size, type and entity tag of a published file of the ledger",
     tags=["ledger"],
+    dependencies=[limited("ledger")],
     responses={200: {"description": "The headers of the file."}, **_LEDGER_ANSWERS},
     openapi_extra=_LEDGER_EXTRA,
     response_class=Response,
@@ -178,9 +181,17 @@ def _takes_gzip(request: Request) -> bool:
     operation_id="timestamp",
     summary="The embedded timestamp authority (RFC 3161 over HTTP)",
     tags=["ledger"],
+    dependencies=[limited("ledger")],
     responses={
         200: {"description": "TimeStampResp, granted or rejected.", "content": {_REPLY_TYPE: _OCTETS}},
-        **problems("NOT_FOUND", "UNSUPPORTED_MEDIA_TYPE", "TOO_LARGE", "REQUEST_TIMEOUT", "FIELD_INVALID"),
+        **problems(
+            "NOT_FOUND",
+            "UNSUPPORTED_MEDIA_TYPE",
+            "TOO_LARGE",
+            "REQUEST_TIMEOUT",
+            "FIELD_INVALID",
+            "RATE_LIMITED",
+        ),
     },
     openapi_extra={"requestBody": {"required": True, "content": {_QUERY_TYPE: _OCTETS}}},
     response_class=Response,

@@ -37,6 +37,9 @@ RULES: Mapping[tuple[str, str], Action | str] = {
     ("POST", "/v1/verifications/hash"): PUBLIC,
     ("GET", "/verifier"): PUBLIC,
     ("POST", "/verifier"): PUBLIC,
+    # systems
+    ("POST", "/v1/token"): PUBLIC,
+    ("POST", "/v1/agents/pseudonym"): Action.PSEUDONYM,
     # development identities
     ("POST", "/identite"): PUBLIC,
     # documents

@@ -26,6 +26,13 @@ PEOPLE = {
         "This software is not registered for all that it asks.",
         "Ask for less, or have the operator register it for more.",
     ),
+    "GRANT_REFUSED": Entry(
+        400,
+        "Cette façon de demander un jeton n’existe pas ici.",
+        "Un logiciel emploie « client_credentials ».",
+        "This way of asking for a token does not exist here.",
+        "Software uses `client_credentials`.",
+    ),
     "UNKNOWN_SYSTEM": Entry(
         404,
         "Aucun logiciel n’est inscrit sous cet identifiant.",

@@ -12,8 +12,8 @@ from api.errors import PROBLEM_TYPE
 from api.v1.schemas import ProblemBody
 from vault.messages import message
 
-BEARER: list[dict[str, list[str]]] = [{"persona": []}]
-OPTIONAL_BEARER: list[dict[str, list[str]]] = [{"persona": []}, {}]
+BEARER: list[dict[str, list[str]]] = [{"persona": []}, {"system": []}]
+OPTIONAL_BEARER: list[dict[str, list[str]]] = [*BEARER, {}]
 _REF = "#/components/schemas/"
 
 

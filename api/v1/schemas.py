@@ -56,6 +56,49 @@ class RevocationRequest(_Asked):
     reason: Literal["error", "fraud", "court-order", "other"]
 
 
+class TokenRequest(BaseModel):
+    """A form that asks for an access token (RFC 6749 section 4.4.2, RFC 7523 section 2.2, RFC 8705 section 2)."""
+
+    grant_type: Literal["client_credentials"]
+    client_assertion_type: Literal["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"] | None = None
+    client_assertion: str | None = Field(None, description="JWT signed with the system's own key.")
+    client_id: str | None = Field(None, description="Needed with a client certificate.", examples=["sys_…"])
+    scope: str | None = Field(
+        None, description="Scopes separated by spaces; by default all.", examples=["acts:issue"]
+    )
+
+
+class TokenAnswer(BaseModel):
+    """An access token (RFC 6749 section 5.1)."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int = Field(description="Seconds.", examples=[600])
+    scope: str
+
+
+class TokenProblem(BaseModel):
+    """Why there is no token (RFC 6749 section 5.2)."""
+
+    error: Literal["invalid_request", "invalid_client", "invalid_scope", "unsupported_grant_type"]
+    error_description: str
+
+
+class AgentRequest(_Asked):
+    """An agent whose pseudonym is asked for."""
+
+    agent: str = Field(
+        description="Identifier that the administration gave the agent, as in the header Probans-Agent.",
+        examples=["a.martin"],
+    )
+
+
+class PseudonymAnswer(BaseModel):
+    """How the access journal names an agent."""
+
+    pseudonym: str = Field(examples=["agt_3f6k9t0w2m4r8s1v5x7y9z0a1b"])
+
+
 class ReceiptsRequest(_Asked):
     """Documents whose receipts are asked for at once."""
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.auth import AnyCaller
 from api.deps import Desk, Safe
+from api.rates import limited_by_caller
 from api.strict_json import parse_as
 from api.uploads import open_upload, read_small_body
 from api.v1.describe import OPTIONAL_BEARER, file_body, json_body, problems
@@ -26,7 +27,9 @@ router = APIRouter()
     "there, the answer is a verdict. The answer is what `probans verify --json` prints.",
     tags=["verification"],
     response_model=VerdictAnswer,
+    dependencies=[limited_by_caller("verifications")],
     responses=problems(
+        "RATE_LIMITED",
         "EMPTY_FILE", "TOO_LARGE", "TRUNCATED", "LENGTH_MISMATCH", "DIGEST_MALFORMED", "DIGEST_MISMATCH",
         "BODY_INVALID", "FIELD_INVALID", "REQUEST_TIMEOUT", "UNSUPPORTED_MEDIA_TYPE", "UNAUTHENTICATED",
         "STORAGE_UNAVAILABLE",
@@ -53,7 +56,9 @@ async def verify_file(request: Request, vault: Safe, desk: Desk, _actor: AnyCall
     '"unknown" does not mean forged.',
     tags=["verification"],
     response_model=LookupAnswer,
+    dependencies=[limited_by_caller("lookups")],
     responses=problems(
+        "RATE_LIMITED",
         "FIELD_INVALID", "BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE", "ENCODING_INVALID",
         "UNAUTHENTICATED", "DATABASE_UNAVAILABLE",
     ),

@@ -14,6 +14,7 @@ from starlette.types import Scope
 from api.deps import Desk, Safe
 from api.downloads import download_response
 from api.errors import problem_of
+from api.rates import limited
 from api.security import DOCS_CSP
 from api.v1.reads import receipt_response
 from api.v1.views import findings
@@ -70,7 +71,7 @@ def home(request: Request, vault: Safe, cursor: str | None = None) -> Response:
     return _home(request, vault, cursor)
 
 
-@router.post("/verifier")
+@router.post("/verifier", dependencies=[limited("verifications")])
 async def verify(request: Request, vault: Safe, desk: Desk) -> Response:
     """Verify an uploaded file and show its verdict; nothing is kept."""
 
