@@ -166,6 +166,12 @@ MANDATE_SCOPES: Mapping[str, frozenset[Action]] = {
     },
     "share": _LOOK | {Action.LIST, Action.SHARE_CREATE, Action.SHARE_SEE, Action.SHARE_WITHDRAW},
 }  # fmt: skip
+# What a consent opens, by the words of its actions. A bundle holds the original besides its proofs.
+CONSENT_SCOPES: Mapping[str, frozenset[Action]] = {
+    "describe": frozenset({Action.DESCRIBE, Action.RECEIPT}),
+    "read": frozenset({Action.DESCRIBE, Action.RECEIPT, Action.READ}),
+    "evidence": frozenset({Action.DESCRIBE, Action.RECEIPT, Action.EVIDENCE}),
+}
 # The scope a system needs for each action.
 SYSTEM_SCOPES: Mapping[Action, str] = {
     Action.ISSUE: "acts:issue",

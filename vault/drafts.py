@@ -65,7 +65,10 @@ class Draft:
 def description(intent: Intent) -> dict[str, Any]:
     """Return what makes two requests the same, besides their body."""
     new = intent.new
+    # Left out where there are none, so that requests of before these were known stay the same.
+    stated = {"attributes": dict(new.attributes)} if new.attributes else {}
     return {
+        **stated,
         "kind": intent.kind.value,
         "safe": intent.safe_id,
         "issuer": intent.issuer_id,
@@ -91,6 +94,7 @@ def intent_of(document: Document) -> Intent:
         case=private.case,
         language=private.language,
         supersedes=document.supersedes,
+        attributes=private.attributes,
     )
     role = Role.AGENT if document.kind is Kind.ACT else Role.HOLDER
     actor = Actor(id=private.actor, role=role)

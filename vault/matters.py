@@ -241,6 +241,7 @@ class Matters:
         work: Callable[[LedgerTransaction, Mark], tuple[str, int]],
         *,
         status_code: int = 201,
+        prepare: Callable[[], None] | None = None,
     ) -> Outcome:
         """Do a write once, whatever the number of times it is asked for.
 
@@ -252,10 +253,11 @@ class Matters:
             work: writes with `begin` or `move`, handing one of them the mark; returns the matter's identifier and
                 the entry's number.
             status_code: of the answer.
+            prepare: what takes its time before (seals, files), called only where nothing was answered yet.
 
         Raises:
             Refused: IDEMPOTENCY_KEY_REQUIRED, IDEMPOTENCY_KEY_INVALID.
-            Conflict: IDEMPOTENCY_KEY_REUSED, TWIN_RUNNING, and what the work raises.
+            Conflict: IDEMPOTENCY_KEY_REUSED, TWIN_RUNNING, and what the preparation and the work raise.
         """
         scope = self._idempotency.scope(actor, route, idempotency_key)
         asked = self._idempotency.request(request, b"")
@@ -270,6 +272,8 @@ class Matters:
             with self._database.reading() as connection:
                 if earlier := self._idempotency.earlier(connection, scope, asked):
                     return earlier
+            if prepare is not None:
+                prepare()
             return self._ledger.run(run)
 
     def _write(
@@ -309,7 +313,8 @@ class Matters:
         )
         appended = tx.append(change.tag, change.commitment, change.encode())
         change.apply(tx.connection, appended.seq, appended.record)
-        announce_matter(tx, step.event, step.key.document_id, step.safe_id, appended.time)
+        if step.safe_id:  # else it is nobody's news
+            announce_matter(tx, step.event, step.key.document_id, step.safe_id, appended.time)
         return appended.seq
 
 

@@ -167,6 +167,7 @@ class Pipeline:
             status_key=secrets.token_hex(32),
             access_key=secrets.token_hex(32),
             findings=findings,
+            attributes=dict(intent.new.attributes),
         )
         return Draft(
             key=self._keyring.new_key(new_id("doc")),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from vault.access import MANDATE_SCOPES, Action, Grant, Relation, has_rule, own_relations
+from vault.access import CONSENT_SCOPES, MANDATE_SCOPES, Action, Grant, Relation, has_rule, own_relations
 from vault.clock import Clock
 from vault.db.matters import MatterRows
 from vault.domain.actors import Actor, Role
@@ -115,7 +115,11 @@ class Ties:
         )
         for consent in found:
             service = consent.private.get("service", "")
-            if self._live(consent) and service in {"", actor.service} and consent.safe_id == subject.safe_id:
+            # One that names no actions was given for all.
+            words = consent.private.get("actions", CONSENT_SCOPES)
+            allowed = any(action in CONSENT_SCOPES.get(word, frozenset()) for word in words)
+            ours = service in {"", actor.service} and consent.safe_id == subject.safe_id
+            if allowed and ours and self._live(consent):
                 yield consent
 
     def _shares(

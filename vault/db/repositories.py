@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -110,6 +110,15 @@ class Documents:
         query = select(table).where(table.c.safe_id == safe_id)
         if after is not None:
             query = query.where(table.c.first_seq < after)
+        rows = connection.execute(query.order_by(table.c.first_seq.desc()).limit(limit)).mappings()
+        return [self._document(connection, row) for row in rows]
+
+    def of_types(
+        self, connection: Connection, safe_id: str, types: Collection[str], limit: int
+    ) -> list[Document]:
+        """Return documents of a safe that have one of these types, newest first."""
+        table = models.documents
+        query = select(table).where(table.c.safe_id == safe_id, table.c.document_type.in_(sorted(types)))
         rows = connection.execute(query.order_by(table.c.first_seq.desc()).limit(limit)).mappings()
         return [self._document(connection, row) for row in rows]
 

@@ -61,6 +61,7 @@ class Private:
         status_key: hex K_status, 32 octets: tags of status entries.
         access_key: hex K_access, 32 octets: tags of access entries.
         findings: what inspection reported, as {"code", "detail", "params"} mappings.
+        attributes: what the issuer stated beside the act, by code of `vault.attributes`.
     """
 
     title: str
@@ -72,6 +73,7 @@ class Private:
     status_key: str
     access_key: str
     findings: tuple[Mapping[str, object], ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ class NewDocument:
         language: BCP 47 tag, or "".
         declared_type: Content-Type the caller declared, or None.
         supersedes: id of the act this one replaces, or None.
+        attributes: what the issuer states beside the act, by code of `vault.attributes`.
     """
 
     holder: str
@@ -145,6 +148,7 @@ class NewDocument:
     language: str = ""
     declared_type: str | None = None
     supersedes: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,8 @@ TRANSITIONS: Mapping[MatterKind, Mapping[str, Transition]] = {
     MatterKind.CONSENT: {
         "given": _begins("live", _H, _M),
         "withdrawn": _leads("live", "withdrawn", _H, _M),
+        # The seal of a withdrawal that took effect while no timestamp was to be had.
+        "withdrawal-sealed": _leads("withdrawn", "withdrawn", _O),
     },
     MatterKind.STATEMENT: {
         "issued": _begins("issued", _H, _M),
@@ -100,7 +102,7 @@ TRANSITIONS: Mapping[MatterKind, Mapping[str, Transition]] = {
     MatterKind.CASE: {
         "opened": _begins("open", _A, _S),
         "moved": _leads("open", "open", _A, _S),
-        "linked": _leads("open", "open", _A, _S, _H, _M),
+        "linked": _leads("open", "open", _A, _S),
         "closed": _leads("open", "closed", _A, _S),
         "reopened": _leads("closed", "open", _A, _S),
     },
