@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal, Protocol
 
 ASSURANCES = ("low", "substantial", "high")
@@ -14,7 +13,6 @@ ASSURANCES = ("low", "substantial", "high")
 
 Assurance = Literal["low", "substantial", "high"]
 Authentication = Literal["client_secret_basic", "client_secret_post", "private_key_jwt"]
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -52,8 +50,8 @@ class ClaimMap:
     name: tuple[str, ...] = ("name",)
     email: str = "email"
     email_trusted: bool = False
-    attributes: Mapping[str, str] = _NOTHING
-    fixed: Mapping[str, str] = _NOTHING
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -99,7 +97,7 @@ class ProviderConfig:
     label_fr: str = ""
     label_en: str = ""
     claims: ClaimMap = field(default_factory=ClaimMap)
-    acr: Mapping[str, str] = _NOTHING
+    acr: Mapping[str, str] = field(default_factory=dict)
     acr_default: str = ""
     default_assurance: str = ""
     algorithms: tuple[str, ...] = ("ES256", "RS256", "PS256", "EdDSA")

@@ -48,7 +48,7 @@ class _Claims(_Strict):
 
 
 class _Provider(_Strict):
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\Z")]
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
     issuer: _Text
     client_id: _Text
     authentication: Authentication = "client_secret_basic"

@@ -25,9 +25,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc import jwk, jwt
+from joserfc.errors import JoseError
 
 from identity.base import ASSURANCES, Clock, reaches
-from identity.errors import LoginRefused
+from identity.errors import LoginRefused, ProviderMisconfigured
 from identity.fetching import check_address, is_loopback
 from identity.oidc import challenge_of, with_query
 from identity.tokens import half_hash
@@ -93,10 +94,18 @@ class EmbeddedProvider:
         used: folder of used codes; made where missing.
         personas: whom one may choose.
         clock: the time in tokens.
+
+    Raises:
+        ProviderMisconfigured: IDENTITY_MISCONFIGURED, the key cannot be read.
     """
 
     def __init__(self, key: bytes, used: Path, personas: Sequence[DevPersona], clock: Clock) -> None:
-        self._key = jwk.import_key(key, "EC")
+        try:
+            self._key = jwk.import_key(key, "EC")
+        except (JoseError, ValueError, TypeError) as error:
+            raise ProviderMisconfigured(
+                "IDENTITY_MISCONFIGURED", "the development provider's key cannot be read"
+            ) from error
         self._kid = self._key.thumbprint()
         self._codes = AESGCM(hashlib.sha256(b"probans/dev-identity/code/v1\n" + key).digest())
         self.client_secret = hashlib.sha256(b"probans/dev-identity/client/v1\n" + key).hexdigest()

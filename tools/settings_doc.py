@@ -24,8 +24,9 @@ settings into backends. The option `--data` of the command line goes before `PRO
 """
 
 _TAIL = """
-Refused at start, with the variable to change (`SETTINGS_REFUSED`): in production, the embedded timestamp authority and
-keys inside the data folder. This version refuses production altogether, since it has development keys only.
+Refused at start, with the variable to change (`SETTINGS_REFUSED`): in production, the embedded timestamp authority,
+keys inside the data folder and development identities. This version refuses production altogether, since it has
+development keys only.
 """
 
 

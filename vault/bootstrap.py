@@ -9,6 +9,12 @@ from pathlib import Path
 
 from cryptography import x509
 
+from identity.config import load_providers
+from identity.embedded import EmbeddedProvider, draw_key
+from identity.embedded_client import EmbeddedIdentity
+from identity.errors import IdentityError
+from identity.oidc import OpenIdProvider
+from identity.providers import Providers
 from signing.dev_pki import DevPki
 from signing.keys import PROBANS_ARC
 from signing.revocation import RevocationSource, fetch_http_crls
@@ -28,6 +34,8 @@ from vault.db.engine import Database
 from vault.db.twins import TwinGuard
 from vault.errors import SettingsRefused
 from vault.held_keys import demand_files, demand_origin, has_begun, key_folder_of, secret, usable_keys
+from vault.identities import Identities, made_up_people
+from vault.keyfiles import read_or_make
 from vault.keyring import Keyring
 from vault.ledger.generations import generation_of, prefix_of
 from vault.ledger.key_folder import LedgerKeyFolder
@@ -107,6 +115,7 @@ def open_parts(settings: Settings, clock: Clock | None = None, *, new_generation
             ),
             guard=TwinGuard(data / "run", database.locks),
             pki=pki,
+            identities=_identities(settings, clock),
             resources=resources.pop_all(),
         )
 
@@ -131,6 +140,18 @@ def open_vault(settings: Settings, clock: Clock | None = None, *, background: bo
     except BaseException:
         running.close()
         raise
+
+
+def _identities(settings: Settings, clock: Clock) -> Identities:
+    try:
+        if settings.identity_providers is not None:
+            named = load_providers(settings.identity_providers)
+            return Identities(Providers(OpenIdProvider(config, clock) for config in named), None)
+        key = read_or_make(settings.keys_folder / "dev-identity.pem", draw_key)
+        embedded = EmbeddedProvider(key, settings.data / "run" / "dev-identity", made_up_people(), clock)
+    except IdentityError as error:
+        raise SettingsRefused("SETTINGS_REFUSED", str(error)) from error
+    return Identities(Providers([EmbeddedIdentity(embedded, clock)]), embedded)
 
 
 def _authority(parts: Parts, tsa_roots: Sequence[x509.Certificate]) -> TimestampAuthority:

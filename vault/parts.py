@@ -15,6 +15,7 @@ from vault.db.engine import Database
 from vault.db.twins import TwinGuard
 from vault.errors import LedgerError
 from vault.held_keys import key_folder_of
+from vault.identities import Identities
 from vault.keyring import Keyring
 from vault.ledger.entry import LogEntry, decode
 from vault.ledger.key_folder import LedgerKeyFolder
@@ -34,6 +35,7 @@ class Parts:
         log: where this generation of the ledger is published.
         root_log: the store in which every generation lies, the first at its root, others in folders of theirs.
         log_of: returns the same of the generation with an origin.
+        identities: where people's digital identities come from.
     """
 
     settings: Settings
@@ -48,6 +50,7 @@ class Parts:
     ledger_keys: LedgerKeyFolder
     guard: TwinGuard
     pki: DevPki
+    identities: Identities
     resources: ExitStack
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import secrets
@@ -18,10 +19,57 @@ ADMINISTRATIONS = {
     "employeur-specimen": "Manufacture de Valombre (spécimen)",
 }
 HOLDERS = {"camille": "Camille Exemple", "dominique": "Dominique Modèle"}
-_AGENTS = {
-    "agent-etat-civil": ("Agent d'état civil", "mairie-specimen"),
-    "agent-paie": ("Agent de paie", "employeur-specimen"),
-}
+
+
+@dataclass(frozen=True, slots=True)
+class MadeUp:
+    """Who a persona is, before a safe knows them.
+
+    Attributes:
+        id: stable identifier.
+        role: in what quality they act.
+        name: name for pages.
+        label: name and quality.
+        administration_id: whom an agent acts for.
+        service: service of that administration.
+    """
+
+    id: str
+    role: Role
+    name: str
+    label: str
+    administration_id: str | None = None
+    service: str = ""
+
+    @property
+    def is_holder(self) -> bool:
+        """Tell whether a safe is theirs."""
+        return self.role is Role.HOLDER
+
+
+_AGENTS = (
+    ("agent-etat-civil", "Agent d'état civil", "mairie-specimen", "etat-civil"),
+    ("agent-paie", "Agent de paie", "employeur-specimen", "paie"),
+)
+_OTHERS = (
+    ("auditeur", Role.AUDITOR, "Auditeur"),
+    ("exploitant", Role.OPERATOR, "Exploitant"),
+    ("delegue", Role.OFFICER, "Délégué à la protection des données"),
+)
+
+
+def people() -> Sequence[MadeUp]:
+    """Return every made-up person."""
+    return (
+        *(MadeUp(holder, Role.HOLDER, name, f"{name}, titulaire") for holder, name in HOLDERS.items()),
+        *(
+            MadeUp(
+                agent, Role.AGENT, name, f"{name}, {ADMINISTRATIONS[administration]}", administration, service
+            )
+            for agent, name, administration, service in _AGENTS
+        ),
+        *(MadeUp(each, role, name, name) for each, role, name in _OTHERS),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,38 +115,37 @@ class Personas:
 
 def load_tokens(path: Path) -> dict[str, str]:
     """Return the tokens by persona, drawing them at first use."""
-    names = [*HOLDERS, *_AGENTS, "auditeur", "exploitant"]
+    names = [each.id for each in people()]
 
     def draw() -> bytes:
         return json.dumps({name: f"dev-{name}-{secrets.token_urlsafe(24)}" for name in names}).encode()
 
-    return dict(json.loads(read_or_make(path, draw)))
+    octets = read_or_make(path, draw)
+    drawn = dict(json.loads(octets))
+    # A data folder may be older than one of the personas.
+    return {name: drawn.get(name) or f"dev-{name}-{_derived(octets, name)}" for name in names}
+
+
+def _derived(octets: bytes, name: str) -> str:
+    return hmac.new(octets, name.encode(), hashlib.sha256).hexdigest()
 
 
 def build_personas(tokens: dict[str, str], safe_of: dict[str, str]) -> Personas:
     """Put the personas together from their tokens and the safes of the made-up holders."""
-    personas = [
-        Persona(
-            Actor(id=holder, role=Role.HOLDER, name=name, safe_id=safe_of[holder]),
-            tokens[holder],
-            f"{name}, titulaire",
-        )
-        for holder, name in HOLDERS.items()
-    ]
-    personas += [
-        Persona(
-            Actor(id=agent, role=Role.AGENT, name=name, administration_id=administration),
-            tokens[agent],
-            f"{name}, {ADMINISTRATIONS[administration]}",
-        )
-        for agent, (name, administration) in _AGENTS.items()
-    ]
-    personas.append(
-        Persona(Actor(id="auditeur", role=Role.AUDITOR, name="Auditeur"), tokens["auditeur"], "Auditeur")
+    return Personas(
+        [
+            Persona(
+                Actor(
+                    id=each.id,
+                    role=each.role,
+                    name=each.name,
+                    safe_id=safe_of[each.id] if each.is_holder else None,
+                    administration_id=each.administration_id,
+                    service=each.service,
+                ),
+                tokens[each.id],
+                each.label,
+            )
+            for each in people()
+        ]
     )
-    personas.append(
-        Persona(
-            Actor(id="exploitant", role=Role.OPERATOR, name="Exploitant"), tokens["exploitant"], "Exploitant"
-        )
-    )
-    return Personas(personas)

@@ -117,6 +117,11 @@ class Settings(BaseSettings):
     access_window_minutes: int = Field(
         15, gt=0, description="Reads of one person, document and purpose within it share one access entry."
     )
+    identity_providers: Path | None = Field(
+        None,
+        description="File of the OpenID Connect providers that people come from (`docs/identity.md`); empty: in "
+        "development, the embedded one with made-up people.",
+    )
     mail_host: str = Field(
         "", description="Server that takes mail (SMTP submission); empty: none, in development the log."
     )
@@ -259,6 +264,11 @@ class Settings(BaseSettings):
         return {kind: count for kind, count in rates.items() if count}
 
     @property
+    def sensitive_assurance(self) -> str:
+        """Level that sensitive acts demand: `none`, `low`, `substantial` or `high`."""
+        return self.assurance or ("substantial" if self.is_production else "none")
+
+    @property
     def database_limits(self) -> DatabaseLimits:
         """What a process takes of the database; in production commits must wait for a standby."""
         return DatabaseLimits(
@@ -284,5 +294,16 @@ class Settings(BaseSettings):
         if self.is_production and self.keys_folder.resolve().is_relative_to(self.data.resolve()):
             raise SettingsRefused(
                 "SETTINGS_REFUSED", "In production keys lie outside the data folder: set PROBANS_KEYS."
+            )
+        if self.is_production and not self.address.startswith("https://"):
+            raise SettingsRefused(
+                "SETTINGS_REFUSED",
+                "In production people come over TLS, and providers send them back to one address: set PROBANS_ADDRESS "
+                "to https://…",
+            )
+        if self.is_production and self.identity_providers is None:
+            raise SettingsRefused(
+                "SETTINGS_REFUSED",
+                "In production the development identities are refused: set PROBANS_IDENTITY_PROVIDERS.",
             )
         return self

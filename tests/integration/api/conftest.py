@@ -52,7 +52,9 @@ def app(safe: Vault):
 
 @pytest.fixture
 def client(app) -> TestClient:
-    return TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+    # The development identities answer this machine alone.
+    here = ("127.0.0.1", 50000)
+    return TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False, client=here)
 
 
 @pytest.fixture(scope="session")
@@ -149,7 +151,7 @@ def _read_start(process: subprocess.Popen[str], errors: Path) -> tuple[str, dict
         first = process.stdout.readline()
         match = re.fullmatch(r"Probans: (http://127\.0\.0\.1:\d+)\n", first)
         assert match, first + errors.read_text()
-        tokens = dict(process.stdout.readline().strip().rsplit(": ", 1) for _ in range(6))
+        tokens = dict(process.stdout.readline().strip().rsplit(": ", 1) for _ in range(7))
     finally:
         watchdog.cancel()
     return match[1], tokens
