@@ -13,7 +13,7 @@ from api.middleware import MAX_IN_FLIGHT, Guard
 from api.peers import Peers
 from api.streams import UploadDesk
 from api.v1 import agents, reads, tokens, verifications, writes
-from api.web import pages
+from api.web import dev_provider, pages
 from vault.service import Vault
 
 
@@ -60,6 +60,8 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
     ):
         app.include_router(router)
     pages.install(app)
+    if vault.parts.identities.development is not None:
+        dev_provider.install(app, vault.parts.identities.development)
     errors.install(app)
     rules.demand_rules(app)
     app.add_middleware(

@@ -42,6 +42,12 @@ RULES: Mapping[tuple[str, str], Action | str] = {
     ("POST", "/v1/agents/pseudonym"): Action.PSEUDONYM,
     # development identities
     ("POST", "/identite"): PUBLIC,
+    ("GET", "/dev-identity/.well-known/openid-configuration"): PUBLIC,
+    ("GET", "/dev-identity/jwks"): PUBLIC,
+    ("GET", "/dev-identity/authorize"): PUBLIC,
+    ("POST", "/dev-identity/authorize"): PUBLIC,
+    ("POST", "/dev-identity/token"): PUBLIC,
+    ("GET", "/dev-identity/logout"): PUBLIC,
     # documents
     ("POST", "/v1/acts"): Action.ISSUE,
     ("POST", "/v1/attachments"): Action.DEPOSIT,
