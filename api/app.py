@@ -12,7 +12,7 @@ from api.metrics import Metrics
 from api.middleware import MAX_IN_FLIGHT, Guard
 from api.peers import Peers
 from api.streams import UploadDesk
-from api.v1 import agents, reads, tokens, verifications, writes
+from api.v1 import agents, notices, reads, tokens, verifications, writes
 from api.web import dev_provider, pages
 from vault.service import Vault
 
@@ -57,6 +57,7 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
         verifications.router,
         tokens.router,
         agents.router,
+        notices.router,
     ):
         app.include_router(router)
     pages.install(app)

@@ -20,6 +20,7 @@ COMMANDS = (
     "bundle",
     "recover",
     "keys",
+    "notices",
 )
 _MODULES = {"issue": "deposit"}
 
