@@ -1,43 +1,79 @@
-"""Who is calling. What they may do is decided by `vault.access` alone."""
+"""Who is calling. What they may do is decided by `vault.access` alone.
+
+A caller shows a token, or a browser's session; both at once would name two callers, and is refused.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from api.deps import get_vault, single_header
-from vault.domain.actors import ANONYMOUS, Actor
-from vault.errors import Unauthenticated
+from api.browser import check_header, session_of, session_value
+from api.deps import AGENT_HEADER, get_vault, single_header
+from api.peers import demand_rate, get_peers
+from vault.domain.actors import ANONYMOUS, Actor, Assurance
+from vault.errors import Refused, Unauthenticated
+from vault.pseudonyms import checked_agent
+from vault.systems import TOKEN_PREFIX
 
 _MAX_TOKEN = 512
 
 
 def caller_or_anonymous(request: Request) -> Actor:
-    """Return the bearer of the token, or nobody in particular when there is none.
+    """Return the bearer of the token or the person of the session, or nobody in particular when there is neither.
 
     Raises:
         Unauthenticated: the Authorization header is there but names nobody.
+        Refused: TWO_IDENTITIES; FORM_EXPIRED: a session asks for a change without its form token.
     """
     header = single_header(request, "Authorization")
-    if header is None:
+    if header is not None:
+        if session_value(request):
+            raise Refused("TWO_IDENTITIES")
+        return _bearer(request, header)
+    session = session_of(request)
+    if session is None:
         return ANONYMOUS
-    scheme, _, token = header.strip().partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not 0 < len(token) <= _MAX_TOKEN:
-        raise Unauthenticated("UNAUTHENTICATED")
-    actor = get_vault(request).personas.authenticate(token)
-    if actor is None:
-        raise Unauthenticated("UNAUTHENTICATED")
-    return actor
+    check_header(request)
+    return session.actor
 
 
 def caller(request: Request) -> Actor:
-    """Return the bearer of the token. Raises Unauthenticated without a token that names somebody."""
+    """Return who calls. Raises Unauthenticated when nobody in particular does."""
     actor = caller_or_anonymous(request)
     if actor is ANONYMOUS:
         raise Unauthenticated("UNAUTHENTICATED")
     return actor
+
+
+def _bearer(request: Request, header: str) -> Actor:
+    scheme, _, token = header.strip().partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not 0 < len(token) <= _MAX_TOKEN:
+        raise Unauthenticated("UNAUTHENTICATED")
+    actor = _system(request, token) if token.startswith(TOKEN_PREFIX) else _made_up(request, token)
+    if actor is None:
+        demand_rate(request, "tokens")
+        raise Unauthenticated("UNAUTHENTICATED")
+    return actor
+
+
+def _system(request: Request, token: str) -> Actor | None:
+    """Return the system that bears a token, and for whom it says it acts; None when the token does not count."""
+    actor = get_vault(request).people.systems.authenticate(token, get_peers(request).certificate(request))
+    agent = single_header(request, AGENT_HEADER)
+    return replace(actor, agent=checked_agent(agent)) if actor is not None and agent is not None else actor
+
+
+def _made_up(request: Request, token: str) -> Actor | None:
+    """Return the development persona with this token; a token that is shown now proves as much as its login would."""
+    vault = get_vault(request)
+    actor = vault.personas.authenticate(token)
+    if actor is None:
+        return None
+    return replace(actor, assurance=Assurance.HIGH, authenticated_at=vault.parts.clock.now())
 
 
 Caller = Annotated[Actor, Depends(caller)]

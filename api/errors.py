@@ -44,6 +44,7 @@ _BY_KIND: tuple[tuple[type[Exception], str], ...] = (
 _RETRY_AFTER = {"TWIN_RUNNING": 2, "RECEIPT_PENDING": 1, "NOT_PUBLISHED": 5}
 # Addresses for programs: their errors are never pages.
 _FOR_PROGRAMS = ("/v1/", "/ledger/", "/tsa", "/healthz", "/readyz", "/metrics", "/openapi.json")
+_CHALLENGE = 'Bearer realm="probans"'
 _log = logging.getLogger("probans.error")
 
 
@@ -178,9 +179,21 @@ def _known(code: str, detail: str, params: Mapping[str, Any]) -> Problem:
     if isinstance(seconds := params.get("retry_after"), int):
         headers["Retry-After"] = str(seconds)
     if status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="probans"'
+        headers["WWW-Authenticate"] = _CHALLENGE + _step_up(code, params)
     # What a part says about its own failure is for the operator.
     return Problem(code, detail if status < 500 else "", params if status < 500 else {}, headers)
+
+
+def _step_up(code: str, params: Mapping[str, Any]) -> str:
+    """Return what a challenge says of the proof that is missing (RFC 9470, 3)."""
+    if code != "STEP_UP_REQUIRED":
+        return ""
+    said = ', error="insufficient_user_authentication"'
+    if params.get("level"):
+        said += f', acr_values="{params["level"]}"'
+    if params.get("minutes"):
+        said += f', max_age="{params["minutes"] * 60}"'
+    return said
 
 
 def _invalid_field(error: RequestValidationError) -> Problem:

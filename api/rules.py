@@ -40,6 +40,20 @@ RULES: Mapping[tuple[str, str], Action | str] = {
     # systems
     ("POST", "/v1/token"): PUBLIC,
     ("POST", "/v1/agents/pseudonym"): Action.PSEUDONYM,
+    # logging in and out; one's own access is decided by the session's cookie and form token
+    ("GET", "/connexion"): PUBLIC,
+    ("POST", "/connexion/{provider}"): PUBLIC,
+    ("GET", "/connexion/retour/{provider}"): PUBLIC,
+    ("POST", "/connexion/{provider}/back-channel"): PUBLIC,
+    ("GET", "/connexion/{provider}/front-channel"): PUBLIC,
+    ("GET", "/deconnexion"): PUBLIC,
+    ("POST", "/deconnexion"): PUBLIC,
+    ("GET", "/acces"): PUBLIC,
+    ("POST", "/acces/fermer"): PUBLIC,
+    ("POST", "/acces/relier"): PUBLIC,
+    ("POST", "/acces/delier"): PUBLIC,
+    ("GET", "/acces/renforcer"): PUBLIC,
+    ("POST", "/acces/renforcer"): PUBLIC,
     # development identities
     ("POST", "/identite"): PUBLIC,
     ("GET", "/dev-identity/.well-known/openid-configuration"): PUBLIC,

@@ -25,6 +25,7 @@ from vault.ledger.witnessing import Witnessing, WitnessingConfig
 from vault.ledger.writer import LedgerWriter, WriterConfig
 from vault.lifecycle import Lifecycle
 from vault.matters import Matters
+from vault.login_services import open_login_services
 from vault.notifying import Channels, open_notifying
 from vault.objects import Shelf
 from vault.papers import Papers
@@ -213,6 +214,7 @@ def _people(parts: Parts, matters: Matters, ties: Ties, desk: SealingDesk) -> Pe
 
 def _witnessing(parts: Parts, publisher: Publisher, policy: Policy) -> Witnessing:
     settings = parts.settings
+        login=open_login_services(parts),
     config = WitnessingConfig(too_few=settings.witness_wait, timeout=settings.witness_timeout)
     return Witnessing(parts.database, parts.log, publisher, policy, parts.clock, config)
 

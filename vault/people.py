@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vault.cases import Cases
+from vault.login_services import LoginServices
 from vault.matters import Matters
 from vault.papers import Papers
 from vault.rates import Limits, Lockout
@@ -23,6 +25,7 @@ class People:
         limits: how much strangers may ask of this process.
         lockout: counts wrong secrets.
     """
+        login: accounts, sessions, logins under way, and which acts demand a proof anew.
 
     matters: Matters
     ties: Ties
@@ -30,3 +33,4 @@ class People:
     systems: Systems
     limits: Limits
     lockout: Lockout
+    login: LoginServices

@@ -18,6 +18,7 @@ from api.rates import limited
 from api.security import DOCS_CSP
 from api.v1.reads import receipt_response
 from api.v1.views import findings
+from api.web import login, session
 from api.web.forms import file_form, small_form
 from api.web.rendering import (
     FORM_FIELD,
@@ -29,6 +30,7 @@ from api.web.rendering import (
     problem_page,
     reader,
     set_cookie,
+    viewer,
 )
 from api.web.verdicts import arrange
 from vault.domain.actors import Role
@@ -49,7 +51,8 @@ Document = Annotated[str, Path()]
 
 def install(app: FastAPI) -> None:
     """Add pages, static files and error pages to the application."""
-    app.include_router(router)
+    for each in (router, login.router, session.router):
+        app.include_router(each)
     app.mount("/static", _Static(directory=STATIC), name="static")
     app.state.render_problem = problem_page
 
@@ -179,7 +182,7 @@ def favicon() -> Response:
 
 
 def _home(request: Request, vault: Vault, cursor: str | None, error: VaultError | None = None) -> Response:
-    actor = reader(request)
+    actor = viewer(request)
     documents, following = [], None
     if actor.role is Role.HOLDER and actor.safe_id is not None:
         listed = vault.reading.list(actor, actor.safe_id, cursor, _PAGE)

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from api.browser import (
+    SAFE_METHODS,
+    acting_session,
+    check_token,
+    form_token_of,
+    here,
+    is_form_checked,
+    session_of,
+)
 from api.deps import get_vault
 from api.errors import Problem
 from api.web.words import LANGUAGES, WORDS
 from vault.domain.actors import ANONYMOUS, Actor
-from vault.errors import Refused
 from vault.messages import message, readable_size
 
 HERE = Path(__file__).parent
@@ -103,26 +111,44 @@ _environment = Environment(
 
 
 def reader(request: Request) -> Actor:
-    """Return whom the pages are shown to: the persona of the cookie, or nobody in particular."""
+    """Return who asks for this: the person of the session, in development also the persona of the cookie.
+
+    A request that changes something is nobody's until its form token was checked.
+    """
+    if request.method not in SAFE_METHODS and not is_form_checked(request):
+        return ANONYMOUS
+    session = acting_session(request)
+    return session.actor if session is not None else _persona(request)
+
+
+def viewer(request: Request) -> Actor:
+    """Return whom a page is shown to, whatever was asked for: nobody else sees the answer."""
+    session = session_of(request)
+    return session.actor if session is not None else _persona(request)
+
+
+def _persona(request: Request) -> Actor:
     token = request.cookies.get(PERSONA_COOKIE, "")
     actor = get_vault(request).personas.authenticate(token) if token else None
     return actor or ANONYMOUS
 
 
 def form_token(request: Request) -> str:
-    """Return the token that this browser's forms carry, a new one at its first page."""
+    """Return the token of this browser's forms: the session's, or before a login one of the browser's own."""
+    token = form_token_of(request)
+    if token is not None:
+        return token
     token = request.cookies.get(FORM_COOKIE, "")
     return token if _TOKEN.fullmatch(token) else secrets.token_urlsafe(32)
 
 
 def check_form(request: Request, given: str) -> None:
     """Demand that a form comes from one of our pages in this browser. Raises Refused(FORM_EXPIRED)."""
-    held = request.cookies.get(FORM_COOKIE, "")
-    site = request.headers.get("Sec-Fetch-Site", "same-origin")
-    if not _TOKEN.fullmatch(held) or not hmac.compare_digest(held.encode(), given.encode(errors="replace")):
-        raise Refused("FORM_EXPIRED")
-    if site not in {"same-origin", "none"}:
-        raise Refused("FORM_EXPIRED")
+    held = form_token_of(request)
+    if held is None:
+        held = request.cookies.get(FORM_COOKIE, "")
+        held = held if _TOKEN.fullmatch(held) else ""
+    check_token(request, held, given)
 
 
 def page(request: Request, template: str, status: int = 200, **context: Any) -> Response:
@@ -137,7 +163,8 @@ def page(request: Request, template: str, status: int = 200, **context: Any) -> 
         asset=asset,
         form_field=FORM_FIELD,
         form_token=token,
-        reader=reader(request),
+        reader=viewer(request),
+        logged_in=session_of(request) is not None,
         when=lambda moment: human_time(moment, lang),
         times=lambda text: human_times(text, lang),
         size=lambda octets: readable_size(octets, english=lang == "en"),
@@ -145,9 +172,11 @@ def page(request: Request, template: str, status: int = 200, **context: Any) -> 
         **context,
     )
     response = HTMLResponse(html, status, {"Content-Language": lang})
-    set_cookie(response, FORM_COOKIE, token)
+    if session_of(request) is None:
+        set_cookie(response, FORM_COOKIE, token)
     if request.query_params.get("lang") in LANGUAGES:
-        set_cookie(response, LANGUAGE_COOKIE, lang)
+        # Not strict: who comes back from a provider is still to be met in the language chosen before.
+        response.set_cookie(LANGUAGE_COOKIE, lang, httponly=True, samesite="lax", path="/")
     return response
 
 
@@ -156,8 +185,22 @@ def set_cookie(response: Response, name: str, value: str) -> None:
     response.set_cookie(name, value, httponly=True, samesite="strict", path="/")
 
 
+def login_address(back: str) -> str:
+    """Return the address of the login page that leads back to a local path."""
+    return f"/connexion?{urlencode({'retour': back})}"
+
+
 def problem_page(request: Request, problem: Problem) -> Response:
-    """Show an error as a page, with the words of its code."""
+    """Show an error as a page, with the words of its code; lead to the proof of identity that an act demands."""
+    if problem.code == "STEP_UP_REQUIRED" and session_of(request) is not None:
+        asked = {
+            "niveau": problem.params["level"],
+            "minutes": problem.params["minutes"],
+            "retour": here(request),
+        }
+        return RedirectResponse(f"{problem.params['place']}?{urlencode(asked)}", 303)
+    if problem.code in {"UNAUTHENTICATED", "SESSION_ENDED"} and request.method in SAFE_METHODS:
+        return RedirectResponse(login_address(here(request)), 303)
     said = message(problem.code, language(request), **problem.params)
     answer = page(request, "problem.html", problem.status, said=said, request_id=request.state.request_id)
     for name, value in problem.headers.items():

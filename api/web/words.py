@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from api.web.login_words import LOGIN_WORDS
+
 LANGUAGES = ("fr", "en")
 
 
@@ -210,4 +212,5 @@ WORDS: dict[str, tuple[str, str]] = {
         "Cette page a besoin de JavaScript ; la description elle-même est ici :",
         "This page needs JavaScript; the description itself is here:",
     ),
+    **LOGIN_WORDS,
 }
