@@ -20,13 +20,18 @@ from api.v1.schemas import (
     TokenProblem,
     TokenRequest,
 )
+from api.v1.schemas_notices import BounceRequest, CodeRequest, ContactsRequest, PreferencesRequest
 from vault.domain.systems import SCOPES
 
 _MODELS: tuple[type[BaseModel], ...] = (
     ActDescription,
     AgentRequest,
     AttachmentDescription,
+    BounceRequest,
+    CodeRequest,
+    ContactsRequest,
     HashRequest,
+    PreferencesRequest,
     ProblemBody,
     ReceiptLine,
     ReceiptsRequest,
@@ -39,6 +44,7 @@ _TAGS = (
     ("attachments", "What holders submit."),
     ("documents", "Reading; every read leaves an entry in the access journal."),
     ("safes", "What a safe holds."),
+    ("notices", "Where a holder is told of news, and of what."),
     ("verification", "For everybody, without login; nothing sent here is kept."),
     ("systems", "Software that calls by itself: tokens, and the pseudonyms of its agents."),
     ("ledger", "Public files of the ledger, and timestamps."),
@@ -68,6 +74,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 "type": "http",
                 "scheme": "bearer",
                 "description": "Token of a development persona, printed at start (loopback only).",
+            },
+            "gateway": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "Secret of gateways that report what did not arrive.",
             },
             "system": {
                 "type": "oauth2",

@@ -68,7 +68,7 @@ class ContactAnswer(BaseModel):
     channel: ChannelCode
     address: str = Field(examples=["camille@example.org"])
     state: Literal["pending", "confirmed", "doubtful"] = Field(
-        description="Only a confirmed one is used; one in doubt sent too many messages back and must be confirmed again."
+        description="Only a confirmed one is used; one in doubt sent too much back and must be confirmed again."
     )
     bounces: int = Field(description="Lasting refusals since it was confirmed.")
     created_at: Instant
