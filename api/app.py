@@ -12,7 +12,7 @@ from api.metrics import Metrics
 from api.middleware import MAX_IN_FLIGHT, Guard
 from api.peers import Peers
 from api.streams import UploadDesk
-from api.v1 import agents, notices, reads, tokens, verifications, writes
+from api.v1 import agents, cases, notices, reads, tokens, verifications, writes
 from api.web import dev_provider, pages
 from vault.service import Vault
 
@@ -58,6 +58,7 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
         tokens.router,
         agents.router,
         notices.router,
+        cases.router,
     ):
         app.include_router(router)
     pages.install(app)

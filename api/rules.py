@@ -82,6 +82,16 @@ RULES: Mapping[tuple[str, str], Action | str] = {
     ("GET", "/v1/safes/{safe_id}/preferences"): Action.CONTACTS,
     ("PUT", "/v1/safes/{safe_id}/preferences"): Action.CONTACTS,
     ("POST", "/v1/notices/bounces"): PUBLIC,
+    # where is my request
+    ("POST", "/v1/cases"): Action.CASE_WRITE,
+    ("POST", "/v1/cases/{case_id}/steps"): Action.CASE_WRITE,
+    ("POST", "/v1/cases/{case_id}/closure"): Action.CASE_WRITE,
+    ("POST", "/v1/cases/{case_id}/reopening"): Action.CASE_WRITE,
+    ("POST", "/v1/cases/{case_id}/documents"): Action.CASE_WRITE,
+    ("GET", "/v1/cases/{case_id}"): Action.CASE_SEE,
+    ("GET", "/v1/safes/{safe_id}/cases"): Action.CASE_SEE,
+    ("GET", "/v1/administrations/{administration_id}/cases"): Action.CASE_SEE,
+    # pages
     ("GET", "/documents/{document_id}/original"): Action.READ,
     ("GET", "/documents/{document_id}/dossier"): Action.EVIDENCE,
     ("GET", "/documents/{document_id}/recepisse"): Action.RECEIPT,

@@ -9,6 +9,7 @@ from signing.revocation import RevocationSource
 from timestamping.base import TimestampAuthority
 from vault import personas
 from vault.bundles import Bundles
+from vault.cases import Cases
 from vault.dating import Dating
 from vault.db.repositories import Documents, Safes
 from vault.first_start import make_people, open_first_entry
@@ -24,14 +25,15 @@ from vault.ledger.publisher import Publisher, Receipts
 from vault.ledger.witnessing import Witnessing, WitnessingConfig
 from vault.ledger.writer import LedgerWriter, WriterConfig
 from vault.lifecycle import Lifecycle
-from vault.matters import Matters
 from vault.login_services import open_login_services
+from vault.matters import Matters
 from vault.notifying import Channels, open_notifying
 from vault.objects import Shelf
 from vault.papers import Papers
 from vault.parts import Parts
 from vault.people import People
 from vault.pipeline import Pipeline, PipelineConfig
+from vault.purposes import Purposes
 from vault.rates import Limits, Lockout, Rate
 from vault.reading import Reading
 from vault.restore_guard import RestoreGuard
@@ -104,6 +106,7 @@ def assemble(
     idempotency = Idempotency(parts.keyring, parts.guard)
     matters = Matters(parts.database, parts.keyring, writer, idempotency, clock)
     ties = Ties(matters.rows, clock)
+    purposes = Purposes(parts.database, parts.records, clock)
     journal = Journal(
         parts.database, parts.keyring, writer, ties, clock, timedelta(minutes=settings.access_window_minutes)
     )
@@ -161,6 +164,7 @@ def assemble(
             shelf,
             journal,
             ties,
+            purposes,
             bundles,
             receipts,
             unscanned_allowed=settings.unscanned_allowed,
@@ -197,6 +201,7 @@ def _people(parts: Parts, matters: Matters, ties: Ties, desk: SealingDesk) -> Pe
     return People(
         matters=matters,
         ties=ties,
+        cases=Cases(database, keyring, matters, ties, clock),
         papers=Papers(parts.objects, desk),
         systems=Systems(database, keyring, clock),
         limits=Limits(
@@ -209,12 +214,12 @@ def _people(parts: Parts, matters: Matters, ties: Ties, desk: SealingDesk) -> Pe
             settings.lockout_failures,
             timedelta(minutes=settings.lockout_minutes),
         ),
+        login=open_login_services(parts),
     )
 
 
 def _witnessing(parts: Parts, publisher: Publisher, policy: Policy) -> Witnessing:
     settings = parts.settings
-        login=open_login_services(parts),
     config = WitnessingConfig(too_few=settings.witness_wait, timeout=settings.witness_timeout)
     return Witnessing(parts.database, parts.log, publisher, policy, parts.clock, config)
 

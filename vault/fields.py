@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import UTC, datetime
 
 from vault.domain.documents import NewDocument
 from vault.errors import Refused
@@ -53,3 +54,17 @@ def check_text(field: str, value: str, limit: int, *, required: bool = False) ->
         raise Refused("FIELD_INVALID", f"at most {limit} characters", field=field)
     if any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in value):
         raise Refused("FIELD_INVALID", "control and direction characters are not allowed", field=field)
+
+
+def parse_instant(field: str, value: str) -> datetime:
+    """Read an instant with its offset (RFC 3339) as UTC. Raises Refused(FIELD_INVALID) naming the field."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or "T" not in value:
+        raise Refused("FIELD_INVALID", "a date and time such as 2026-01-15T09:00:00Z", field=field)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise Refused("FIELD_INVALID", "a date within the calendar", field=field) from None

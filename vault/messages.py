@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vault.message_cases import CASES
 from vault.message_entries import NAME_PROBLEMS, Entry
 from vault.message_files import FILES
 from vault.message_http import HTTP
+from vault.message_journal import JOURNAL
 from vault.message_logins import LOGINS
 from vault.message_notices import NOTICES
 from vault.message_people import PEOPLE
 from vault.message_requests import REQUESTS
 
-CATALOGUE: dict[str, Entry] = {**FILES, **REQUESTS, **PEOPLE, **LOGINS, **NOTICES, **HTTP}
+CATALOGUE: dict[str, Entry] = {**FILES, **REQUESTS, **PEOPLE, **LOGINS, **NOTICES, **HTTP, **CASES, **JOURNAL}
 UNKNOWN_CODE = "OPERATOR_NEEDED"
 _MAX_SHOWN = 200
 

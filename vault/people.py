@@ -21,15 +21,17 @@ class People:
         matters: begins and moves matters.
         ties: which relations a caller has.
         papers: seals statements.
+        cases: where is my request.
         systems: gives tokens to software that calls by itself, and tells who bears one.
         limits: how much strangers may ask of this process.
         lockout: counts wrong secrets.
-    """
         login: accounts, sessions, logins under way, and which acts demand a proof anew.
+    """
 
     matters: Matters
     ties: Ties
     papers: Papers
+    cases: Cases
     systems: Systems
     limits: Limits
     lockout: Lockout
