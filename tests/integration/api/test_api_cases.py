@@ -137,7 +137,7 @@ BAD = [
 @pytest.mark.parametrize(("members", "field"), BAD, ids=lambda value: str(value)[:30])
 def test_bad_members_are_named(client, bearer, members, field):
     headers = bearer("agent-etat-civil", Idempotency_Key="bad-case")
-    answer = client.post("/v1/cases", json=case("DEM-BAD", **members), headers=headers)
+    answer = client.post("/v1/cases", json={**case("DEM-BAD"), **members}, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (422, "FIELD_INVALID"), answer.text
     assert answer.json()["params"]["field"] == field
 
