@@ -243,6 +243,8 @@ def _check_means(keys: Sequence[Mapping[str, str]], certificates: Sequence[str])
         problem = "neither a public key nor a certificate"
     elif len(keys) > MOST_KEYS or len(certificates) > MOST_KEYS:
         problem = f"more than {MOST_KEYS} keys or certificates"
+    elif len({key["kid"] for key in keys}) < len(keys):
+        problem = "two keys have the same kid"
     else:
         return
     raise Refused("KEY_REFUSED", problem)

@@ -83,6 +83,8 @@ GENERATION_POINTS = ("generation.before-commit", "generation.after-commit")
 FIRST_START_POINTS = ("safes.recorded",)
 # Logins: tests/integration/test_accounts.py kills them there.
 LOGIN_POINTS = ("accounts.recorded",)
+# The registration of a system by an operator: tests/integration/test_systems.py kills it there.
+SYSTEM_POINTS = ("systems.recorded",)
 
 
 def test_the_list_of_points_is_the_codes() -> None:
@@ -102,6 +104,7 @@ def test_the_list_of_points_is_the_codes() -> None:
             *WITNESSING_POINTS,
             *ALARM_POINTS,
             *WITNESS_POINTS,
+            *SYSTEM_POINTS,
         )
     )
 

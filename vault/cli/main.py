@@ -21,6 +21,7 @@ COMMANDS = (
     "recover",
     "keys",
     "notices",
+    "systems",
 )
 _MODULES = {"issue": "deposit"}
 
