@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, cast
+from urllib.parse import unquote
 
 from fastapi import Depends, Query, Request
 
@@ -12,8 +14,10 @@ from vault.service import Vault
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 PURPOSE_HEADER = "Probans-Purpose"
+WORDS_HEADER = "Probans-Purpose-Words"
 DOCUMENT_HEADER = "Probans-Document"
 AGENT_HEADER = "Probans-Agent"
+_NOT_ENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def get_vault(request: Request) -> Vault:
@@ -60,7 +64,37 @@ def purpose_of(
     return purpose or header or ""
 
 
+def words_of(
+    request: Request,
+    words: Annotated[
+        str | None,
+        Query(
+            description="What is said of the purpose besides, for the access journal. Better in the header "
+            f"`{WORDS_HEADER}` (UTF-8, percent-encoded as in an address), since addresses stand in logs.",
+            examples=["Pièce illisible au guichet"],
+        ),
+    ] = None,
+) -> str:
+    """Return the free words about a purpose; "" when none are said. Raises Refused(FIELD_INVALID)."""
+    header = single_header(request, WORDS_HEADER)
+    said = None if header is None else _decoded(header)
+    if words is not None and said is not None and words != said:
+        raise Refused("FIELD_INVALID", "the query and the header say different words", field="words")
+    return words or said or ""
+
+
+def _decoded(header: str) -> str:
+    """Read a percent-encoded header; one that says nothing that way is refused, not guessed at."""
+    if not header.isascii() or _NOT_ENCODED.search(header):
+        raise Refused("FIELD_INVALID", "percent-encode what is not ASCII, and %", field="words")
+    try:
+        return unquote(header, errors="strict")
+    except UnicodeDecodeError as error:
+        raise Refused("FIELD_INVALID", "percent-encode UTF-8", field="words") from error
+
+
 Safe = Annotated[Vault, Depends(get_vault)]
 Desk = Annotated[UploadDesk, Depends(get_desk)]
 Key = Annotated[str, Depends(idempotency_key)]
 Purpose = Annotated[str, Depends(purpose_of)]
+Words = Annotated[str, Depends(words_of)]

@@ -14,6 +14,8 @@ from vault.ledger.generations import generation_of
 from vault.ledger.genesis import open_ledger
 from vault.ledger.stated import check_keys
 from vault.parts import Parts
+from vault.persona_services import SERVICES
+from vault.purposes import Purposes
 from vault.safe_opening import open_safe_within
 
 
@@ -57,10 +59,20 @@ def make_people(parts: Parts, safes: Safes) -> personas.Personas:
                     # Documents name their administration, so recovery needs it before them.
                     parts.records.write(f"administration-{key}", [change.encode()])
                     change.apply(connection, 0, "")
+    _make_services(parts)
     known: dict[str, str] = {}
     for holder, safe_id in safe_of.items():
         known[holder] = safe_id or open_safe(parts, safes, holder, personas.HOLDERS[holder], now)
     return personas.build_personas(personas.load_tokens(parts.settings.keys_folder / "personas.json"), known)
+
+
+def _make_services(parts: Parts) -> None:
+    purposes = Purposes(parts.database, parts.records, parts.clock)
+    # What an operator changed since stays as it is.
+    have = {service.administration_id for service in purposes.all()}
+    for service in SERVICES:
+        if service.administration_id not in have:
+            purposes.register(service)
 
 
 def open_safe(parts: Parts, safes: Safes, holder: str, name: str, now: str) -> str:

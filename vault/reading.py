@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from storage.errors import ObjectDamaged, ObjectMissing, StorageError
-from vault.access import Action, checked_purpose, said_purpose
+from vault.access import Action, said_purpose
 from vault.bundles import Bundles
 from vault.clock import parse_rfc3339
 from vault.db.engine import Database
@@ -16,12 +14,14 @@ from vault.db.repositories import Documents, Safes
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document, Kind, ObjectRole
 from vault.domain.states import Sealing, Status, is_published
-from vault.errors import Conflict, NotFound, Refused, Unavailable, VaultError
+from vault.errors import Conflict, NotFound, Refused
 from vault.ids import looks_like_id
 from vault.journal import Journal
 from vault.keyring import DocumentKey, Keyring
 from vault.ledger.publisher import Receipts
 from vault.objects import Shelf
+from vault.purposes import Purposes
+from vault.read_streams import guarded, plain_storage_errors, window
 from vault.ties import Subject, Ties
 
 _MAX_PAGE = 100
@@ -131,6 +131,7 @@ class Reading:
         shelf: Shelf,
         journal: Journal,
         ties: Ties,
+        purposes: Purposes,
         bundles: Bundles,
         receipts: Receipts,
         *,
@@ -144,30 +145,37 @@ class Reading:
         self._shelf = shelf
         self._journal = journal
         self._ties = ties
+        self._purposes = purposes
         self._bundles = bundles
         self._receipts = receipts
         self._unscanned_allowed = unscanned_allowed
         self._receipt_wait_max = receipt_wait_max
 
-    def describe(self, actor: Actor, document_id: str, purpose: str) -> View:
+    def describe(self, actor: Actor, document_id: str, purpose: str, words: str = "") -> View:
         """Return a document's description.
+
+        Args:
+            actor: the caller.
+            document_id: the document.
+            purpose: why: a code, of the caller's service where it has a list.
+            words: said of the purpose besides, for the journal.
 
         Raises:
             NotFound: unknown, or not for this caller (a refused read by a known caller is journalled).
-            Refused: PURPOSE_REQUIRED.
+            Refused: PURPOSE_REQUIRED, PURPOSE_UNKNOWN, FIELD_INVALID for the words.
             Unavailable: the access entry cannot be written.
         """
-        document, _ = self._entitled(actor, Action.DESCRIBE, document_id, purpose)
+        document, _ = self._entitled(actor, Action.DESCRIBE, document_id, purpose, words)
         return self._view(actor, document)
 
-    def original(self, actor: Actor, document_id: str, purpose: str) -> Download:
+    def original(self, actor: Actor, document_id: str, purpose: str, words: str = "") -> Download:
         """Return the original for download.
 
         Raises:
             Conflict: NOT_PUBLISHED while it waits for its seal.
             NotFound, Refused, Unavailable: see `describe`.
         """
-        document, key = self._entitled(actor, Action.READ, document_id, purpose)
+        document, key = self._entitled(actor, Action.READ, document_id, purpose, words)
         part = self._published(document).parts[ObjectRole.ORIGINAL]
         private = document.private
         assert private is not None  # noqa: S101 - a document with a key has its private part
@@ -176,40 +184,42 @@ class Reading:
             media_type=document.media_type,
             size=part.size,
             etag=f'"{part.address[:32]}"',
-            read=lambda offset, length: _guarded(lambda: self._shelf.read(key, part, offset, length)),
+            read=lambda offset, length: guarded(lambda: self._shelf.read(key, part, offset, length)),
         )
 
-    def bundle(self, actor: Actor, document_id: str, purpose: str) -> Download:
+    def bundle(self, actor: Actor, document_id: str, purpose: str, words: str = "") -> Download:
         """Return the evidence bundle: all parts opened for its holder, `document` alone for others.
 
         Raises:
             Conflict: NOT_PUBLISHED while it waits for its seal.
             NotFound, Refused, Unavailable: see `describe`.
         """
-        document, key = self._entitled(actor, Action.EVIDENCE, document_id, purpose)
+        document, key = self._entitled(actor, Action.EVIDENCE, document_id, purpose, words)
         self._published(document)
-        with _plain_storage_errors():
+        with plain_storage_errors():
             made = self._bundles.build(document, key, for_holder=_is_holder(actor, document))
         return Download(
             name=made.name,
             media_type="application/vnd.etsi.asic-e+zip",
             size=made.size,
             etag=f'"{made.tag}"',
-            read=lambda offset, length: _window(_guarded(made.chunks), offset, length),
+            read=lambda offset, length: window(guarded(made.chunks), offset, length),
         )
 
-    def keys(self, actor: Actor, document_id: str, purpose: str) -> TagKeys:
+    def keys(self, actor: Actor, document_id: str, purpose: str, words: str = "") -> TagKeys:
         """Return the tag keys of a document, to its holder alone.
 
         Raises:
             NotFound, Refused, Unavailable: see `describe`.
         """
-        document, _ = self._entitled(actor, Action.KEYS, document_id, purpose)
+        document, _ = self._entitled(actor, Action.KEYS, document_id, purpose, words)
         private = document.private
         assert private is not None  # noqa: S101 - a document with a key has its private part
         return TagKeys(private.status_key, private.access_key)
 
-    def receipt(self, actor: Actor, document_id: str, purpose: str, wait: float) -> bytes | None:
+    def receipt(
+        self, actor: Actor, document_id: str, purpose: str, wait: float, words: str = ""
+    ) -> bytes | None:
         """Return the receipt (tlog-proof) of the newest status entry; None while none covers it.
 
         Args:
@@ -217,17 +227,25 @@ class Reading:
             document_id: the document.
             purpose: why.
             wait: seconds to wait for a checkpoint that covers the entry; capped by settings.
+            words: said of the purpose besides.
 
         Raises:
             NotFound, Refused, Unavailable: see `describe`.
         """
-        document, _ = self._entitled(actor, Action.RECEIPT, document_id, purpose)
+        document, _ = self._entitled(actor, Action.RECEIPT, document_id, purpose, words)
         with self._database.reading() as connection:
             entries = self._documents.entries(connection, document.id, "status")
         return self._receipts.receipt(entries[-1].seq, wait=max(0.0, min(wait, self._receipt_wait_max)))
 
     def receipts(
-        self, actor: Actor, document_ids: Sequence[str], purpose: str, wait: float, *, every_entry: bool
+        self,
+        actor: Actor,
+        document_ids: Sequence[str],
+        purpose: str,
+        wait: float,
+        *,
+        every_entry: bool,
+        words: str = "",
     ) -> Sequence[GivenReceipt] | None:
         """Return receipts of several documents, all under one checkpoint; None while none covers them all.
 
@@ -240,6 +258,7 @@ class Reading:
             purpose: why.
             wait: as for `receipt`.
             every_entry: every status entry of a document, not its newest alone.
+            words: said of the purpose besides.
 
         Raises:
             Refused, Unavailable: see `describe`.
@@ -247,7 +266,7 @@ class Reading:
         asked: list[GivenReceipt] = []
         for document_id in document_ids:
             try:
-                document, _ = self._entitled(actor, Action.RECEIPT, document_id, purpose)
+                document, _ = self._entitled(actor, Action.RECEIPT, document_id, purpose, words)
             except NotFound as error:
                 asked.append(GivenReceipt(document_id, refusal=error.code))
                 continue
@@ -308,7 +327,7 @@ class Reading:
         return Lookup("unknown")
 
     def _entitled(
-        self, actor: Actor, action: Action, document_id: str, purpose: str
+        self, actor: Actor, action: Action, document_id: str, purpose: str, words: str
     ) -> tuple[Document, DocumentKey]:
         """Load a document, decide, and journal the access or its refusal."""
         if not looks_like_id(document_id, "doc"):
@@ -323,11 +342,17 @@ class Reading:
             if key is not None:
                 self._refuse(actor, document, purpose, action)
             raise NotFound("NOT_FOUND")
-        purpose = checked_purpose(actor, purpose)
+        try:
+            with self._database.reading() as connection:
+                purpose, words = self._purposes.checked(connection, actor, purpose, words)
+        except Refused as error:
+            if error.code == "PURPOSE_UNKNOWN" and key is not None:
+                self._refuse(actor, document, purpose, action)
+            raise
         if key is None:
             raise NotFound("DOCUMENT_DESTROYED")
         try:
-            self._journal.note(actor, document, purpose, action)
+            self._journal.note(actor, document, purpose, action, words)
         except NotFound:  # what allowed it ended in between
             self._refuse(actor, document, purpose, action)
             raise
@@ -359,41 +384,3 @@ class Reading:
 def _is_holder(actor: Actor, document: Document) -> bool:
     """An agent may have a safe too, but does not act as its holder."""
     return actor.role is Role.HOLDER and actor.safe_id == document.safe_id
-
-
-def _guarded(begin: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
-    """Turn the store's errors into the safe's: at once for a missing object, else between octets."""
-    with _plain_storage_errors():
-        chunks = begin()
-    return _relayed(chunks)
-
-
-def _relayed(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    with _plain_storage_errors():
-        yield from chunks
-
-
-@contextmanager
-def _plain_storage_errors() -> Iterator[None]:
-    try:
-        yield
-    except (ObjectMissing, ObjectDamaged) as error:
-        raise VaultError("ORIGINAL_DAMAGED", str(error)) from error
-    except StorageError as error:
-        raise Unavailable("STORAGE_UNAVAILABLE", str(error)) from error
-
-
-def _window(chunks: Iterator[bytes], offset: int, length: int | None) -> Iterator[bytes]:
-    """Yield a range of a stream that cannot seek."""
-    end = None if length is None else offset + length
-    position = 0
-    for chunk in chunks:
-        start, stop = position, position + len(chunk)
-        position = stop
-        if stop <= offset:
-            continue
-        if end is not None and start >= end:
-            return
-        piece = chunk[max(0, offset - start) : None if end is None else end - start]
-        if piece:
-            yield piece

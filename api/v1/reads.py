@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from api.auth import Caller
-from api.deps import Purpose, Safe
+from api.deps import Purpose, Safe, Words
 from api.downloads import download_response
 from api.errors import wanted_language
 from api.security import DOWNLOAD_CSP
@@ -51,11 +51,11 @@ _FILE_EXTRA = {"security": BEARER, "parameters": _PART_HEADERS}
     openapi_extra={"security": BEARER},
 )
 def describe_document(
-    request: Request, document_id: str, vault: Safe, actor: Caller, purpose: Purpose
+    request: Request, document_id: str, vault: Safe, actor: Caller, purpose: Purpose, words: Words
 ) -> Response:
     """Read a document's description."""
     lang = wanted_language(request.headers.get("Accept-Language"))
-    view = vault.reading.describe(actor, document_id, purpose)
+    view = vault.reading.describe(actor, document_id, purpose, words)
     return json_response(described(view, lang), headers={"Content-Language": lang, "Vary": "Accept-Language"})
 
 
@@ -78,10 +78,10 @@ def describe_document(
     response_class=Response,
 )
 def download_original(
-    request: Request, document_id: str, vault: Safe, actor: Caller, purpose: Purpose
+    request: Request, document_id: str, vault: Safe, actor: Caller, purpose: Purpose, words: Words
 ) -> Response:
     """Download the original; the access entry is durable before the first octet leaves."""
-    return download_response(request, vault.reading.original(actor, document_id, purpose))
+    return download_response(request, vault.reading.original(actor, document_id, purpose, words))
 
 
 @router.get(
@@ -100,10 +100,10 @@ def download_original(
     response_class=Response,
 )
 def download_evidence(
-    request: Request, document_id: str, vault: Safe, actor: Caller, purpose: Purpose
+    request: Request, document_id: str, vault: Safe, actor: Caller, purpose: Purpose, words: Words
 ) -> Response:
     """Download the evidence bundle."""
-    return download_response(request, vault.reading.bundle(actor, document_id, purpose))
+    return download_response(request, vault.reading.bundle(actor, document_id, purpose, words))
 
 
 @router.get(
@@ -124,12 +124,13 @@ def download_receipt(
     vault: Safe,
     actor: Caller,
     purpose: Purpose,
+    words: Words,
     wait: Annotated[
         float, Query(ge=0, allow_inf_nan=False, description="Seconds to wait at most; capped.", examples=[2])
     ] = 0.0,
 ) -> Response:
     """Download the receipt."""
-    return receipt_response(document_id, vault.reading.receipt(actor, document_id, purpose, wait))
+    return receipt_response(document_id, vault.reading.receipt(actor, document_id, purpose, wait, words))
 
 
 @router.get(
@@ -144,9 +145,9 @@ def download_receipt(
     responses=problems(*READ_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
-def tag_keys(document_id: str, vault: Safe, actor: Caller, purpose: Purpose) -> Response:
+def tag_keys(document_id: str, vault: Safe, actor: Caller, purpose: Purpose, words: Words) -> Response:
     """Return the keys of a document's tags; everybody but its holder is refused."""
-    keys = vault.reading.keys(actor, document_id, purpose)
+    keys = vault.reading.keys(actor, document_id, purpose, words)
     options = f"--vkeys ledger.vkeys --state watch.state --key {keys.status} --key {keys.access}"
     answer = TagKeysAnswer(
         ledger=f"/ledger/{prefix_of(vault.settings.origin)}",
@@ -171,7 +172,7 @@ def tag_keys(document_id: str, vault: Safe, actor: Caller, purpose: Purpose) -> 
             "content": {NDJSON: {"schema": {"$ref": "#/components/schemas/ReceiptLine"}}},
         },
         **problems(
-            "UNAUTHENTICATED", "PURPOSE_REQUIRED", "FIELD_INVALID", "BODY_INVALID", "JSON_INVALID",
+            "UNAUTHENTICATED", "PURPOSE_REQUIRED", "PURPOSE_UNKNOWN", "FIELD_INVALID", "BODY_INVALID", "JSON_INVALID",
             "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE", "ENCODING_INVALID", "RECEIPT_PENDING",
             "LEDGER_UNAVAILABLE", "DATABASE_UNAVAILABLE",
         ),
@@ -187,6 +188,7 @@ def download_receipts(
     vault: Safe,
     actor: Caller,
     purpose: Purpose,
+    words: Words,
     wait: Annotated[
         float, Query(ge=0, allow_inf_nan=False, description="Seconds to wait at most; capped.", examples=[2])
     ] = 0.0,
@@ -195,7 +197,9 @@ def download_receipts(
     asked = parse_as(ReceiptsRequest, read_small_body(request, vault.settings.max_json_bytes))
     if len(set(asked.documents)) != len(asked.documents):
         raise Refused("FIELD_INVALID", "a document stands twice", field="documents")
-    found = vault.reading.receipts(actor, asked.documents, purpose, wait, every_entry=asked.every_entry)
+    found = vault.reading.receipts(
+        actor, asked.documents, purpose, wait, every_entry=asked.every_entry, words=words
+    )
     if found is None:
         raise Conflict("RECEIPT_PENDING")
     lines = (

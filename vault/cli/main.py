@@ -20,8 +20,9 @@ COMMANDS = (
     "bundle",
     "recover",
     "keys",
-    "notices",
     "systems",
+    "notices",
+    "services",
 )
 _MODULES = {"issue": "deposit"}
 

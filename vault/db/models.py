@@ -19,6 +19,7 @@ from sqlalchemy import (
 from vault.db.account_tables import account_identities, accounts, logout_tokens, pending_logins, sessions
 from vault.db.base import BigKey, metadata
 from vault.db.notice_tables import deliveries, digest_items, notice_choices, notice_contacts, reminders
+from vault.db.service_tables import services
 from vault.db.system_tables import lockouts, system_tokens, systems, used_assertions
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "notice_contacts",
     "pending_logins",
     "reminders",
+    "services",
     "sessions",
     "system_tokens",
     "systems",
