@@ -124,7 +124,7 @@ class LoginStart:
         begun_at: when, UTC.
     """
 
-    url: str
+    url: str = field(repr=False)
     state: str = field(repr=False)
     nonce: str = field(repr=False)
     verifier: str = field(repr=False)

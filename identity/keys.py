@@ -64,7 +64,7 @@ def _parse(described: dict[str, Any]) -> NamedKey | None:
     for_signatures = (
         described.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
     )
-    if family not in _PUBLIC or not for_signatures:
+    if family not in _PUBLIC or not for_signatures or (family == "OKP" and described.get("crv") != "Ed25519"):
         return None
     try:
         key = jwk.import_key({name: described[name] for name in ("kty", *_PUBLIC[family])})
