@@ -99,6 +99,10 @@ class ForeignPaths:
         self._cache: OrderedDict[bytes, _Found] = OrderedDict()
         self._guard = threading.Lock()
 
+    def prepare(self) -> None:
+        """Prepare for this thread what is slow the first time, and for processes forked from it."""
+        self._library.prepare()
+
     def assess(
         self,
         certificate: x509.Certificate,

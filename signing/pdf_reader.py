@@ -243,13 +243,14 @@ def walk_tree(nodes: list[Any]) -> Iterator[tuple[int, Any]]:
             raise ValueError("the tree has too many nodes")
         if not isinstance(node, pikepdf.Dictionary):
             continue
-        if node.is_indirect:
-            if node.objgen in seen:
+        identity = node.objgen
+        if identity[0]:
+            if identity in seen:
                 continue
-            seen.add(node.objgen)
+            seen.add(identity)
         yield depth, node
         kids = node.get("/Kids")
-        if isinstance(kids, pikepdf.Array):
+        if kids is not None and isinstance(kids, pikepdf.Array):
             stack.extend((depth + 1, kid) for kid in reversed(list(kids)))
 
 

@@ -219,13 +219,13 @@ def _list(pdf: pikepdf.Pdf, path: Path) -> list[PdfSignature]:
         "ocsps": material_streams(root, "/OCSPs"),
         "alone": len(claimed) == 1,
     }
-    offsets = {identity: entry for identity, entry in pdf.get_xref_table().items() if entry.type == 1}
+    places = pdf.get_xref_table()
     found = []
     for claim in claimed:
         try:
             details = _details(root, claim)
-            entry = offsets.get(details["number"])
-            details["offset"] = -1 if entry is None else entry.offset
+            entry = places.get(details["number"])
+            details["offset"] = entry.offset if entry is not None and entry.type == 1 else -1
             signature = PdfSignature(path=path, file_size=file_size, **details, **material)
         except SigningError as error:
             signature = _faulty(path, file_size, claim.name, str(error))

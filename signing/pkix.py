@@ -74,6 +74,10 @@ class PathLibrary:
         self._retroactive = retroactive
         self._own = _PerThread()
 
+    def prepare(self) -> None:
+        """Prepare the anchors for this thread, and for what is forked from it, before the first path needs them."""
+        self._own.manager(self.anchors)
+
     def validate(
         self,
         certificate: x509.Certificate,

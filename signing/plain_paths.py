@@ -125,9 +125,13 @@ class PlainPaths:
     """Finds plain paths to fixed anchors; safe for threads."""
 
     def __init__(self, anchors: Sequence[x509.Certificate]) -> None:
-        """Prepare; the anchors are looked at when the first path is asked for."""
-        self._anchors = tuple(dict.fromkeys(anchors))
-        self._named: dict[x509.Certificate, _Names] | None = None
+        """Read the names of the anchors; where one cannot be read, no path is plain."""
+        self._anchors: dict[x509.Certificate, _Names] = {}
+        self._readable = True
+        try:
+            self._anchors = {anchor: _names(anchor) for anchor in anchors}
+        except HOSTILE:
+            self._readable = False
 
     def find(self, certificate: x509.Certificate, others: Iterable[x509.Certificate]) -> PlainPath | None:
         """Find the path from a certificate to an anchor (RFC 5280 section 6.1), if everything about it is plain.
@@ -171,9 +175,9 @@ class PlainPaths:
 
     def _find(self, certificate: x509.Certificate, others: Iterable[x509.Certificate]) -> PlainPath:
         # 0a
-        anchors = self._anchor_names()
+        anchors = self._anchors
         given = [other for other in dict.fromkeys(others) if other != certificate and other not in anchors]
-        _require(certificate not in anchors and len(given) <= _MAX_GIVEN)
+        _require(self._readable and certificate not in anchors and len(given) <= _MAX_GIVEN)
         names = {item: _names(item) for item in (certificate, *given)}
         known = names | anchors
         # 0b
@@ -195,11 +199,6 @@ class PlainPaths:
             # 0d
             _check_extensions(item)
         return _validated(tuple(path))
-
-    def _anchor_names(self) -> dict[x509.Certificate, _Names]:
-        if self._named is None:
-            self._named = {anchor: _names(anchor) for anchor in self._anchors}
-        return self._named
 
 
 def _validated(path: CertificatePath) -> PlainPath:

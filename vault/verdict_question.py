@@ -87,6 +87,8 @@ def _judge(question: bytes) -> Callable[[Path, Sequence[Path]], Verdict]:
     trust = store(anchors, services, ISSUING)
     stamping = anchors if asked.tsa_trust is None else _anchors(asked.tsa_trust)
     tsa_trust = store(stamping, services, STAMPING)
+    for each in (trust, tsa_trust):
+        each.foreign.prepare()
     policy = None if asked.policy is None else Policy.parse(asked.policy)
     at = None if asked.at is None else datetime.fromisoformat(asked.at)
 
