@@ -8,6 +8,7 @@ from datetime import timedelta
 from signing.revocation import RevocationSource
 from timestamping.base import TimestampAuthority
 from vault import personas
+from vault.attributes import Attributes, load_attributes
 from vault.bundles import Bundles
 from vault.cases import Cases
 from vault.dating import Dating
@@ -44,6 +45,7 @@ from vault.services import KeySealers
 from vault.submissions import Submissions
 from vault.system_registry import follow_records
 from vault.systems import Systems
+from vault.tell_once import open_tell_once
 from vault.tidying import sweep_dead_records
 from vault.ties import Ties
 from vault.verifying import open_verifying
@@ -67,6 +69,7 @@ def assemble(
     """
     settings, clock = parts.settings, parts.clock
     documents, safes = Documents(parts.keyring), Safes(parts.keyring)
+    attributes = load_attributes(settings.attributes)
     shelf = Shelf(parts.objects, parts.keyring)
     desk = desk_of(parts, dated.authority, dated.revocation)
     publisher = Publisher(
@@ -152,11 +155,15 @@ def assemble(
         settings.origin,
     )
     people = make_people(parts, safes)
+    services = _people(parts, matters, ties, desk, writer, attributes, purposes)
+    if background:
+        services.tell_once.sweeper.start()
+        running.callback(services.tell_once.sweeper.close)
     lifecycle = Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock)
     lifecycle.forget_destroyed()
     return Vault(
         settings=settings,
-        issuing=Issuing(parts.database, safes, pipeline),
+        issuing=Issuing(parts.database, safes, pipeline, attributes),
         submissions=Submissions(parts.database, safes, pipeline),
         reading=Reading(
             parts.database,
@@ -187,7 +194,7 @@ def assemble(
         receipts=receipts,
         rotation=KeyRotation(parts.database, parts.ledger_keys, writer, publisher, clock),
         writer=writer,
-        people=_people(parts, matters, ties, desk),
+        people=services,
         notifying=notifying,
         parts=parts,
         _policy=lambda: with_keys(policy, parts.trusted),
@@ -195,14 +202,24 @@ def assemble(
     )
 
 
-def _people(parts: Parts, matters: Matters, ties: Ties, desk: SealingDesk) -> People:
+def _people(
+    parts: Parts,
+    matters: Matters,
+    ties: Ties,
+    desk: SealingDesk,
+    writer: LedgerWriter,
+    attributes: Attributes,
+    purposes: Purposes,
+) -> People:
     settings, database, keyring, clock = parts.settings, parts.database, parts.keyring, parts.clock
     follow_records(database, parts.records)
+    papers = Papers(parts.objects, desk)
     return People(
         matters=matters,
         ties=ties,
         cases=Cases(database, keyring, matters, ties, clock),
-        papers=Papers(parts.objects, desk),
+        papers=papers,
+        tell_once=open_tell_once(parts, attributes, purposes, matters, writer, ties, papers),
         systems=Systems(database, keyring, clock),
         limits=Limits(
             keyring, {kind: Rate.per_minute(count) for kind, count in settings.rates_per_minute.items()}

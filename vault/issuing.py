@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vault.access import Action, demand
+from vault.attributes import Attributes
 from vault.db.engine import Database
 from vault.db.repositories import Safes
 from vault.domain.actors import Actor
@@ -19,10 +20,11 @@ from vault.pipeline import Pipeline
 class Issuing:
     """Issues acts."""
 
-    def __init__(self, database: Database, safes: Safes, pipeline: Pipeline) -> None:
+    def __init__(self, database: Database, safes: Safes, pipeline: Pipeline, attributes: Attributes) -> None:
         self._database = database
         self._safes = safes
         self._pipeline = pipeline
+        self._attributes = attributes
 
     def issue(
         self,
@@ -37,6 +39,7 @@ class Issuing:
         Raises:
             NotFound: UNKNOWN_ADMINISTRATION, UNKNOWN_HOLDER, or NOT_FOUND when the caller may not issue there
                 or the act to replace is not the administration's.
+            Refused: ATTRIBUTE_UNKNOWN, or FIELD_INVALID for an attribute that such an act does not state.
             Refused, Conflict, Unavailable: see `Pipeline.accept`.
         """
         check_description(new)
@@ -45,6 +48,7 @@ class Issuing:
                 raise NotFound("UNKNOWN_ADMINISTRATION")
             demand(actor, Action.ISSUE, issuer_id=administration_id)
             safe_id = self._safes.of_holder(connection, new.holder)
+        self._attributes.check_stated(new.document_type, administration_id, new.attributes)
         if safe_id is None:
             raise NotFound("UNKNOWN_HOLDER")
         intent = Intent("acts", Kind.ACT, actor, safe_id, administration_id, new, transfer)

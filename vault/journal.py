@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -65,7 +65,7 @@ class Journal:
             NotFound: NOT_FOUND, no rule allows it, or the document was destroyed meanwhile.
             Unavailable: the entry cannot be written now: nothing may be shown.
         """
-        subject = Subject.of(document)
+        subject = replace(Subject.of(document), purpose=purpose)
         with self._database.reading() as connection:
             grant = self._ties.demand(connection, actor, action, subject)
             window = self._window_of(actor, document.id, READ, action, purpose, words, grant)

@@ -4,7 +4,59 @@ from __future__ import annotations
 
 from vault.message_entries import Entry
 
+TELL_ONCE = {
+    "REQUEST_ENDED": Entry(
+        409,
+        "Cette demande n’attend plus de réponse.",
+        "Elle a reçu sa réponse, a été retirée ou est échue. L’administration peut en faire une nouvelle.",
+        "This request no longer waits for an answer.",
+        "It was answered or taken back, or its time is over. The administration can make a new one.",
+    ),
+    "DOCUMENT_TYPE_REFUSED": Entry(
+        422,
+        "Ce document n’est pas d’un type demandé.",
+        "Choisissez un document d’un des types demandés, ou déposez-le sous ce type.",
+        "This document is not of a type that was asked for.",
+        "Choose a document of one of the types asked for, or deposit it under that type.",
+    ),
+    "DOCUMENT_NOT_IN_FORCE": Entry(
+        409,
+        "Ce document n’est plus en vigueur : il a été remplacé, révoqué ou détruit.",
+        "Choisissez celui qui le remplace, ou demandez un nouvel acte à son administration.",
+        "This document is no longer in force: it was replaced, revoked or destroyed.",
+        "Choose the one that replaces it, or ask its administration for a new act.",
+    ),
+    "ATTRIBUTE_NOT_PROVEN": Entry(
+        409,
+        "Aucun acte en vigueur dans ce coffre n’établit ce qui est demandé.",
+        "Cela ne prouve pas le contraire. Faites déposer l’acte par son administration, ou répondez autrement.",
+        "No act in force in this safe proves what is asked.",
+        "That does not prove the contrary. Have the act issued into the safe, or answer the other way.",
+    ),
+    "ATTRIBUTE_UNKNOWN": Entry(
+        422,
+        "Cet attribut n’existe pas : {attribute}.",
+        "GET /v1/attributes donne ceux qui peuvent être demandés.",
+        "There is no such attribute: {attribute}.",
+        "GET /v1/attributes gives those that can be asked for.",
+    ),
+    "PURPOSE_NOT_CONSENTED": Entry(
+        422,
+        "Le titulaire n’a pas consenti à une lecture pour cette finalité.",
+        "Lisez-le pour la finalité de votre demande, ou faites une nouvelle demande pour celle-ci.",
+        "The holder did not consent to a read for this purpose.",
+        "Read it for the purpose of your request, or make a new request for this one.",
+    ),
+    "SEAL_PENDING": Entry(
+        409,
+        "Le retrait est effectif ; son cachet attend un horodatage.",
+        "Revenez dans quelques minutes pour télécharger la pièce scellée.",
+        "The withdrawal is in effect; its seal waits for a timestamp.",
+        "Come back in a few minutes to download the sealed paper.",
+    ),
+}
 PEOPLE = {
+    **TELL_ONCE,
     "RATE_LIMITED": Entry(
         429,
         "Trop de demandes en peu de temps.",

@@ -10,6 +10,7 @@ from vault.matters import Matters
 from vault.papers import Papers
 from vault.rates import Limits, Lockout
 from vault.systems import Systems
+from vault.tell_once import TellOnce
 from vault.ties import Ties
 
 
@@ -22,6 +23,7 @@ class People:
         ties: which relations a caller has.
         papers: seals statements.
         cases: where is my request.
+        tell_once: requests, consents, statements.
         systems: gives tokens to software that calls by itself, and tells who bears one.
         limits: how much strangers may ask of this process.
         lockout: counts wrong secrets.
@@ -32,6 +34,7 @@ class People:
     ties: Ties
     papers: Papers
     cases: Cases
+    tell_once: TellOnce
     systems: Systems
     limits: Limits
     lockout: Lockout

@@ -345,8 +345,9 @@ class Reading:
         try:
             with self._database.reading() as connection:
                 purpose, words = self._purposes.checked(connection, actor, purpose, words)
+                self._demand_purpose(connection, actor, action, document, purpose)
         except Refused as error:
-            if error.code == "PURPOSE_UNKNOWN" and key is not None:
+            if error.code in {"PURPOSE_UNKNOWN", "PURPOSE_NOT_CONSENTED"} and key is not None:
                 self._refuse(actor, document, purpose, action)
             raise
         if key is None:
@@ -357,6 +358,13 @@ class Reading:
             self._refuse(actor, document, purpose, action)
             raise
         return document, key
+
+    def _demand_purpose(
+        self, connection: Connection, actor: Actor, action: Action, document: Document, purpose: str
+    ) -> None:
+        subject = replace(Subject.of(document), purpose=purpose)
+        if self._ties.grant(connection, actor, action, subject) is None:
+            raise Refused("PURPOSE_NOT_CONSENTED")
 
     def _refuse(self, actor: Actor, document: Document, purpose: str, action: Action) -> None:
         if actor.role is not Role.ANONYMOUS:

@@ -113,6 +113,24 @@ class Settings(BaseSettings):
         description="Whether the verifier fetches revocation data that a file lacks, from public addresses only.",
     )
     heal_interval: float = Field(1.0, gt=0, description="Seconds between tries to seal what waits.")
+    request_days: int = Field(
+        90,
+        gt=0,
+        le=3650,
+        description="Days for which an administration's request may wait for its answer at most.",
+    )
+    consent_days: int = Field(
+        365, gt=0, le=36_500, description="Days for which a consent may open a document at most."
+    )
+    attributes: Path | None = Field(
+        None,
+        description="Table of the attributes that can be attested (JSON); empty: the built-in one.",
+    )
+    sweep_interval: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds between two looks for requests whose time is over and withdrawals that wait for a seal.",
+    )
     receipt_wait_max: float = Field(10.0, ge=0, description="Longest wait for a receipt, in seconds.")
     access_window_minutes: int = Field(
         15, gt=0, description="Reads of one person, document and purpose within it share one access entry."
@@ -144,14 +162,13 @@ class Settings(BaseSettings):
     )
     mail_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds for one mail as a whole.")
     sms_url: str = Field(
-        "", description="Gateway of text messages (`docs/notifications.md`); empty: none, in development the log."
+        "",
+        description="Gateway of text messages (`docs/notifications.md`); empty: none, in development the log.",
     )
     sms_secret_file: Path | None = Field(None, description="File with the bearer secret for that gateway.")
     sms_sender: str = Field("", max_length=32, description="Sender shown, as the gateway wants it.")
     sms_ca: Path | None = Field(None, description="PEM anchors of that gateway; empty: the system's.")
-    sms_timeout: float = Field(
-        20.0, gt=0, le=600, description="Seconds for one text message as a whole."
-    )
+    sms_timeout: float = Field(20.0, gt=0, le=600, description="Seconds for one text message as a whole.")
     notice_hook_secret_file: Path | None = Field(
         None,
         description="File with the secret of gateways that report bounces to `POST /v1/notices/bounces`; empty: nobody "

@@ -35,6 +35,8 @@ class Submissions:
         check_description(new)
         if new.supersedes is not None:
             raise Refused("FIELD_INVALID", "only acts replace acts", field="supersedes")
+        if new.attributes:
+            raise Refused("FIELD_INVALID", "only issuers state attributes", field="attributes")
         with self._database.reading() as connection:
             safe_id = self._safes.of_holder(connection, new.holder)
         if safe_id is None:

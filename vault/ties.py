@@ -27,12 +27,14 @@ class Subject:
         administration_id: the administration it is of: the issuer of an act, the one of a request or case.
         document_id: the document, if it is one.
         document_type: its type code, or "".
+        purpose: for which purpose, or "" where that is not known yet: a consent is for one.
     """
 
     safe_id: str | None = None
     administration_id: str | None = None
     document_id: str | None = None
     document_type: str = ""
+    purpose: str = ""
 
     @classmethod
     def of(cls, document: Document) -> Subject:
@@ -119,7 +121,8 @@ class Ties:
             words = consent.private.get("actions", CONSENT_SCOPES)
             allowed = any(action in CONSENT_SCOPES.get(word, frozenset()) for word in words)
             ours = service in {"", actor.service} and consent.safe_id == subject.safe_id
-            if allowed and ours and self._live(consent):
+            purposes = {"", consent.private.get("purpose", subject.purpose)}
+            if allowed and ours and subject.purpose in purposes and self._live(consent):
                 yield consent
 
     def _shares(

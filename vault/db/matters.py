@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,8 @@ from vault.domain.matters import PREFIXES, Matter, MatterKind
 from vault.errors import LedgerError
 from vault.ids import looks_like_id
 from vault.keyring import DocumentKey, Keyring
+
+_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,45 @@ class MatterRows:
             query = query.where(table.c.first_seq < before)
         query = query.order_by(table.c.first_seq.desc()).limit(limit)
         return [self._matter(row) for row in connection.execute(query).mappings()]
+
+    def visible(
+        self,
+        connection: Connection,
+        kind: MatterKind,
+        keep: Callable[[Matter], bool],
+        *,
+        before: int | None = None,
+        limit: int = 100,
+        **where: Any,
+    ) -> list[Matter]:
+        """Return matters of a kind, newest first, that are to be kept, by what is not in the clear columns.
+
+        Args:
+            connection: in a transaction.
+            kind: of what kind.
+            keep: tells whether one is.
+            before: begun by an entry before this number (cursor).
+            limit: at most so many.
+            where: further arguments of `find`.
+        """
+        found: list[Matter] = []
+        while len(found) < limit:
+            page = self.find(connection, kind, before=before, limit=_PAGE, **where)
+            found += [matter for matter in page if keep(matter)]
+            if len(page) < _PAGE:
+                break
+            before = page[-1].first_seq
+        return found[:limit]
+
+    def without_paper(
+        self, connection: Connection, kind: MatterKind, state: str, name: str, limit: int
+    ) -> list[Matter]:
+        """Return matters of a kind and state that lack a paper, oldest first."""
+        table, papers = models.matters, models.matter_papers
+        has = select(papers.c.name).where(papers.c.matter_id == table.c.id, papers.c.name == name).exists()
+        query = select(table).where(table.c.kind == kind.value, table.c.state == state, ~has)
+        rows = connection.execute(query.order_by(table.c.last_seq).limit(limit)).mappings()
+        return [self._matter(row) for row in rows]
 
     def key(self, connection: Connection, matter_id: str) -> DocumentKey:
         """Return the key of a matter that is there. Raises LedgerError(ROW_DAMAGED)."""
