@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from vault.access import Action, said_purpose
 from vault.bundles import Bundles
 from vault.clock import parse_rfc3339
