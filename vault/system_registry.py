@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, select
@@ -71,7 +72,6 @@ class SystemRegistry:
         """
         _check_words(service, name, scopes)
         _check_means(keys, certificates)
-        now = self._clock.now()
         system = System(
             client_id=new_id(ID_PREFIX),
             administration_id=administration_id,
@@ -80,7 +80,7 @@ class SystemRegistry:
             keys=tuple(keys),
             certificates=tuple(certificates),
             scopes=frozenset(scopes),
-            created_at=now,
+            created_at=self._now(),
         )
         with self._database.writing() as connection:
             if administration_id is not None:
@@ -105,7 +105,7 @@ class SystemRegistry:
         with self._database.writing() as connection:
             system = self._known(connection, client_id)
             if system.ended_at is None:
-                system = replace(system, ended_at=self._clock.now())
+                system = replace(system, ended_at=self._now())
                 self._write(connection, system)
             return system
 
@@ -141,6 +141,10 @@ class SystemRegistry:
             system = replace(before, keys=tuple(keys), certificates=tuple(certificates))
             self._write(connection, system)
             return system
+
+    def _now(self) -> datetime:
+        """Return the time as the row will tell it."""
+        return parse_rfc3339(rfc3339(self._clock.now()))
 
     def _known(self, connection: Connection, client_id: str) -> System:
         system = load_system(connection, client_id)
