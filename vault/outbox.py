@@ -163,7 +163,7 @@ class OutboxCourier:
             raise  # the database is at fault, not the message: all wait
         except Exception as error:  # whatever is wrong with one message, the others leave
             code = str(getattr(error, "code", None) or "PAYLOAD_INVALID")
-            _log.error("message cannot be handed on", extra={"message": row["id"], "code": code})
+            _log.error("message cannot be handed on", extra={"outbox": row["id"], "code": code})
             return code
         return ""
 

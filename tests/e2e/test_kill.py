@@ -81,10 +81,13 @@ ROTATION_POINTS = (
 GENERATION_POINTS = ("generation.before-commit", "generation.after-commit")
 # Passed at the first start only, before any request.
 FIRST_START_POINTS = ("safes.recorded",)
-# Logins: tests/integration/test_accounts.py kills them there.
+# Logins: tests/integration/logins/test_accounts.py kills them there.
 LOGIN_POINTS = ("accounts.recorded",)
 # The registration of a system by an operator: tests/integration/test_systems.py kills it there.
 SYSTEM_POINTS = ("systems.recorded",)
+
+# Notifications: tests/notices kills at each.
+NOTICE_POINTS = ("contacts.recorded", "contacts.forgotten", "delivery.claimed", "delivery.sent")
 
 
 def test_the_list_of_points_is_the_codes() -> None:
@@ -101,6 +104,7 @@ def test_the_list_of_points_is_the_codes() -> None:
             *LOGIN_POINTS,
             *ROTATION_POINTS,
             *GENERATION_POINTS,
+            *NOTICE_POINTS,
             *WITNESSING_POINTS,
             *ALARM_POINTS,
             *WITNESS_POINTS,

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,10 +11,7 @@ from hypothesis import strategies as st
 from storage.errors import KeyRefused, ObjectDamaged, ObjectMissing
 from storage.filesystem import FilesystemRecordStore
 from storage.keys import LocalKeyWrapper
-from tests.services.postgresql import address
 from vault.changes import RECORD, SEQ, Change
-from vault.db.bulk import insert_rows
-from vault.db.driver import driver_of
 from vault.errors import LedgerError
 from vault.keyring import Keyring
 from vault.records import RecordBook
@@ -211,117 +204,3 @@ class _NoWrapper:
 
     def unwrap(self, wrapped: bytes, associated_data: bytes) -> bytes:
         raise AssertionError
-
-
-# Outbox
-
-
-class Notes:
-    """A gateway that fails as it is told."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[str, str]] = []
-        self.failing = 0
-
-    def deliver(self, topic: str, document_id: str) -> None:
-        if self.failing:
-            self.failing -= 1
-            raise ConnectionError("gateway down, dear Camille")
-        self.got.append((topic, document_id))
-
-
-class Now:
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def courier(tmp_path: Path, each_database: str) -> Iterator[tuple[Any, Notes, Any]]:
-    from vault.db.engine import Database
-    from vault.outbox import OutboxCourier
-
-    database = Database.open(address(tmp_path), tmp_path / "run")
-    database.migrate()
-    notes = Notes()
-    yield OutboxCourier(database, notes, Now()), notes, database
-    database.close()
-
-
-class Sink:
-    """A bare connection that takes rows as a ledger transaction does."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def insert(self, table: str, columns: tuple[str, ...], row: tuple[Any, ...]) -> None:
-        insert_rows(driver_of(self._connection), table, columns, [row])
-
-
-def _announce(database: Any, *documents: str) -> None:
-    from vault.outbox import announce
-
-    with database.writing() as connection:
-        for document in documents:
-            announce(Sink(connection), "document.published", document, "2026-01-01T00:00:00.000Z")
-
-
-def test_messages_leave_in_order_once_and_after_failures(
-    courier: tuple[Any, Notes, Any], caplog: Any
-) -> None:
-    outbox, notes, database = courier
-    _announce(database, "doc_1", "doc_2", "doc_3")
-    notes.failing = 2
-    assert [outbox.deliver_waiting() for _ in range(2)] == [0, 0]
-    assert "Camille" not in caplog.text  # what a gateway says may be personal
-    assert outbox.deliver_waiting() == 3
-    assert [document for _, document in notes.got] == ["doc_1", "doc_2", "doc_3"]
-    assert outbox.deliver_waiting() == 0
-    with database.reading() as connection:
-        rows = connection.exec_driver_sql("SELECT attempts, delivered_at FROM outbox ORDER BY id").fetchall()
-    assert [row[0] for row in rows] == [2, 0, 0]
-    assert all(row[1] for row in rows)
-
-
-def test_a_message_whose_delivery_was_not_noted_leaves_again(
-    courier: tuple[Any, Notes, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    outbox, notes, database = courier
-    _announce(database, "doc_1")
-
-    def crash() -> Any:
-        raise OSError("killed")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(database, "writing", crash)
-        with pytest.raises(OSError, match="killed"):
-            outbox.deliver_waiting()
-    outbox.deliver_waiting()
-    assert [document for _, document in notes.got] == ["doc_1", "doc_1"]
-
-
-def test_a_transaction_undone_announces_nothing(courier: tuple[Any, Notes, Any]) -> None:
-    from vault.outbox import announce
-
-    outbox, notes, database = courier
-    with suppress(ZeroDivisionError), database.writing() as connection:
-        announce(Sink(connection), "document.published", "doc_1", "2026-01-01T00:00:00.000Z")
-        raise ZeroDivisionError
-    assert outbox.deliver_waiting() == 0
-    assert notes.got == []
-
-
-def test_two_couriers_do_not_deliver_one_message_twice(courier: tuple[Any, Notes, Any]) -> None:
-    from vault.outbox import OutboxCourier
-
-    outbox, notes, database = courier
-    _announce(database, "doc_1", "doc_2")
-    other = OutboxCourier(database, notes, Now())
-    deliver = notes.deliver
-
-    def during(topic: str, document_id: str) -> None:
-        assert other.deliver_waiting() == 0
-        deliver(topic, document_id)
-
-    notes.deliver = during  # type: ignore[method-assign]
-    assert outbox.deliver_waiting() == 2
-    assert [document for _, document in notes.got] == ["doc_1", "doc_2"]

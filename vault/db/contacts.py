@@ -101,7 +101,7 @@ class ContactRows:
     def row(self, connection: Connection, contact_id: str) -> dict[str, Any]:
         """Return a contact's row as its recovery record keeps it: without its code."""
         found = self._row(connection, contact_id)
-        return {**(found or {}), **_NO_CODE}
+        return {**{str(name): value for name, value in (found or {}).items()}, **_NO_CODE}
 
     def keep_code(self, connection: Connection, contact_id: str, code: str, until: str) -> None:
         """Let this code, and no other, confirm a contact; encrypted until it has left, then as a digest alone."""
