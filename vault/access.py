@@ -37,6 +37,7 @@ class Action(StrEnum):
     # safes
     SAFE_SEE = "safe-see"
     JOURNAL = "journal"
+    JOURNAL_PROOF = "journal-proof"
     EXPORT = "export"
     CONTACTS = "contacts"
     CLOSURE_ASK = "closure-ask"
@@ -92,7 +93,7 @@ _TABLE: Mapping[tuple[Role, Relation], frozenset[Action]] = {
             Action.DEPOSIT, Action.LIST, Action.DESCRIBE, Action.READ, Action.EVIDENCE, Action.RECEIPT,
             # K_access tells who follows the ledger of each read; whoever reads must not learn of other readers.
             Action.KEYS,
-            Action.LABEL, Action.SAFE_SEE, Action.JOURNAL, Action.EXPORT, Action.CONTACTS,
+            Action.LABEL, Action.SAFE_SEE, Action.JOURNAL, Action.JOURNAL_PROOF, Action.EXPORT, Action.CONTACTS,
             Action.CLOSURE_ASK, Action.CLOSURE_SEE,
             Action.MANDATE_GRANT, Action.MANDATE_SEE, Action.MANDATE_END,
             Action.REQUEST_SEE, Action.REQUEST_ANSWER, Action.CONSENT_SEE, Action.CONSENT_WITHDRAW,

@@ -19,6 +19,7 @@ from vault.idempotency import Idempotency
 from vault.inspection import InspectionLimits
 from vault.issuing import Issuing
 from vault.journal import Journal
+from vault.journal_desk import JournalDesk, open_journal_desk
 from vault.ledger.anchoring import Anchoring
 from vault.ledger.anchors import Anchors
 from vault.ledger.policy import Policy
@@ -155,7 +156,8 @@ def assemble(
         settings.origin,
     )
     people = make_people(parts, safes)
-    services = _people(parts, matters, ties, desk, writer, attributes, purposes)
+    lines = open_journal_desk(parts, writer, matters, ties, journal, receipts, purposes, desk)
+    services = _people(parts, matters, ties, desk, writer, attributes, lines)
     if background:
         services.tell_once.sweeper.start()
         running.callback(services.tell_once.sweeper.close)
@@ -209,17 +211,20 @@ def _people(
     desk: SealingDesk,
     writer: LedgerWriter,
     attributes: Attributes,
-    purposes: Purposes,
+    journal: JournalDesk,
 ) -> People:
     settings, database, keyring, clock = parts.settings, parts.database, parts.keyring, parts.clock
     follow_records(database, parts.records)
-    papers = Papers(parts.objects, desk)
+    papers, login = Papers(parts.objects, desk), open_login_services(parts)
     return People(
         matters=matters,
         ties=ties,
         cases=Cases(database, keyring, matters, ties, clock),
         papers=papers,
-        tell_once=open_tell_once(parts, attributes, purposes, matters, writer, ties, papers),
+        journal=journal,
+        tell_once=open_tell_once(
+            parts, attributes, journal.purposes, matters, writer, ties, papers, login.assurance
+        ),
         systems=Systems(database, keyring, clock),
         limits=Limits(
             keyring, {kind: Rate.per_minute(count) for kind, count in settings.rates_per_minute.items()}
@@ -231,7 +236,7 @@ def _people(
             settings.lockout_failures,
             timedelta(minutes=settings.lockout_minutes),
         ),
-        login=open_login_services(parts),
+        login=login,
     )
 
 

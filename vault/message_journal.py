@@ -12,4 +12,18 @@ JOURNAL = {
         "This purpose is none of your service’s.",
         "Choose one of these: {purposes}. You may add a few words.",
     ),
+    "REPORT_EXISTS": Entry(
+        409,
+        "Cet accès est déjà signalé.",
+        "Suivez le signalement {report}, ou rouvrez-le si la réponse ne suffit pas.",
+        "This access has been reported already.",
+        "Follow the report {report}, or reopen it if the answer is not enough.",
+    ),
+    "REPORT_FULL": Entry(
+        409,
+        "Ce signalement a atteint {limit} échanges.",
+        "Clôturez-le, puis signalez l’accès à nouveau.",
+        "This report has reached {limit} exchanges.",
+        "Close it, then report the access again.",
+    ),
 }

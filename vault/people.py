@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vault.cases import Cases
+from vault.journal_desk import JournalDesk
 from vault.login_services import LoginServices
 from vault.matters import Matters
 from vault.papers import Papers
@@ -22,6 +23,7 @@ class People:
         matters: begins and moves matters.
         ties: which relations a caller has.
         papers: seals statements.
+        journal: the access journal, read, proven, exported and reported.
         cases: where is my request.
         tell_once: requests, consents, statements.
         systems: gives tokens to software that calls by itself, and tells who bears one.
@@ -33,6 +35,7 @@ class People:
     matters: Matters
     ties: Ties
     papers: Papers
+    journal: JournalDesk
     cases: Cases
     tell_once: TellOnce
     systems: Systems

@@ -131,6 +131,7 @@ TRANSITIONS: Mapping[MatterKind, Mapping[str, Transition]] = {
     MatterKind.EXPORT: {
         "asked": _begins("asked", _H, _M),
         "delivered": _leads("asked|delivered", "delivered", _H, _M),
+        "journal": _begins("delivered", _H),
     },
 }
 # A transition to "=" leaves the state as it is.

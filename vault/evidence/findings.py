@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import orjson
@@ -232,6 +233,27 @@ class StatusFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class LineFinding:
+    """What a line of an access journal says.
+
+    Attributes:
+        event: what happened, such as `document.read`.
+        granted: False for a refused try.
+        said: the other members by name, those that are empty left out: `subject`, `document`, `action`, `holder`,
+            `actor`, `mandate`, `role`, `organisation`, `service`, `purpose`, `words`, `case`, `consent`, `share`,
+            `requisition`.
+    """
+
+    event: str
+    granted: bool
+    said: Mapping[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the object of the interface."""
+        return {"event": self.event, "granted": self.granted, **self.said}
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The answer about one file.
 
@@ -242,6 +264,7 @@ class Verdict:
         ledger: what the ledger proves, or None where the file holds no ledger part.
         status: whether the document is in force, or None when the file is no document of a safe.
         checks: everything looked at, in order.
+        line: what a line of an access journal says; None for other files. In the JSON object only then.
     """
 
     verdict: Outcome
@@ -250,6 +273,7 @@ class Verdict:
     ledger: LedgerFinding | None = None
     status: StatusFinding | None = None
     checks: tuple[Check, ...] = ()
+    line: LineFinding | None = None
 
     @property
     def exit_code(self) -> int:
@@ -273,6 +297,7 @@ class Verdict:
                 }
                 for check in self.checks
             ],
+            **({"line": self.line.as_json()} if self.line else {}),
         }
 
     def as_json(self) -> bytes:

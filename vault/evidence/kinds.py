@@ -9,6 +9,8 @@ import re
 from enum import StrEnum
 from typing import BinaryIO
 
+from vault.evidence.journal_line import MAX_LINE, looks_like_line
+
 MAX_DER = 32 << 20  # octets of a signature, token or record in a file of its own
 
 _HEAD = 1024  # octets in which a PDF's header may begin
@@ -39,6 +41,7 @@ class Kind(StrEnum):
     TOKEN = "timestamp token"  # noqa: S105 - a kind of file
     RESPONSE = "timestamp response"
     RECORD = "evidence record"
+    LINE = "proof of a journal line"
     XML_PROOF = "signature or record in XML"
     TOO_LARGE = "signature file over the limit"
     OTHER = "other"
@@ -49,7 +52,7 @@ def kind_of(file: BinaryIO) -> Kind:
 
     1. Empty. 2. A zip, unless it begins as a PDF does. 3. A PDF, unless it begins as a CMS signature does, which
     may hold one. 4. DER or BER, plain, in base64 or in PEM: see `kind_of_der`. 5. XML that names the namespace of
-    a signature or of an evidence record.
+    a signature or of an evidence record. 6. JSON that says it is the proof of a line of an access journal.
 
     Args:
         file: seekable.
@@ -72,6 +75,9 @@ def kind_of(file: BinaryIO) -> Kind:
         return Kind.PDF
     # 4
     kind = _small_kind(file, head, length)
+    # 6
+    if kind is Kind.OTHER and head[:1] == b"{" and _is_line(file):
+        return Kind.LINE
     # 5
     is_xml = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<"
     return Kind.XML_PROOF if is_xml and _tells_of_xml_proof(file) else kind
@@ -174,6 +180,11 @@ def _header(data: bytes, at: int) -> tuple[int, int, int]:
         start += count
         length = int.from_bytes(data[at + 2 : start], "big")
     return tag, start, start + length
+
+
+def _is_line(file: BinaryIO) -> bool:
+    file.seek(0)
+    return looks_like_line(file.read(MAX_LINE + 1))
 
 
 def _tells_of_xml_proof(file: BinaryIO) -> bool:

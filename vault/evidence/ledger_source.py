@@ -179,14 +179,30 @@ def look_up(
     try:
         return _look_up(source, policy, known, status_key, counter, after)
     except LedgerError as error:
-        by_policy = error.code.startswith(("LOG_", "WITNESS_"))
-        code = error.code if by_policy else "LEDGER_DAMAGED"
-        raise LedgerUnavailable(code, f"the ledger given: {error.detail or error.code}") from error
+        raise _unavailable(error) from error
 
 
-def _look_up(
-    source: LedgerSource, policy: Policy, known: CheckpointReport, status_key: bytes, counter: int, after: int
-) -> LedgerNews | None:
+def newest_of(source: LedgerSource, policy: Policy, known: CheckpointReport) -> CheckpointReport | None:
+    """Return the checkpoint of a published ledger that extends a known one; None for an older copy.
+
+    Steps 1 and 2 of `look_up`.
+
+    Raises:
+        LedgerUnavailable, EvidenceRefused: see `look_up`.
+    """
+    try:
+        return _extending(source, policy, known)
+    except LedgerError as error:
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: LedgerError) -> LedgerUnavailable:
+    by_policy = error.code.startswith(("LOG_", "WITNESS_"))
+    code = error.code if by_policy else "LEDGER_DAMAGED"
+    return LedgerUnavailable(code, f"the ledger given: {error.detail or error.code}")
+
+
+def _extending(source: LedgerSource, policy: Policy, known: CheckpointReport) -> CheckpointReport | None:
     # 1
     note = source.read(CHECKPOINT_PATH, MAX_NOTE)
     if note is None:
@@ -197,8 +213,18 @@ def _look_up(
     # 2
     if newest.size < known.size:
         return None
+    _check_extends(_Tiles(source), known, newest)
+    return newest
+
+
+def _look_up(
+    source: LedgerSource, policy: Policy, known: CheckpointReport, status_key: bytes, counter: int, after: int
+) -> LedgerNews | None:
+    # 1, 2
+    newest = _extending(source, policy, known)
+    if newest is None:
+        return None
     tiles = _Tiles(source)
-    _check_extends(tiles, known, newest)
     # 3
     start = (after + 1) // TILE_WIDTH * TILE_WIDTH
     hasher = TreeHasher.resume(start, _peaks(tiles, start, newest.size))

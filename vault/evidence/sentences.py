@@ -45,6 +45,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "La date est prouvée : {what} existait le {time}{authority}.",
         "The date is proven: {what} existed on {time}{authority}.",
     ),
+    "line": (
+        "Cette ligne du journal des accès est authentique : elle est l'inscription n° {seq} du registre {origin}.",
+        "This line of the access journal is authentic: it is entry {seq} of the ledger {origin}.",
+    ),
     "other_file": (
         "Le fichier donné n'est pas celui sur lequel porte cette preuve.",
         "The file given is not the one that this proof is about.",
@@ -97,6 +101,8 @@ def explain(code: str, language: str) -> str:
 def case_of(verdict: Verdict) -> str:
     """Tell which case a verdict is, as a name in `SENTENCES`."""
     if verdict.verdict is Outcome.PASSED:
+        if verdict.line is not None:
+            return "line"
         return "authentic" if _signed(verdict) else "time"
     reason = main_reason(verdict)
     code, check = reason.code, reason.message.partition(": ")[0]
@@ -125,6 +131,8 @@ def sentence(verdict: Verdict, language: str) -> str:
     text = SENTENCES[case][column]
     if case == "authentic":
         return text.format_map(_authentic(verdict, language))
+    if case == "line":
+        return text.format_map(_line(verdict))
     if case == "time":
         return text.format_map(_time(verdict, column))
     signer = _blamed(verdict)
@@ -237,6 +245,12 @@ def _aside(verdict: Verdict, signed: list[SignatureFinding], language: str) -> s
         words = status_words(status.value, language)
         text += f" ; mais il est {words}" if french else f"; but it is {words}"
     return text
+
+
+def _line(verdict: Verdict) -> dict[str, str]:
+    ledger = verdict.ledger
+    seqs, origin = ((), "?") if ledger is None else (ledger.entries, ledger.origin)
+    return {"seq": ", ".join(map(str, seqs)), "origin": origin}
 
 
 def _time(verdict: Verdict, column: int) -> dict[str, str]:

@@ -19,6 +19,7 @@ from signing.base import KeyPurpose
 from signing.judgement import Fetcher, JudgingPolicy, OutsideData
 from signing.trust import TrustStore
 from vault.evidence.bundle import looks_like_bundle
+from vault.evidence.journal_line import MAX_LINE
 from vault.evidence.kinds import Kind, der_octets, kind_of
 from vault.evidence.ledger_source import LedgerSource
 from vault.evidence.means import Means
@@ -29,6 +30,7 @@ from vault.evidence.verify_alone import Judged, judge_token, judge_token_answer
 from vault.evidence.verify_bundle import verify_bundle
 from vault.evidence.verify_cms import judge_cms_file
 from vault.evidence.verify_container import judge_container
+from vault.evidence.verify_line import judge_line
 from vault.evidence.verify_record import judge_record
 from vault.ledger.policy import Policy
 
@@ -73,7 +75,8 @@ def verify_file(
     every signature is judged; the ledger part of a sealed act alone stays unchecked, and that is said. 4. Zip
     containers of others, signatures, tokens and evidence records are judged over what is inside them, or over
     the originals. 5. A file without any signature proves nothing. 6. Evidence beside the file is judged with
-    the file as its original; the time that it proves counts for the signatures inside the file.
+    the file as its original; the time that it proves counts for the signatures inside the file. 7. The proof
+    of a line of an access journal is verified by `judge_line`.
 
     Args:
         path: the file.
@@ -132,6 +135,10 @@ def _judge(file: BinaryIO, path: Path, means: Means) -> Verdict:
     if kind in _SMALL:
         judgement = Judgement()
         return _verdict(judgement, _SMALL[kind](der_octets(file), means, judgement))
+    # 7
+    if kind is Kind.LINE:
+        file.seek(0)
+        return judge_line(file.read(MAX_LINE + 1), means, Judgement())
     # 5
     return _refused(*_NOTHING[kind])
 

@@ -50,6 +50,11 @@ class Anchored:
     inside: Material
     line: tuple[x509.Certificate, ...]
 
+    @property
+    def time(self) -> str:
+        """The authority's time, RFC 3339 UTC."""
+        return rfc3339(self.gen_time)
+
     def material(self, further: Iterable[bytes]) -> Material:
         """Return what the folders of the bundle hold because of the anchor.
 
@@ -96,13 +101,30 @@ def judge_anchor(
             f"size {checkpoint.size}, {' '.join(checkpoint.algorithms)}, as in the receipts",
         )
     # 3
-    anchored = judgement.attempt("anchor.token", _dated, bundle, anchor, means)
+    crls = tuple(bundle.of_role("revocation").values())
+    token = bundle.small[layout.ANCHOR_TOKEN]
+    anchored = judgement.attempt("anchor.token", accept_token, token, crls, anchor, means)
     if anchored is None:
         return None
-    judgement.passed("anchor.token", f"{anchored.authority}, {rfc3339(anchored.gen_time)}")
     # 4
+    check_anchor_time(anchored, [line.entry.time for line in lines], sealed_at, judgement)
+    return anchored
+
+
+def check_anchor_time(
+    anchored: Anchored, recorded: Iterable[str], sealed_at: datetime | None, judgement: Judgement
+) -> None:
+    """Check that no entry, and no seal, is younger than the anchor (`anchor.token`, `anchor.time`).
+
+    Args:
+        anchored: an anchor whose token was accepted, which is recorded first.
+        recorded: times of the entries that it covers, RFC 3339 UTC.
+        sealed_at: time of the seal's timestamp, UTC.
+        judgement: told of both checks.
+    """
+    judgement.passed("anchor.token", f"{anchored.authority}, {anchored.time}")
     latest = anchored.gen_time + TIME_TOLERANCE
-    times = [parse_rfc3339(line.entry.time) for line in lines]
+    times = [parse_rfc3339(time) for time in recorded]
     newest = max([*times, *([sealed_at] if sealed_at is not None else [])], default=anchored.gen_time)
     if newest <= latest:
         judgement.passed("anchor.time", f"entries before anchor {rfc3339(anchored.gen_time)}")
@@ -114,7 +136,6 @@ def judge_anchor(
             f"at most {rfc3339(anchored.gen_time)}",
             rfc3339(newest),
         )
-    return anchored
 
 
 def anchor_outcome(judgement: Judgement) -> Outcome:
@@ -151,9 +172,19 @@ def _same_checkpoint(bundle: Bundle, lines: Sequence[Line], anchor: Anchor, mean
     return verify_log_signatures(anchor, means.policy)
 
 
-def _dated(bundle: Bundle, anchor: Anchor, means: Means) -> Anchored:
-    token = bundle.small[layout.ANCHOR_TOKEN]
-    crls = tuple(bundle.of_role("revocation").values())
+def accept_token(token: bytes, crls: Sequence[bytes], anchor: Anchor, means: Means) -> Anchored:
+    """Verify the token of an anchor.
+
+    Args:
+        token: DER.
+        crls: revocation lists that come with it, DER.
+        anchor: what it must be over.
+        means: whom the verifier trusts.
+
+    Raises:
+        EvidenceRefused: ANCHOR_TOKEN_MISMATCH; FORMAT_FAILURE, something in it serves nothing.
+        TimestampingError: it does not verify, or its authority is not trusted.
+    """
     report = _token(token, anchor.imprint, crls, means)
     own = KeyPurpose.TIMESTAMP in stated_purposes(report.signer)
     if own:

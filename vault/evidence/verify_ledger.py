@@ -191,7 +191,7 @@ def check_receipts(
         if receipt.note not in accepted:
             checkpoint = judgement.attempt(
                 f"entry[{line.seq}].checkpoint",
-                _accepted,
+                accept_checkpoint,
                 receipt.note,
                 means.policy,
             )
@@ -201,7 +201,10 @@ def check_receipts(
                     f"entry[{line.seq}].checkpoint",
                     f"size {checkpoint.size}, {' '.join(checkpoint.algorithms)}",
                 )
-    signed = [_signed(note, means.policy) if report is None else report for note, report in accepted.items()]
+    signed = [
+        signed_checkpoint(note, means.policy) if report is None else report
+        for note, report in accepted.items()
+    ]
     return _newest(accepted.values()), _newest(signed)
 
 
@@ -209,7 +212,7 @@ def _newest(reports: Iterable[CheckpointReport | None]) -> CheckpointReport | No
     return max((report for report in reports if report), key=lambda report: report.size, default=None)
 
 
-def _signed(note: bytes, policy: Policy | None) -> CheckpointReport | None:
+def signed_checkpoint(note: bytes, policy: Policy | None) -> CheckpointReport | None:
     """Read a checkpoint that the log's keys signed, whoever cosigned it; None for any other."""
     try:
         return verify_checkpoint(note, replace(policy, quorum=NO_QUORUM)) if policy else None
@@ -236,10 +239,18 @@ def _included(bundle: Bundle, line: Line, index: Index) -> Receipt:
     return receipt
 
 
-def _accepted(note: bytes, policy: Policy | None) -> CheckpointReport:
+def accept_checkpoint(note: bytes, policy: Policy | None) -> CheckpointReport:
+    """Verify a checkpoint by a policy. Raises LedgerProofRefused (LOG_UNKNOWN without a policy)."""
     if policy is None:
         raise LedgerProofRefused("LOG_UNKNOWN", "no key of the ledger was given", indeterminate=True)
     return verify_checkpoint(note, policy)
+
+
+def rests_on(newest: CheckpointReport | None) -> str:
+    """Say in plain English what the word of an accepted checkpoint rests on."""
+    if newest is None:
+        return "nothing: no checkpoint was accepted"
+    return f"cosigned by {len(newest.witnesses)} witnesses" if newest.witnesses else _ALONE
 
 
 def ledger_finding(
@@ -252,10 +263,6 @@ def ledger_finding(
 ) -> LedgerFinding:
     """Say what the ledger proves, and between which dates it did so where an anchor says it."""
     witnesses = newest.witnesses if newest is not None else ()
-    if newest is None:
-        rests_on = "nothing: no checkpoint was accepted"
-    else:
-        rests_on = f"cosigned by {len(witnesses)} witnesses" if witnesses else _ALONE
     return LedgerFinding(
         verdict=outcome,
         origin=index.origin,
@@ -263,7 +270,7 @@ def ledger_finding(
         entries=tuple(line.seq for line in lines),
         recorded_at=lines[0].entry.time if lines else None,
         witnesses=witnesses,
-        rests_on=rests_on,
+        rests_on=rests_on(newest),
         anchor="pending" if anchor is Outcome.PENDING else anchor.value,
         dated=dated if anchor is outcome is Outcome.PASSED else None,
     )

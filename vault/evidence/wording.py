@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vault.evidence.change_words import change_words
-from vault.evidence.findings import LedgerFinding, Outcome, SignatureFinding, Verdict
+from vault.evidence.findings import LedgerFinding, LineFinding, Outcome, SignatureFinding, Verdict
+from vault.evidence.judged import printable
 from vault.evidence.sentences import LANGUAGES, column_of, explain, sentence, status_words
 
 __all__ = ["LANGUAGES", "TIME_SOURCES", "explain", "lines", "sentence", "status_words"]
@@ -32,6 +33,7 @@ _LABELS = {
     "time": ("Horodatage", "Timestamp"),
     "ledger": ("Registre", "Ledger"),
     "status": ("Statut", "Status"),
+    "event": ("Ligne du journal", "Line of the journal"),
     "checks": ("Vérifications", "Checks"),
     "reasons": ("Raisons", "Reasons"),
     "own": ("autorité de l'exploitant lui-même", "the operator's own authority"),
@@ -41,6 +43,24 @@ _LABELS = {
     "file_alone": ("d'après ce seul fichier", "by this file alone"),
     "as_of": ("d'après le registre de taille", "as of ledger size"),
 }
+_GRANTED = {True: ("accordé", "granted"), False: ("refusé", "refused")}
+_SAID = {
+    "subject": ("objet", "about"),
+    "document": ("document", "document"),
+    "action": ("action", "action"),
+    "holder": ("titulaire", "holder"),
+    "actor": ("qui", "who"),
+    "mandate": ("mandat", "mandate"),
+    "role": ("qualité", "quality"),
+    "organisation": ("administration", "administration"),
+    "service": ("service", "service"),
+    "purpose": ("finalité", "purpose"),
+    "words": ("précision", "in words"),
+    "case": ("démarche", "case"),
+    "consent": ("consentement", "consent"),
+    "share": ("partage", "share"),
+    "requisition": ("réquisition", "requisition"),
+}
 
 
 def lines(verdict: Verdict, language: str, *, checks: bool = True) -> Iterator[str]:
@@ -49,6 +69,8 @@ def lines(verdict: Verdict, language: str, *, checks: bool = True) -> Iterator[s
     yield f"{_OUTCOMES[verdict.verdict][column]} · {sentence(verdict, language)}"
     for signature in verdict.signatures:
         yield from _signature(signature, column)
+    if verdict.line is not None:
+        yield from _line(verdict.line, column)
     if verdict.ledger is not None:
         numbers = ", ".join(str(seq) for seq in verdict.ledger.entries)
         size = "?" if verdict.ledger.size is None else str(verdict.ledger.size)
@@ -70,6 +92,13 @@ def lines(verdict: Verdict, language: str, *, checks: bool = True) -> Iterator[s
         for check in verdict.checks:
             found = f" ({check.found})" if check.found and check.outcome is not Outcome.PASSED else ""
             yield f"    {_OUTCOMES[check.outcome][column]:<14} {check.name}{found}"
+
+
+def _line(line: LineFinding, column: int) -> Iterator[str]:
+    granted = _GRANTED[line.granted][column]
+    yield f"  {_LABELS['event'][column]} : {printable(line.event)}, {granted}"
+    for name, value in line.said.items():
+        yield f"    {_SAID.get(name, (name, name))[column]} : {printable(value)}"
 
 
 def _rests_on(ledger: LedgerFinding, column: int) -> str:
