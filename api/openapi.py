@@ -21,18 +21,22 @@ from api.v1.schemas import (
     TokenRequest,
 )
 from api.v1.schemas_notices import BounceRequest, CodeRequest, ContactsRequest, PreferencesRequest
+from api.v1.schemas_requests import AnswerRequest, MakeRequest, ReasonRequest
 from vault.domain.systems import SCOPES
 
 _MODELS: tuple[type[BaseModel], ...] = (
     ActDescription,
     AgentRequest,
+    AnswerRequest,
     AttachmentDescription,
     BounceRequest,
     CodeRequest,
     ContactsRequest,
     HashRequest,
+    MakeRequest,
     PreferencesRequest,
     ProblemBody,
+    ReasonRequest,
     ReceiptLine,
     ReceiptsRequest,
     RevocationRequest,
@@ -44,6 +48,8 @@ _TAGS = (
     ("attachments", "What holders submit."),
     ("documents", "Reading; every read leaves an entry in the access journal."),
     ("safes", "What a safe holds."),
+    ("requests", "Tell us once: administrations ask, holders answer."),
+    ("consents", "What holders gave, to whom and until when, with its sealed papers."),
     ("notices", "Where a holder is told of news, and of what."),
     ("verification", "For everybody, without login; nothing sent here is kept."),
     ("systems", "Software that calls by itself: tokens, and the pseudonyms of its agents."),

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from vault.access import Action
-from vault.assurance import demand_assurance
+from vault.assurance import Act, Assurances, demand_assurance
 from vault.attributes import Attribute, Attributes
 from vault.clock import Clock, rfc3339
 from vault.consents import Consents, Prepared
@@ -51,6 +51,7 @@ class Answers:
         consents: Consents,
         statements: Statements,
         attributes: Attributes,
+        assurances: Assurances,
         clock: Clock,
         *,
         unscanned_allowed: bool,
@@ -66,6 +67,7 @@ class Answers:
             consents: gives consents.
             statements: issues statements.
             attributes: what can be attested.
+            assurances: how surely an identity must be proven to give anything.
             clock: the service's time.
             unscanned_allowed: whether what no antivirus looked at may be given.
         """
@@ -78,6 +80,7 @@ class Answers:
         self._consents = consents
         self._statements = statements
         self._attributes = attributes
+        self._assurances = assurances
         self._clock = clock
         self._unscanned_allowed = unscanned_allowed
 
@@ -109,7 +112,8 @@ class Answers:
 
         Raises:
             NotFound: the request or a document is unknown, or not for this caller to give.
-            Unauthenticated: STEP_UP_REQUIRED, the request wants the identity proven more surely; declining never does.
+            Unauthenticated: STEP_UP_REQUIRED, the request or the settings want the identity proven more surely;
+                declining never does.
             Refused: FIELD_INVALID, DOCUMENT_TYPE_REFUSED, IDEMPOTENCY_KEY_REQUIRED, IDEMPOTENCY_KEY_INVALID.
             Conflict: REQUEST_ENDED, NOT_PUBLISHED, DOCUMENT_NOT_IN_FORCE, ATTRIBUTE_NOT_PROVEN, TWIN_RUNNING,
                 IDEMPOTENCY_KEY_REUSED.
@@ -119,8 +123,8 @@ class Answers:
         with self._database.reading() as connection:
             request = self._requests.entitled(connection, actor, Action.REQUEST_ANSWER, request_id)
         _check_kind(request, said)
-        if said.answer is not Answer.DECLINE and (level := request.private["assurance"]):
-            demand_assurance(actor, Assurance[level.upper()], None, self._clock)
+        if said.answer is not Answer.DECLINE:
+            self._demand_assurance(actor, request)
         consents: list[Prepared] = []
         statements: list[PreparedStatement] = []
 
@@ -173,6 +177,11 @@ class Answers:
 
     def _entitled(self, connection: Connection, actor: Actor, request_id: str) -> Matter:
         return self._requests.entitled(connection, actor, Action.REQUEST_ANSWER, request_id)
+
+    def _demand_assurance(self, actor: Actor, request: Matter) -> None:
+        self._assurances.demand(actor, Act.CONSENT)
+        if level := request.private["assurance"]:
+            demand_assurance(actor, Assurance[level.upper()], None, self._clock)
 
     def _check(self, said: NewAnswer) -> None:
         check_text("reason", said.reason, _MAX_WORDS)

@@ -47,6 +47,13 @@ TELL_ONCE = {
         "The holder did not consent to a read for this purpose.",
         "Read it for the purpose of your request, or make a new request for this one.",
     ),
+    "SEALING_IMPOSSIBLE": Entry(
+        500,
+        "Le service ne peut pas apposer son cachet en ce moment.",
+        "Réessayez plus tard ; l’exploitant est prévenu par son journal.",
+        "The service cannot put its seal on anything now.",
+        "Try again later; the operator is told by the log.",
+    ),
     "SEAL_PENDING": Entry(
         409,
         "Le retrait est effectif ; son cachet attend un horodatage.",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from vault.answers import Answers
+from vault.assurance import Assurances
 from vault.attributes import Attributes
 from vault.consents import Consents
 from vault.ledger.writer import LedgerWriter
@@ -48,6 +49,7 @@ def open_tell_once(
     ledger: LedgerWriter,
     ties: Ties,
     papers: Papers,
+    assurances: Assurances,
 ) -> TellOnce:
     """Return the services; the sweeper is not started.
 
@@ -59,6 +61,7 @@ def open_tell_once(
         ledger: commits.
         ties: decides.
         papers: seals and stores.
+        assurances: how surely an identity must be proven.
     """
     settings, database, keyring, clock = parts.settings, parts.database, parts.keyring, parts.clock
     retention = timedelta(days=settings.retention_days)
@@ -85,6 +88,7 @@ def open_tell_once(
         consents,
         statements,
         attributes,
+        assurances,
         clock,
         unscanned_allowed=settings.unscanned_allowed,
     )

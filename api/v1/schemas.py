@@ -48,6 +48,12 @@ class ActDescription(AttachmentDescription):
     )
     holder: str = Field(description="Holder whose safe receives it.", examples=["camille"])
     supersedes: Identifier | None = Field(None, description="Act that this one replaces.")
+    attributes: dict[str, str] = Field(
+        default_factory=dict,
+        description="What the issuer states beside the act, by code (`GET /v1/attributes`).",
+        examples=[{"of-age": "yes"}],
+        max_length=20,
+    )
 
 
 class RevocationRequest(_Asked):
@@ -208,6 +214,7 @@ class DocumentDescription(BaseModel):
     holder: str | None
     case: str | None
     language: str | None
+    attributes: dict[str, str] | None = Field(description="What the issuer stated beside the act.")
     findings: list[Finding]
     links: Links
 

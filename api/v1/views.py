@@ -82,6 +82,7 @@ def described(view: View, lang: str) -> dict[str, Any]:
         holder=private.holder if private else None,
         case=private.case if private else None,
         language=private.language if private else None,
+        attributes=dict(private.attributes) if private else None,
         findings=findings(document, lang),
         links=links(document.id),
     ).model_dump()

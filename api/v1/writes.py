@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -38,7 +39,14 @@ _PDF_CODES = (
     status_code=201,
     responses={
         **_TAKEN_IN,
-        **problems(*UPLOAD_PROBLEMS, *_PDF_CODES, "UNKNOWN_ADMINISTRATION", "NOT_FOUND", "STATE_CONFLICT"),
+        **problems(
+            *UPLOAD_PROBLEMS,
+            *_PDF_CODES,
+            "UNKNOWN_ADMINISTRATION",
+            "NOT_FOUND",
+            "STATE_CONFLICT",
+            "ATTRIBUTE_UNKNOWN",
+        ),
     },
     openapi_extra={
         "security": BEARER,
@@ -57,6 +65,7 @@ async def issue_act(request: Request, vault: Safe, desk: Desk, actor: Caller, ke
         said = checked(ActDescription, upload.document)
         administration = said.administration or actor.administration_id or ""
         new = _new_document(said, said.holder, upload, supersedes=said.supersedes)
+        new = replace(new, attributes=said.attributes)
         return accepted(vault.issuing.issue(actor, administration, new, upload.chunks, upload.transfer(key)))
 
     return await desk.run(work)
