@@ -25,8 +25,8 @@ settings into backends. The option `--data` of the command line goes before `PRO
 
 _TAIL = """
 Refused at start, with the variable to change (`SETTINGS_REFUSED`): in production, the embedded timestamp authority,
-keys inside the data folder and development identities. This version refuses production altogether, since it has
-development keys only.
+keys inside the data folder, an address without TLS and development identities. This version refuses production
+altogether, since it has development keys only.
 """
 
 

@@ -319,7 +319,15 @@ def test_production_refuses_what_would_weaken_it(tmp_path: Path) -> None:
         ({"tsa_url": "https://tsa.example"}, "PROBANS_KEYS"),
         ({"tsa_url": "https://tsa.example", "keys": data / "keys"}, "PROBANS_KEYS"),
         ({"tsa_url": "https://tsa.example", "keys": data / "x/../k"}, "PROBANS_KEYS"),
-        ({"tsa_url": "https://tsa.example", "keys": tmp_path / "keys"}, "PROBANS_IDENTITY_PROVIDERS"),
+        ({"tsa_url": "https://tsa.example", "keys": tmp_path / "keys"}, "PROBANS_ADDRESS"),
+        (
+            {"tsa_url": "https://tsa.example", "keys": tmp_path / "keys", "address": "http://coffre.example"},
+            "PROBANS_ADDRESS",
+        ),
+        (
+            {"tsa_url": "https://tsa.example", "keys": tmp_path / "keys", "address": "https://coffre.example"},
+            "PROBANS_IDENTITY_PROVIDERS",
+        ),
     ):
         with pytest.raises(SettingsRefused, match=word):
             Settings(data=data, environment="production", **values).check()  # type: ignore[arg-type]
@@ -328,6 +336,7 @@ def test_production_refuses_what_would_weaken_it(tmp_path: Path) -> None:
         environment="production",
         tsa_url="https://tsa.example",
         keys=tmp_path / "keys",
+        address="https://coffre.example",
         identity_providers=tmp_path / "providers.toml",
     ).check()
 
