@@ -19,6 +19,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+EARLIER = "## Earlier runs"
+
 
 @dataclass(eq=False)
 class Notes:
@@ -54,12 +56,13 @@ def main() -> int:
     if notes.tests:
         target = REPOSITORY / "docs" / "soak" / f"{arguments.name}.md"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(written(arguments.name, seed, begun, notes), encoding="utf-8")
+        before = target.read_text(encoding="utf-8") if target.is_file() else ""
+        target.write_text(written(arguments.name, seed, begun, notes, before), encoding="utf-8")
     return int(code)
 
 
-def written(name: str, seed: int, begun: datetime, notes: Notes) -> str:
-    """Return the log as text."""
+def written(name: str, seed: int, begun: datetime, notes: Notes, before: str = "") -> str:
+    """Return the log as text; of the log before it, what it found stays."""
     ended = datetime.now(UTC)
     commit = subprocess.run(
         ["git", "rev-parse", "--short=12", "HEAD"],
@@ -82,8 +85,22 @@ def written(name: str, seed: int, begun: datetime, notes: Notes) -> str:
         *(f"| `{test}` | {outcome} | {seconds:.1f} |" for test, outcome, seconds in notes.tests),
         "",
         *(f"- {text.strip()}" for text in notes.figures),
+        *earlier(before),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def earlier(before: str) -> list[str]:
+    """Return the runs that a log tells of, the newest first, as a section of the next one."""
+    lines = [line.rstrip() for line in before.splitlines()]
+    how = next((line for line in lines if line.startswith("`python -m tests.soak")), None)
+    if how is None:
+        return []
+    start = lines.index(EARLIER) if EARLIER in lines else len(lines)
+    outcomes = dict.fromkeys(line.split("|")[2].strip() for line in lines[:start] if line.startswith("| `"))
+    figures = [line.removeprefix("- ") for line in lines[:start] if line.startswith("- ")]
+    run = f"- {how} {', '.join(outcomes)}: {'; '.join(figures)}"
+    return ["", EARLIER, "", run, *(line for line in lines[start + 1 :] if line)]
 
 
 if __name__ == "__main__":
