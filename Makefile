@@ -32,7 +32,7 @@ imports: setup
 	$(BIN)/lint-imports
 
 docstrings: setup
-	$(BIN)/interrogate -q api vault signing timestamping storage
+	$(BIN)/interrogate -q api vault signing timestamping storage identity
 
 check: lint types imports docstrings
 

@@ -297,7 +297,10 @@ def issuer_at(origin: str) -> str:
 
 def origin_of(address: str) -> str:
     """Return the origin of an absolute address. Raises LoginRefused(IDENTITY_ANSWER) unless it is on loopback."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise LoginRefused("IDENTITY_ANSWER", "not an address") from error
     origin = f"{parts.scheme}://{parts.netloc}"
     issuer_at(origin)
     return origin

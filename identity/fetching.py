@@ -135,8 +135,7 @@ class HttpFetcher:
                 return Answer(response.status, media_type, content)
         except (OSError, http.client.HTTPException, ValueError) as error:
             # Neither the address nor the library's words: both may hold tokens.
-            host = urlsplit(url).hostname
-            raise ProviderUnavailable(f"no answer from {host}: {type(error).__name__}") from error
+            raise ProviderUnavailable(f"no answer from the provider: {type(error).__name__}") from error
 
     @contextmanager
     def _connection(self, parts: SplitResult, deadline: float) -> Iterator[http.client.HTTPConnection]:

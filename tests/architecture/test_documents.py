@@ -37,7 +37,7 @@ PRIVATE = re.compile(
     r"|--(?:extra-)?index-url\b"
 )
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
-NAMED_FILE = re.compile(r"`((?:vault|signing|timestamping|storage|api|tools|tests|docs)/[\w./-]*)`")
+NAMED_FILE = re.compile(r"`((?:vault|signing|timestamping|storage|identity|api|tools|tests|docs)/[\w./-]*)`")
 EXAMPLES = {"vault/db/migrations/versions/NNNN_what.py"}
 RESTRICTIVE = re.compile(r"\b[AL]?GPL|General Public License", re.IGNORECASE)
 
@@ -177,7 +177,7 @@ def test_stated_licences_are_those_of_the_distributions() -> None:
 
 def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     providers = importlib.metadata.packages_distributions()
-    own = {"api", "vault", "signing", "timestamping", "storage"}
+    own = {"api", "vault", "signing", "timestamping", "storage", "identity"}
     used: set[str] = set()
     for path in (path for package in own for path in (ROOT / package).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

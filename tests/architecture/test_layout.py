@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("api", "vault", "signing", "timestamping", "storage")
+PACKAGES = ("api", "vault", "signing", "timestamping", "storage", "identity")
 MOST_LINES = 400
 # The folder it runs in comes first on the path, before the installed packages.
 LINT = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()"]
@@ -105,7 +105,7 @@ def test_modules_stay_short() -> None:
     assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
 
 
-@pytest.mark.parametrize("package", ["vault", "signing", "timestamping", "storage"])
+@pytest.mark.parametrize("package", ["vault", "signing", "timestamping", "storage", "identity"])
 def test_every_error_of_a_package_has_a_code(package: str) -> None:
     errors = importlib.import_module(f"{package}.errors")
     own = [
@@ -136,6 +136,7 @@ def test_exceptions_outside_the_trees_are_few() -> None:
             ("signing", "SigningError"),
             ("timestamping", "TimestampingError"),
             ("storage", "StorageError"),
+            ("identity", "IdentityError"),
         )
     )
     found = set()
