@@ -12,7 +12,19 @@ from api.metrics import Metrics
 from api.middleware import MAX_IN_FLIGHT, Guard
 from api.peers import Peers
 from api.streams import UploadDesk
-from api.v1 import agents, cases, consents, notices, reads, requests, tokens, verifications, writes
+from api.v1 import (
+    agents,
+    cases,
+    consents,
+    journal,
+    notices,
+    reads,
+    reports,
+    requests,
+    tokens,
+    verifications,
+    writes,
+)
 from api.web import dev_provider, pages
 from vault.service import Vault
 
@@ -59,6 +71,8 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
         agents.router,
         notices.router,
         cases.router,
+        journal.router,
+        reports.router,
         requests.router,
         consents.router,
     ):

@@ -15,7 +15,7 @@ from api.deps import AGENT_HEADER, get_vault, single_header
 from api.peers import demand_rate, get_peers
 from vault.domain.actors import ANONYMOUS, Actor, Assurance
 from vault.errors import Refused, Unauthenticated
-from vault.pseudonyms import checked_agent
+from vault.pseudonyms import checked_agent, pseudonym_of
 from vault.systems import TOKEN_PREFIX
 
 _MAX_TOKEN = 512
@@ -64,7 +64,10 @@ def _system(request: Request, token: str) -> Actor | None:
     """Return the system that bears a token, and for whom it says it acts; None when the token does not count."""
     actor = get_vault(request).people.systems.authenticate(token, get_peers(request).certificate(request))
     agent = single_header(request, AGENT_HEADER)
-    return replace(actor, agent=checked_agent(agent)) if actor is not None and agent is not None else actor
+    if actor is None or agent is None:
+        return actor
+    named = replace(actor, agent=checked_agent(agent))
+    return replace(actor, agent=pseudonym_of(get_vault(request).parts.keyring, named))
 
 
 def _made_up(request: Request, token: str) -> Actor | None:
@@ -73,7 +76,12 @@ def _made_up(request: Request, token: str) -> Actor | None:
     actor = vault.personas.authenticate(token)
     if actor is None:
         return None
-    return replace(actor, assurance=Assurance.HIGH, authenticated_at=vault.parts.clock.now())
+    return replace(
+        actor,
+        id=pseudonym_of(vault.parts.keyring, actor) or actor.id,
+        assurance=Assurance.HIGH,
+        authenticated_at=vault.parts.clock.now(),
+    )
 
 
 Caller = Annotated[Actor, Depends(caller)]

@@ -20,6 +20,7 @@ from api.v1.schemas import (
     TokenProblem,
     TokenRequest,
 )
+from api.v1.schemas_journal import ReportRequest
 from api.v1.schemas_notices import BounceRequest, CodeRequest, ContactsRequest, PreferencesRequest
 from api.v1.schemas_requests import AnswerRequest, MakeRequest, ReasonRequest
 from vault.domain.systems import SCOPES
@@ -39,6 +40,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     ReasonRequest,
     ReceiptLine,
     ReceiptsRequest,
+    ReportRequest,
     RevocationRequest,
     TokenProblem,
     TokenRequest,
@@ -50,6 +52,7 @@ _TAGS = (
     ("safes", "What a safe holds."),
     ("requests", "Tell us once: administrations ask, holders answer."),
     ("consents", "What holders gave, to whom and until when, with its sealed papers."),
+    ("journal", "Who read what, when and why; the proof of each line; reports of an access."),
     ("notices", "Where a holder is told of news, and of what."),
     ("verification", "For everybody, without login; nothing sent here is kept."),
     ("systems", "Software that calls by itself: tokens, and the pseudonyms of its agents."),

@@ -103,15 +103,18 @@ _SPEAK_FOR_OTHERS = frozenset(
 def parties_of(actor: Actor, *, holder: str) -> dict[str, str]:
     """Return the opening part that says who acted, for whom, in what quality.
 
-    The identifier of an agent is a pseudonym already, which only the administration resolves.
+    The identifier of an agent is a pseudonym already, which only the administration resolves; so is that of the agent
+    for whom a system says it acts.
     """
-    who = parties(holder=holder, actor=actor.id, mandate=actor.mandate_id or "")
+    who = parties(holder=holder, actor=actor.agent or actor.id, mandate=actor.mandate_id or "")
     if actor.role in _SPEAK_FOR_OTHERS:
         who |= {
             "role": actor.role.value,
             "organisation": actor.administration_id or "",
             "service": actor.service,
         }
+    elif actor.role is Role.HOLDER and actor.id != holder:
+        who["role"] = actor.role.value  # of another safe: a refused try
     return who
 
 

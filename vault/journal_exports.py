@@ -28,7 +28,7 @@ from vault.domain.matters import MatterKind
 from vault.journal_lines import Filters, JournalLines
 from vault.journal_pdf import MAX_PDF_LINES, typeset
 from vault.journal_rows import Line
-from vault.journal_words import action_words, event_words, purpose_words, who_words
+from vault.journal_words import action_words, agent_of, event_words, purpose_words, who_words
 from vault.keyring import Keyring
 from vault.ledger.writer import LedgerTransaction, LedgerWriter
 from vault.matters import Matters, NewMatter, Said
@@ -222,7 +222,7 @@ def record(line: Line, names: ServiceNames) -> Mapping[str, Any]:
         "role": line.role,
         "organisation": line.organisation,
         "service": line.service,
-        "agent": line.actor if line.role in {"agent", "system"} else "",
+        "agent": agent_of(line),
         "mandate": line.mandate,
         "action": line.action,
         "purpose": line.purpose,

@@ -45,6 +45,7 @@ class Line:
         matter_id: the matter, if it is about one.
         state: `open`; `erased`, the document was destroyed; `damaged`, the opening is not the one sealed.
         role: in what quality somebody acted; "" where an older entry does not say.
+        own: whether it was the holder of this safe.
         actor: who, as the entry says: an agent's pseudonym, a person's identifier.
         organisation, service: for whom an agent or system acted.
         mandate: the mandate a mandatary acted under.
@@ -67,6 +68,7 @@ class Line:
     matter_id: str | None = None
     state: str = "open"
     role: str = ""
+    own: bool = False
     actor: str = ""
     organisation: str = ""
     service: str = ""
@@ -142,9 +144,14 @@ class Opener:
         title = (
             context.get("title", "") if row["matter_id"] is not None else self._opened(row).get("title", "")
         )
+        role = _role(parties)
+        if not role and row["issuer_id"] is not None and row["chain"] == "status":
+            # Only agents of its issuer cause what happens to an act; these entries need not say so.
+            role, said["organisation"] = Role.AGENT.value, row["issuer_id"]
         return {
             **said,
-            "role": _role(parties),
+            "role": role,
+            "own": parties.get("actor") == parties.get("holder"),
             "action": document.get("action", ""),
             "details": document.get("details", {}),
             "share": share,
@@ -189,7 +196,7 @@ def rows_of(connection: Connection, seqs: Sequence[int]) -> list[RowMapping]:
             of_documents.c.seq, of_documents.c.chain, of_documents.c.counter, of_documents.c.event,
             of_documents.c.opening, ledger.c.body, documents.c.id.label("document_id"),
             documents.c.document_type, literal(None).label("matter_id"), documents.c.safe_id,
-            documents.c.wrapped_key, documents.c.sealed,
+            documents.c.wrapped_key, documents.c.sealed, documents.c.issuer_id,
         )
         .join(documents, documents.c.id == of_documents.c.document_id)
         .join(ledger, ledger.c.seq == of_documents.c.seq)
@@ -199,6 +206,7 @@ def rows_of(connection: Connection, seqs: Sequence[int]) -> list[RowMapping]:
             of_matters.c.seq, literal(MATTER_CHAIN).label("chain"), of_matters.c.counter, of_matters.c.event,
             of_matters.c.opening, ledger.c.body, matters.c.document_id, documents.c.document_type,
             matters.c.id.label("matter_id"), matters.c.safe_id, matters.c.wrapped_key, matters.c.sealed,
+            literal(None).label("issuer_id"),
         )
         .join(matters, matters.c.id == of_matters.c.matter_id)
         .join(documents, documents.c.id == matters.c.document_id, isouter=True)

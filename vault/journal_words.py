@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vault.domain.actors import Actor, Role
+from vault.ids import looks_like_id
 from vault.journal_rows import Line
 from vault.purposes import ServiceNames
 
@@ -81,6 +82,7 @@ STATES: Mapping[str, Pair] = {
     "erased": ("effacé avec le document", "erased with the document"),
     "damaged": ("illisible : prévenez l’exploitant", "unreadable: tell the operator"),
 }
+_OTHER_HOLDER: Pair = ("le titulaire d’un autre coffre", "the holder of another safe")
 _YOU: Pair = ("vous", "you")
 _UNSTATED: Pair = ("non précisé", "not stated")
 
@@ -100,6 +102,12 @@ def purpose_words(line: Line, names: ServiceNames) -> Pair:
     return names.purpose(line.organisation, line.service, line.purpose) if line.purpose else ("", "")
 
 
+def agent_of(line: Line) -> str:
+    """Return the pseudonym of an agent, or the identifier of software; "" for anything that names a person."""
+    known = looks_like_id(line.actor, "agt") or looks_like_id(line.actor, "sys")
+    return line.actor if known and line.role in {Role.AGENT.value, Role.SYSTEM.value} else ""
+
+
 def who_words(line: Line, names: ServiceNames, viewer: Actor | None) -> Pair:
     """Return who it was in French and English: an organisation and service, never an agent's name.
 
@@ -114,6 +122,8 @@ def who_words(line: Line, names: ServiceNames, viewer: Actor | None) -> Pair:
         viewer is not None and bool(line.actor) and (viewer.id, viewer.role.value) == (line.actor, line.role)
     )
     role = _YOU if is_viewer else ROLES.get(line.role, _UNSTATED)
+    if line.role == Role.HOLDER.value and not line.own:
+        return role if is_viewer else _OTHER_HOLDER
     if line.role in {Role.AGENT.value, Role.SYSTEM.value}:
         return _organised(line, names, role)
     if line.role == Role.MANDATARY.value:

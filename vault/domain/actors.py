@@ -42,7 +42,7 @@ class Actor:
         service: service of that administration, or "".
         assurance: how surely the identity was proven; None where no login happened (development tokens, systems).
         scopes: what a system was registered for.
-        agent: the administration's identifier of the person for whom its system acts, or ""; personal data.
+        agent: pseudonym of the agent for whom a system says it acts, or "".
         mandate_id: the mandate a mandatary acts under.
         share_id: the share whose code a bearer showed.
         authenticated_at: when the identity was last proven, UTC; None where no login happened.
