@@ -93,11 +93,15 @@ class Contacts:
             }
             added = {index: pair for index, pair in asked.items() if index not in here}
             self._demand_codes(connection, safe_id, len(added))
-            for index in here.keys() - asked.keys():
+            gone = here.keys() - asked.keys()
+            for index in gone:
                 self._erase(connection, here[index])
             for channel, address in added.values():
                 self._add(connection, safe_id, channel, address)
-            return self._rows.of_safe(connection, safe_id)
+            left = self._rows.of_safe(connection, safe_id)
+        if gone:
+            self._database.scrub()
+        return left
 
     def erase(self, actor: Actor, safe_id: str, contact_id: str) -> None:
         """Erase a contact: its row, its recovery record and what waits to be sent to it. Raises NotFound."""
@@ -105,6 +109,7 @@ class Contacts:
         with self._database.writing() as connection:
             self._own(connection, safe_id, contact_id)
             self._erase(connection, contact_id)
+        self._database.scrub()
 
     def send_code(self, actor: Actor, safe_id: str, contact_id: str) -> None:
         """Send a new code to a contact that waits for one, or is in doubt; earlier codes count no longer.

@@ -90,12 +90,14 @@ class World:
         )
         self.holder = self.new_holder("safe_" + "a" * 26, "camille", "Camille Exemple")
         self.document = self.new_document("doc_" + "b" * 26, "act")
-        self.courier = OutboxCourier(
-            self.database, Spreader(self.rows, self.deliveries, self.clock, 16), self.clock
-        )
+        self.courier = self.twin_courier()
         self.mail, self.sms = Desk(), Desk()
         self.mail_postman = self.postman(self.mail, ChannelName.MAIL)
         self.sms_postman = self.postman(self.sms, ChannelName.SMS)
+
+    def twin_courier(self) -> OutboxCourier:
+        spreader = Spreader(self.rows, self.deliveries, self.clock, 16)
+        return OutboxCourier(self.database, spreader, self.clock)
 
     def postman(self, channel: Any, name: ChannelName) -> Postman:
         return Postman(

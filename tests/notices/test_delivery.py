@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from vault import faults
 from vault.clock import parse_rfc3339, rfc3339
@@ -242,6 +242,29 @@ def test_two_processes_do_not_send_one_letter_twice(any_world: Any) -> None:
     world.mail.before = lambda letter: None if twin.send_due() == 0 else pytest.fail("sent by two")
     assert world.mail_postman.send_due() == 1
     assert len(world.mail.letters) == 1
+
+
+def test_two_couriers_do_not_hand_on_one_message_twice(any_world: Any, monkeypatch: Any) -> None:
+    world = any_world
+    world.confirmed(MAIL)
+    world.announce("document.published")
+    hand_on, during = world.courier._hand_on, []
+
+    def while_leading() -> int:
+        during.append(world.twin_courier().deliver_waiting())
+        return hand_on()
+
+    monkeypatch.setattr(world.courier, "_hand_on", while_leading)
+    assert world.courier.deliver_waiting() == 1
+    assert during == [0]
+
+
+def test_a_transaction_undone_announces_nothing(world: Any) -> None:
+    with suppress(ZeroDivisionError), world.database.writing() as connection:
+        row = {"topic": "document.published", "payload": "{}", "created_at": rfc3339(world.clock.now())}
+        connection.execute(insert(models.outbox), row)
+        raise ZeroDivisionError
+    assert world.courier.deliver_waiting() == 0
 
 
 def test_a_crash_before_sending_loses_nothing(world: Any, kill: Any) -> None:

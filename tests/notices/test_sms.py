@@ -93,7 +93,8 @@ def test_a_message_is_one_object(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     ("status", "kind", "blames"),
     [(422, Bounced, True), (400, Bounced, False), (413, Bounced, False), (429, Deferred, None),
-     (401, ChannelDown, None), (404, ChannelDown, None), (500, ChannelDown, None), (503, ChannelDown, None), (302, ChannelDown, None)],
+     (401, ChannelDown, None), (404, ChannelDown, None), (500, ChannelDown, None), (503, ChannelDown, None),
+     (302, ChannelDown, None)],
 )  # fmt: skip
 def test_answers_are_told_apart(
     gateway: Gateway, status: int, kind: type[NotSent], blames: bool | None
