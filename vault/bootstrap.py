@@ -115,7 +115,7 @@ def open_parts(settings: Settings, clock: Clock | None = None, *, new_generation
             ),
             guard=TwinGuard(data / "run", database.locks),
             pki=pki,
-            identities=_identities(settings, clock),
+            identities=open_identities(settings, clock),
             resources=resources.pop_all(),
         )
 
@@ -142,7 +142,8 @@ def open_vault(settings: Settings, clock: Clock | None = None, *, background: bo
         raise
 
 
-def _identities(settings: Settings, clock: Clock) -> Identities:
+def open_identities(settings: Settings, clock: Clock) -> Identities:
+    """Return where digital identities come from: the providers' file, else made-up people. Raises SettingsRefused."""
     try:
         if settings.identity_providers is not None:
             named = load_providers(settings.identity_providers)
