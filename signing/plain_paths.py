@@ -97,13 +97,6 @@ class PlainPath:
     end: datetime
 
 
-class _NotPlainError(Exception):
-    """Something unusual: the full validator is to be asked."""
-
-
-_UNSURE: tuple[type[Exception], ...] = (_NotPlainError, *HOSTILE)
-
-
 @dataclass(frozen=True, slots=True)
 class _Names:
     """Names of a certificate.
@@ -170,7 +163,7 @@ class PlainPaths:
         """
         try:
             return self._find(certificate, others)
-        except _UNSURE:
+        except HOSTILE:
             return None
 
     def _find(self, certificate: x509.Certificate, others: Iterable[x509.Certificate]) -> PlainPath:
@@ -223,8 +216,9 @@ def _validated(path: CertificatePath) -> PlainPath:
 
 
 def _require(condition: bool) -> None:
+    """Give up, as where a library cannot read something: the full validator is to be asked."""
     if not condition:
-        raise _NotPlainError
+        raise ValueError("not plain")
 
 
 def _authority(certificate: x509.Certificate, *, needs_usage: bool) -> int | None:
