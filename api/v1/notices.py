@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.auth import Caller
 from api.deps import Safe, single_header
+from api.peers import demand_rate
 from api.strict_json import parse_as
 from api.uploads import read_small_body
 from api.v1.describe import BEARER, json_body, problems
@@ -169,7 +170,7 @@ def set_preferences(request: Request, safe_id: str, vault: Safe, actor: Caller) 
     description="For gateways, with a secret of their own as bearer. An unknown reference gets the same answer.",
     tags=["notices"],
     status_code=204,
-    responses=problems("UNAUTHENTICATED", "NOT_FOUND", "DATABASE_UNAVAILABLE", *_BODY),
+    responses=problems("UNAUTHENTICATED", "NOT_FOUND", "RATE_LIMITED", "DATABASE_UNAVAILABLE", *_BODY),
     openapi_extra={
         "security": [{"gateway": []}],
         **json_body(BounceRequest, {"reference": "0" * 26, "status": "5.1.1", "final": True}),
@@ -182,12 +183,14 @@ def report_bounce(request: Request, vault: Safe) -> Response:
     Raises:
         NotFound: no gateway may report here.
         Unauthenticated: the secret is another one, or missing.
+        Refused: RATE_LIMITED after too many of those.
     """
     notifying = vault.notifying
     if not notifying.hook_secret:
         raise NotFound("NOT_FOUND")
     scheme, _, secret = (single_header(request, "Authorization") or "").strip().partition(" ")
     if scheme.lower() != "bearer" or not notifying.knows_secret(secret.strip()):
+        demand_rate(request, "tokens")
         raise Unauthenticated("UNAUTHENTICATED")
     said = parse_as(BounceRequest, read_small_body(request, vault.settings.max_json_bytes))
     notifying.bounces.note(Report(said.reference, said.status, said.final))

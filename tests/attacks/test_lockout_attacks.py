@@ -16,12 +16,13 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
-from api import errors
+from api import errors, rules
 from api.app import create_app
 from api.metrics import Metrics
 from api.middleware import Guard
@@ -351,3 +352,35 @@ def test_pages_say_it_as_pages(limited):
     assert asked[-1].status_code == 429
     assert "Trop de demandes" in asked[-1].text
     assert int(asked[-1].headers["retry-after"]) > 0
+
+
+# They say the same to everybody, or only show a form, or take something away from the caller alone.
+UNLIMITED = {
+    ("GET", "/"), ("GET", "/acces"), ("GET", "/acces/renforcer"), ("GET", "/confiance/{name}"), ("GET", "/connexion"),
+    ("GET", "/deconnexion"), ("GET", "/docs"), ("GET", "/erreurs"), ("GET", "/favicon.ico"), ("GET", "/healthz"),
+    ("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/readyz"), ("GET", "/static"), ("GET", "/v1/attributes"),
+    ("GET", "/v1/administrations/{administration_id}/services"), ("GET", "/v1/trust"), ("GET", "/verifier"),
+    ("POST", "/acces/delier"), ("POST", "/acces/fermer"), ("POST", "/deconnexion"), ("POST", "/identite"),
+    # Wrong secrets are counted there, not requests: a gateway may have much to report.
+    ("POST", "/v1/notices/bounces"),
+}  # fmt: skip
+DEVELOPMENT = "/dev-identity/"
+
+
+def gates(dependant: Any) -> Iterator[str]:
+    for each in dependant.dependencies:
+        yield getattr(each.call, "__qualname__", "")
+        yield from gates(each)
+
+
+def test_every_public_route_is_limited_or_says_why_not(limited):
+    counted = {
+        (method, route.path)
+        for route in rules._flat(limited.routes)
+        if isinstance(route, APIRoute) and any("limited" in name for name in gates(route.dependant))
+        for method in route.methods
+    }
+    public = {line for line, rule in rules.RULES.items() if rule == rules.PUBLIC}
+    free = {line for line in public - counted if not line[1].startswith(DEVELOPMENT)}
+    assert free <= UNLIMITED
+    assert UNLIMITED & counted == set()
