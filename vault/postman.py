@@ -66,11 +66,6 @@ class Postman:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name=f"probans-{name}", daemon=True)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the channel worked when it was last used."""
-        return self._closed_until is None
-
     def start(self) -> None:
         """Start in the background."""
         self._thread.start()
