@@ -91,6 +91,7 @@ class NewMatter:
         private: its personal part; a tag key is added.
         safe_id, administration_id, document_id, parent_id, ends_at: see `vault.domain.matters.Matter`.
         lookup_ix: keyed digest that finds it, or None.
+        people: identifiers of persons by whom it is found besides (`MatterRows.naming`).
     """
 
     key: DocumentKey
@@ -103,6 +104,7 @@ class NewMatter:
     parent_id: str | None = None
     ends_at: datetime | None = None
     lookup_ix: bytes | None = None
+    people: tuple[str, ...] = ()
 
 
 class Matters:
@@ -172,7 +174,11 @@ class Matters:
             about["ends_at"] = rfc3339(new.ends_at)
         step = _Step(new.key, new.actor, event, 0, private[TAG_KEY], about, new.safe_id or "")
         kept = () if mark is None else (mark.row(new.key.document_id, now),)
-        return self._write(tx, step, said, (("matters", row),), (), (*_papers(new.key, papers), *kept))
+        named = (
+            ("matter_people", {"person_ix": self.rows.person_ix(person), "matter_id": new.key.document_id})
+            for person in new.people
+        )
+        return self._write(tx, step, said, (("matters", row), *named), (), (*_papers(new.key, papers), *kept))
 
     def move(
         self,

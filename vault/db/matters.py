@@ -195,6 +195,22 @@ class MatterRows:
         rows = connection.execute(query.order_by(table.c.last_seq).limit(limit)).mappings()
         return [self._matter(row) for row in rows]
 
+    def person_ix(self, person: str) -> bytes:
+        """Return the keyed digest that stands for a person's identifier."""
+        return self._keyring.index("matter-person", person)
+
+    def naming(self, connection: Connection, person: str, kind: MatterKind, limit: int = 100) -> list[Matter]:
+        """Return matters of a kind that name this person besides the safe's holder, newest first."""
+        table, people = models.matters, models.matter_people
+        query = (
+            select(table)
+            .join(people, people.c.matter_id == table.c.id)
+            .where(people.c.person_ix == self.person_ix(person), table.c.kind == kind.value)
+            .order_by(table.c.first_seq.desc())
+            .limit(limit)
+        )
+        return [self._matter(row) for row in connection.execute(query).mappings()]
+
     def key(self, connection: Connection, matter_id: str) -> DocumentKey:
         """Return the key of a matter that is there. Raises LedgerError(ROW_DAMAGED)."""
         column = models.matters.c.wrapped_key

@@ -239,6 +239,14 @@ matter_entries = Table(
     UniqueConstraint("matter_id", "counter"),
 )
 
+matter_people = Table(
+    "matter_people",
+    metadata,
+    Column("person_ix", LargeBinary(32), primary_key=True, comment="HMAC of a person's identifier"),
+    Column("matter_id", ForeignKey("matters.id"), primary_key=True),
+    comment="Finds the matters that name a person other than the safe's holder: mandataries.",
+)
+
 matter_papers = Table(
     "matter_papers",
     metadata,
