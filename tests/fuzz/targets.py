@@ -11,8 +11,11 @@ import io
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+
+from lxml import etree
 
 from signing.algorithms import TABLE
 from signing.crl import read_crls
@@ -29,6 +32,7 @@ from signing.pdf_tail import scan
 from signing.revocation_data import RevocationData
 from signing.trust import TrustStore
 from signing.trusted_list import open_list
+from signing.trusted_list_read import read_list
 from tests.interop.foreign.corpus import DATA
 from timestamping.errors import TimestampingError
 from timestamping.evidence_record import DataDigest, verify_record
@@ -40,6 +44,19 @@ _REFUSED = (SigningError, TimestampingError)
 _NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 _BASE = (DATA / "seeds" / "coverage-one-signature.pdf").read_bytes()
 _LIMIT = 1 << 20
+_SERVICE = b"""<ServiceTypeIdentifier>http://uri.etsi.org/TrstSvc/Svctype/CA/QC</ServiceTypeIdentifier>
+<ServiceStatus>http://uri.etsi.org/TrstSvc/TrustedList/Svcstatus/granted</ServiceStatus>
+<StatusStartingTime>2024-01-01T00:00:00Z</StatusStartingTime>"""
+_LIST = b"""<TrustServiceStatusList xmlns="http://uri.etsi.org/02231/v2#"><SchemeInformation>
+<TSLSequenceNumber>7</TSLSequenceNumber><SchemeTerritory>MC</SchemeTerritory>
+<ListIssueDateTime>2026-05-01T00:00:00Z</ListIssueDateTime>
+<NextUpdate><dateTime>2026-11-01T00:00:00Z</dateTime></NextUpdate></SchemeInformation>
+<TrustServiceProviderList><TrustServiceProvider><TSPServices><TSPService><ServiceInformation>%b
+<ServiceDigitalIdentity><DigitalId><X509Certificate>MAA=</X509Certificate></DigitalId></ServiceDigitalIdentity>
+</ServiceInformation><ServiceHistory><ServiceHistoryInstance>%b</ServiceHistoryInstance></ServiceHistory>
+</TSPService></TSPServices></TrustServiceProvider></TrustServiceProviderList></TrustServiceStatusList>""" % (
+    (_SERVICE,) * 2
+)
 
 warnings.simplefilter("ignore")
 
@@ -127,7 +144,9 @@ def manifest(data: bytes) -> None:
 
 
 def trusted_list(data: bytes) -> None:
-    """A trusted list."""
+    """A trusted list, and what would be read of it if it were signed."""
+    with suppress(SigningError, etree.XMLSyntaxError):
+        read_list(etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True)))
     open_list(data, [], _NOW)
 
 
@@ -183,6 +202,10 @@ def corpus(name: str) -> list[bytes]:
         "record": records,
         "zip_file": zips,
         "manifest": manifests,
-        "trusted_list": [b"<TrustServiceStatusList xmlns='http://uri.etsi.org/02231/v2#'/>", *manifests],
+        "trusted_list": [
+            _LIST,
+            b"<TrustServiceStatusList xmlns='http://uri.etsi.org/02231/v2#'/>",
+            *manifests,
+        ],
         "anything": [*pdfs[:10], *signatures, *records, *tokens, *zips],
     }[name]
