@@ -28,6 +28,7 @@ from vault.ledger.entry import decode
 from vault.ties import Subject, Ties
 
 _BATCH = 100
+_END = 2**53  # no entry has such a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ class JournalLines:
 
     @staticmethod
     def _row(connection: Connection, seq: int) -> RowMapping | None:
-        return next(iter(rows_of(connection, [seq])), None)
+        return next(iter(rows_of(connection, [seq])), None) if 0 <= seq < _END else None
 
 
 def _all(rows: MatterRows, connection: Connection, kind: MatterKind, safe_id: str) -> Iterator[Matter]:
@@ -215,7 +216,7 @@ def _all(rows: MatterRows, connection: Connection, kind: MatterKind, safe_id: st
 
 def _bounds(connection: Connection, filters: Filters) -> tuple[int, int]:
     """Return the numbers between which the wanted entries lie; their times never go back."""
-    low, high = 0, 2**53
+    low, high = 0, _END
     if filters.since is not None:
         low = _first_at(connection, rfc3339(filters.since))
     if filters.until is not None:

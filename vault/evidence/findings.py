@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 import orjson
@@ -233,6 +232,14 @@ class StatusFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class LineMember:
+    """One member of what a line says."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class LineFinding:
     """What a line of an access journal says.
 
@@ -246,11 +253,11 @@ class LineFinding:
 
     event: str
     granted: bool
-    said: Mapping[str, str] = field(default_factory=dict)
+    said: tuple[LineMember, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """Return the object of the interface."""
-        return {"event": self.event, "granted": self.granted, **self.said}
+        return {"event": self.event, "granted": self.granted, **{item.name: item.value for item in self.said}}
 
 
 @dataclass(frozen=True, slots=True)

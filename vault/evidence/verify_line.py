@@ -18,11 +18,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vault.evidence.errors import EvidenceRefused
-from vault.evidence.findings import Dated, LineFinding
+from vault.evidence.findings import Dated, LineFinding, LineMember
 from vault.evidence.journal_line import LineProof
 from vault.evidence.ledger_source import newest_of
 from vault.evidence.means import Means
-from vault.evidence.report import Judgement, LedgerFinding, Outcome, Verdict
+from vault.evidence.report import Judgement, LedgerFinding, Outcome, Verdict, plain
 from vault.evidence.verify_anchor import Anchored, accept_token, anchor_outcome, check_anchor_time
 from vault.evidence.verify_ledger import accept_checkpoint, rests_on, signed_checkpoint
 from vault.ledger.anchor import Anchor, verify_log_signatures
@@ -148,8 +148,9 @@ def _judge_anchor(
     if anchor is None:
         return None
     judgement.passed("anchor", f"{anchor.checkpoint.origin}, size {anchor.checkpoint.size}")
-    checkpoint = judgement.attempt("anchor.checkpoint", _same_checkpoint, anchor, receipt, means)
-    if checkpoint is not None:
+    if receipt is None:
+        judgement.note("anchor.checkpoint", Outcome.UNCHECKED, "the receipt was refused")
+    elif checkpoint := judgement.attempt("anchor.checkpoint", _same_checkpoint, anchor, receipt, means):
         judgement.passed("anchor.checkpoint", f"size {checkpoint.size}, as in the receipt")
     anchored = judgement.attempt("anchor.token", accept_token, dated.token, dated.crls, anchor, means)
     if anchored is None:
@@ -162,8 +163,8 @@ def _judge_anchor(
     return anchored
 
 
-def _same_checkpoint(anchor: Anchor, receipt: Receipt | None, means: Means) -> CheckpointReport:
-    if receipt is None or Checkpoint.parse(receipt.note).note.text != anchor.checkpoint.note.text:
+def _same_checkpoint(anchor: Anchor, receipt: Receipt, means: Means) -> CheckpointReport:
+    if Checkpoint.parse(receipt.note).note.text != anchor.checkpoint.note.text:
         raise EvidenceRefused("ANCHOR_MISMATCH", "the receipt is for another checkpoint")
     if means.policy is None:
         raise LedgerProofRefused("LOG_UNKNOWN", "no key of the ledger was given", indeterminate=True)
@@ -224,7 +225,9 @@ def _said(opening: Opening) -> LineFinding:
     return LineFinding(
         event=event,
         granted=event not in _REFUSED,
-        said={name: str(value) for name, value in texts.items() if value not in {None, ""}},
+        said=tuple(
+            LineMember(name, plain(str(value))) for name, value in texts.items() if value not in {None, ""}
+        ),
     )
 
 

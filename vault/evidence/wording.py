@@ -97,8 +97,8 @@ def lines(verdict: Verdict, language: str, *, checks: bool = True) -> Iterator[s
 def _line(line: LineFinding, column: int) -> Iterator[str]:
     granted = _GRANTED[line.granted][column]
     yield f"  {_LABELS['event'][column]} : {printable(line.event)}, {granted}"
-    for name, value in line.said.items():
-        yield f"    {_SAID.get(name, (name, name))[column]} : {printable(value)}"
+    for item in line.said:
+        yield f"    {_SAID.get(item.name, (item.name, item.name))[column]} : {printable(item.value)}"
 
 
 def _rests_on(ledger: LedgerFinding, column: int) -> str:

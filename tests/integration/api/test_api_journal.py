@@ -13,8 +13,14 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from signing.trust import TrustStore
 from vault.domain.actors import Actor, Role
 from vault.domain.matters import MatterKind
+from vault.evidence.findings import Outcome, Verdict
+from vault.evidence.journal_line import MEDIA_TYPE
+from vault.evidence.ledger_source import FolderLedger
+from vault.evidence.verify import verify_file
+from vault.ledger.policy import Policy
 from vault.matters import NewMatter, Said
 from vault.service import Vault
 
@@ -25,7 +31,12 @@ WORDS = "Pièce illisible au guichet n° 2"
 def story(safe: Vault, app, bearer, describe, act_pdf: bytes):
     """An act of Camille's, read by its agent and in vain by somebody else's."""
     client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
-    said = {"holder": "camille", "title": "Acte =1+1", "file_name": "acte.pdf", "document_type": "acte-de-naissance"}
+    said = {
+        "holder": "camille",
+        "title": "Acte =1+1",
+        "file_name": "acte.pdf",
+        "document_type": "acte-de-naissance",
+    }
     made = client.post(
         "/v1/acts",
         content=act_pdf,
@@ -123,7 +134,8 @@ def test_filters(get, safe_id, story) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["from=yesterday", "to=2026-01-15", "cursor=x", "cursor=-1", "granted=perhaps", "limit=0", "limit=101"]
+    "query",
+    ["from=yesterday", "to=2026-01-15", "cursor=x", "cursor=-1", "granted=perhaps", "limit=0", "limit=101"],
 )
 def test_bad_filters_are_refused(get, safe_id, query) -> None:
     answer = get(f"/v1/safes/{safe_id}/journal?{query}")
@@ -172,7 +184,9 @@ def test_agents_name_a_purpose_of_their_service(get, story, purpose, words, code
     answer = get(path, "agent-etat-civil")
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     in_header = get(
-        f"/v1/documents/{story}?purpose={quote(purpose)}", "agent-etat-civil", Probans_Purpose_Words=quote(words)
+        f"/v1/documents/{story}?purpose={quote(purpose)}",
+        "agent-etat-civil",
+        Probans_Purpose_Words=quote(words),
     )
     assert in_header.json()["code"] == code
 
@@ -180,7 +194,10 @@ def test_agents_name_a_purpose_of_their_service(get, story, purpose, words, code
 @pytest.mark.parametrize("header", ["100 % sûr", "%zz", "%ff", "50%"])
 def test_a_header_that_is_not_percent_encoded_is_refused(client, bearer, story, header) -> None:
     headers = bearer("agent-etat-civil", Probans_Purpose="controle")
-    raw = [*((k.encode(), v.encode()) for k, v in headers.items()), (b"Probans-Purpose-Words", header.encode())]
+    raw = [
+        *((k.encode(), v.encode()) for k, v in headers.items()),
+        (b"Probans-Purpose-Words", header.encode()),
+    ]
     answer = client.get(f"/v1/documents/{story}", headers=raw)
     assert (answer.status_code, answer.json()["code"]) == (422, "FIELD_INVALID")
 
@@ -189,7 +206,9 @@ def test_a_purpose_of_another_service_is_a_refused_line(get, story) -> None:
     assert get(f"/v1/documents/{story}?purpose=paie", "agent-etat-civil").status_code == 422
     lines = lines_of(get(f"/v1/documents/{story}/journal?granted=false&limit=100"))
     assert any(
-        line["purpose"] and line["purpose"]["code"] == "paie" and line["who"]["organisation"]["id"] == "mairie-specimen"
+        line["purpose"]
+        and line["purpose"]["code"] == "paie"
+        and line["who"]["organisation"]["id"] == "mairie-specimen"
         for line in lines
     )
 
@@ -199,6 +218,67 @@ def test_services_and_purposes_are_public(client) -> None:
     assert {each["service"] for each in answer} == {"", "etat-civil"}
     assert "controle" in {purpose["code"] for purpose in answer[1]["purposes"]}
     assert client.get("/v1/administrations/nobody/services").json() == {"items": []}
+
+
+# --- proofs
+
+
+@pytest.fixture
+def judge(safe: Vault, tmp_path: Path) -> Callable[..., Verdict]:
+    roots = TrustStore.from_pem(safe.trust.roots_pem)
+
+    def do(data: bytes) -> Verdict:
+        path = tmp_path / "line.json"
+        path.write_bytes(data)
+        ledger = FolderLedger(safe.settings.data / "ledger")
+        return verify_file(path, trust=roots, policy=Policy.parse(safe.trust.policy.encode()), ledger=ledger)
+
+    return do
+
+
+def outcomes(verdict: Verdict) -> dict[str, Outcome]:
+    return {check.name: check.outcome for check in verdict.checks}
+
+
+def test_each_line_has_a_proof_that_is_verified_offline(get, story, judge) -> None:
+    for line in lines_of(get(f"/v1/documents/{story}/journal?limit=100")):
+        answer = get(f"{line['proof']}?key=true&wait=10")
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["Content-Type"] == MEDIA_TYPE
+        verdict = judge(answer.content)
+        assert verdict.verdict is Outcome.PASSED, verdict.reasons
+        assert outcomes(verdict)["line.tag"] is Outcome.PASSED
+        assert outcomes(verdict)["line.published"] is Outcome.PASSED
+        assert verdict.line is not None
+        assert verdict.line.event == line["event"]
+
+
+def test_the_key_is_there_only_when_asked_for(get, story, judge) -> None:
+    keys = get(f"/v1/documents/{story}/keys").json()
+    line = next(
+        each
+        for each in lines_of(get(f"/v1/documents/{story}/journal?limit=100"))
+        if each["event"] == "document.read"
+    )
+    kept = get(f"{line['proof']}?wait=10").content
+    assert keys["access_key"].encode() not in kept
+    assert keys["access_key"].encode() in get(f"{line['proof']}?key=true&wait=10").content
+    assert outcomes(judge(kept))["line.tag"] is Outcome.UNCHECKED
+
+
+def test_a_line_with_an_outside_date(get, story, judge, safe) -> None:
+    line = lines_of(get(f"/v1/documents/{story}/journal"))[0]
+    safe.anchoring.anchor(force=True)
+    verdict = judge(get(f"{line['proof']}?wait=10").content)
+    assert verdict.verdict is Outcome.PASSED, verdict.reasons
+    assert verdict.ledger is not None
+    assert verdict.ledger.anchor == "PASSED"
+    assert verdict.ledger.dated is not None
+
+
+@pytest.mark.parametrize("entry", ["0", "999999999", "-1", "x", "9" * 30])
+def test_no_proof_of_what_is_no_line(get, entry) -> None:
+    assert get(f"/v1/journal/{entry}/proof").status_code in {404, 422}
 
 
 # --- exports
@@ -323,7 +403,7 @@ def test_a_mandate_for_other_types_shows_nothing_of_this_one(safe, safe_id, stor
     assert story in {line.document_id for line in every}
     assert any(line.event == "mandate.granted" for line in every)
     other = mandate(safe, safe_id, ["read"], ["bulletin-de-paie"])
-    assert [line for line in lines.of_safe(other, safe_id, Filters(), 500)] == []
+    assert list(lines.of_safe(other, safe_id, Filters(), 500)) == []
     with pytest.raises(NotFound):
         lines.of_document(other, story, Filters(), 10)
     with pytest.raises(NotFound):
