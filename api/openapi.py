@@ -20,12 +20,16 @@ from api.v1.schemas import (
     TokenProblem,
     TokenRequest,
 )
+from api.v1.schemas_cases import CaseRequest, LinkRequest, StepRequest
 from api.v1.schemas_journal import ReportRequest
 from api.v1.schemas_notices import BounceRequest, CodeRequest, ContactsRequest, PreferencesRequest
 from api.v1.schemas_requests import AnswerRequest, MakeRequest, ReasonRequest
 from vault.domain.systems import SCOPES
 
 _MODELS: tuple[type[BaseModel], ...] = (
+    CaseRequest,
+    LinkRequest,
+    StepRequest,
     ActDescription,
     AgentRequest,
     AnswerRequest,
