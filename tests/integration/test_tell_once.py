@@ -672,6 +672,7 @@ def test_lists_page_past_what_is_not_for_the_caller(town: Town) -> None:
     assert [view.request.id for view in rest] == mine[1::-1]
 
 
+@pytest.mark.usefixtures("each_database")
 def test_all_of_it_survives_the_database_and_what_was_withdrawn_stays_so(tmp_path: Path) -> None:
     settings, clock = Settings(data=tmp_path / "data", publish_interval=0.02), Shifted()
     town = Town(open_vault(settings, clock, background=False), clock)
