@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import func, select
 
 from identity.base import ClaimMap, ProvenIdentity, ProviderConfig
+from tests.services.database import lose
 from vault import faults
 from vault.accounts import Accounts
 from vault.bootstrap import open_parts, open_vault
@@ -309,11 +310,6 @@ def test_linking_needs_a_fresh_proof_of_both_in_one_session(browser, new_browser
 # Loss of the database
 
 
-def lose(settings: Settings) -> None:
-    for file in settings.data.glob("probans.db*"):
-        file.unlink()
-
-
 def recover(settings: Settings) -> list[str]:
     parts = open_parts(settings)
     try:
@@ -339,7 +335,10 @@ def crash() -> Iterator[Callable[[str], None]]:
     faults.install(None)
 
 
-def test_accounts_and_identities_survive_the_database(settings: Settings) -> None:
+@pytest.mark.usefixtures("each_database")
+def test_accounts_and_identities_survive_the_database(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "own", publish_interval=0.05)
+    open_vault(settings).close()
     with opened(settings) as (_, accounts):
         first = accounts.sign_in(proven("un", "anne", holder="H1")).account
         accounts.link(first.id, proven("deux", "anne2", holder="H2"))
@@ -350,7 +349,7 @@ def test_accounts_and_identities_survive_the_database(settings: Settings) -> Non
         gone = accounts.sign_in(proven("deux", "vide")).account
         accounts.link(camille.id, proven("deux", "vide"))
         accounts.unlink(camille.id, accounts.identities(camille.id)[0].id)
-    lose(settings)
+    lose(settings.database_address)
     assert recover(settings) == []
     with opened(settings) as (parts, accounts):
         assert count(accounts, "accounts") == 3
@@ -378,7 +377,7 @@ def test_an_opening_that_is_killed_leaves_nothing_in_the_way(
         account = accounts.sign_in(proven("un", "anne", holder="H1")).account
     # Lost before the next start could sweep: the account that was committed and its safe fit each other.
     copy = {file: file.read_bytes() for file in (settings.data / "records").rglob("*") if file.is_file()}
-    lose(settings)
+    lose(settings.database_address)
     assert recover(settings) == []
     with opened(settings) as (parts, accounts):
         again = accounts.sign_in(proven("un", "anne", holder="H1")).account
@@ -389,7 +388,7 @@ def test_an_opening_that_is_killed_leaves_nothing_in_the_way(
     # And with the sweep of a start between, it is the very same.
     for file, content in copy.items():
         file.write_bytes(content)
-    lose(settings)
+    lose(settings.database_address)
     recover(settings)
     vault = open_vault(settings)
     with vault.parts.database.reading() as connection:
@@ -426,7 +425,7 @@ def test_a_change_of_links_that_is_killed_changed_nothing_and_can_be_done_again(
         if act == "link":
             assert accounts.sign_in(proven("deux", "bea")).account.id == other.id
     # The database is lost right then: whoever logs in finds one account, and everything can go on.
-    lose(settings)
+    lose(settings.database_address)
     assert recover(settings) == []
     with opened(settings) as (_, accounts):
         assert accounts.sign_in(proven("un", "anne")).account.id == account.id
