@@ -7,9 +7,9 @@ only grows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -27,12 +27,15 @@ from vault.fields import check_code, check_text
 from vault.keyring import Keyring
 from vault.ledger.writer import LedgerTransaction
 from vault.matters import Mark, Matters, NewMatter, Said
+from vault.reminders import TABLE, ReminderKind, cancel_reminders, reminder_row
 from vault.ties import Subject, Ties
 
 MAX_STEPS = 200
 MAX_LINKS = 100
 _MAX_WORDS = 500
 _MAX_REFERENCE = 128
+_FURTHEST = timedelta(days=731)
+_AHEAD = {ReminderKind.APPOINTMENT: timedelta(days=1), ReminderKind.DEADLINE: timedelta(days=3)}
 LINKS = frozenset({"needed", "provided", "produced"})
 
 
@@ -64,6 +67,8 @@ class CaseStep:
         held_by: who holds the case now, in words; empty leaves it.
         next_step: what comes next, in words; empty leaves it.
         expected_end: when it should end, UTC; None leaves it.
+        appointment_at: an appointment that the holder has, UTC, or None; the holder is reminded the day before.
+        deadline_at: until when the holder has something to do, UTC, or None; the holder is reminded before.
     """
 
     state: str
@@ -71,9 +76,14 @@ class CaseStep:
     held_by: Words = Words("")
     next_step: Words = Words("")
     expected_end: datetime | None = None
+    appointment_at: datetime | None = None
+    deadline_at: datetime | None = None
 
-    def check(self) -> None:
+    def check(self, now: datetime) -> None:
         """Raise Refused(FIELD_INVALID) naming the field."""
+        for name, moment in (("appointment_at", self.appointment_at), ("deadline_at", self.deadline_at)):
+            if moment is not None and not now < moment < now + _FURTHEST:
+                raise Refused("FIELD_INVALID", "in the future, within two years", field=name)
         check_code("state", self.state, required=True)
         self.words.check("words", required=True)
         self.held_by.check("held_by")
@@ -129,7 +139,7 @@ class Cases:
         check_code("type", new.case_type, required=True)
         check_code("service", new.service)
         new.title.check("title", required=True)
-        new.step.check()
+        new.step.check(self._clock.now())
         with self._database.reading() as connection:
             if self._safes.administration(connection, administration_id) is None:
                 raise NotFound("UNKNOWN_ADMINISTRATION")
@@ -157,7 +167,9 @@ class Cases:
                 key, MatterKind.CASE, actor, private, safe_id, administration_id, lookup_ix=lookup
             )
             said = self._said(private, new.step.words)
-            return key.document_id, self._matters.begin(tx, matter, "case.opened", said, mark=mark)
+            beside = self._reminders(safe_id, key.document_id, new.step)
+            seq = self._matters.begin(tx, matter, "case.opened", said, beside=beside, mark=mark)
+            return key.document_id, seq
 
         request = {"administration": administration_id, **_plain(asdict(new))}
         return self._matters.once(actor, "cases", idempotency_key, request, work)
@@ -179,7 +191,7 @@ class Cases:
             Refused: FIELD_INVALID.
             Conflict: STATE_CONFLICT, CASE_FULL, TWIN_RUNNING, IDEMPOTENCY_KEY_REUSED.
         """
-        step.check()
+        step.check(self._clock.now())
 
         def changed(case: Matter) -> Mapping[str, Any]:
             if len(case.private["steps"]) >= MAX_STEPS:
@@ -187,7 +199,7 @@ class Cases:
             return _moved(case.private, step, rfc3339(self._clock.now()))
 
         request = {"case": case_id, "event": event, **_plain(asdict(step))}
-        return self._change(actor, case_id, event, idempotency_key, request, changed, step.words)
+        return self._change(actor, case_id, event, idempotency_key, request, changed, step)
 
     def link(self, actor: Actor, case_id: str, document_id: str, role: str, idempotency_key: str) -> Outcome:
         """Say that a document of the same safe belongs to a case.
@@ -227,9 +239,7 @@ class Cases:
                 raise NotFound("NOT_FOUND")
 
         request = {"case": case_id, "document": document_id, "role": role}
-        return self._change(
-            actor, case_id, "case.linked", idempotency_key, request, changed, Words(""), entitled
-        )
+        return self._change(actor, case_id, "case.linked", idempotency_key, request, changed, None, entitled)
 
     def see(self, actor: Actor, case_id: str) -> Matter:
         """Return a case. Raises NotFound: unknown, or not for this caller."""
@@ -268,9 +278,9 @@ class Cases:
         event: str,
         idempotency_key: str,
         request: Mapping[str, Any],
-        changed: Any,
-        words: Words,
-        entitled: Any = None,
+        changed: Callable[[Matter], Mapping[str, Any]],
+        step: CaseStep | None,
+        entitled: Callable[[Connection, Matter], None] | None = None,
     ) -> Outcome:
         with self._database.reading() as connection:
             self._entitled(connection, actor, Action.CASE_WRITE, case_id)
@@ -280,8 +290,13 @@ class Cases:
             if entitled is not None:
                 entitled(tx.connection, case)
             values = changed(case)
-            said = self._said({**case.private, **values}, words)
-            _, seq = self._matters.move(tx, actor, case_id, event, said, changed=values, mark=mark)
+            said = self._said({**case.private, **values}, Words("") if step is None else step.words)
+            if event == "case.closed":
+                cancel_reminders(tx.connection, case_id)
+            beside = () if step is None else self._reminders(case.safe_id or "", case_id, step)
+            _, seq = self._matters.move(
+                tx, actor, case_id, event, said, changed=values, beside=beside, mark=mark
+            )
             return case_id, seq
 
         return self._matters.once(actor, "case-steps", idempotency_key, request, work, status_code=200)
@@ -295,6 +310,27 @@ class Cases:
 
     def _sees(self, connection: Connection, actor: Actor, document: Document) -> bool:
         return self._ties.grant(connection, actor, Action.DESCRIBE, Subject.of(document)) is not None
+
+    def _reminders(self, safe_id: str, case_id: str, step: CaseStep) -> list[tuple[str, Mapping[str, Any]]]:
+        planned = (
+            (ReminderKind.APPOINTMENT, step.appointment_at),
+            (ReminderKind.DEADLINE, step.deadline_at),
+        )
+        now = self._clock.now()
+        return [
+            (
+                TABLE,
+                reminder_row(
+                    safe_id=safe_id,
+                    matter_id=case_id,
+                    kind=kind,
+                    due_at=max(now, moment - _AHEAD[kind]),
+                    until=moment,
+                ),
+            )
+            for kind, moment in planned
+            if moment is not None
+        ]
 
     def _lookup(self, administration_id: str, reference: str) -> bytes:
         return self._keyring.index("case", administration_id, reference)
@@ -316,8 +352,9 @@ def _moved(before: Mapping[str, Any], step: CaseStep, now: str) -> dict[str, Any
         values["held_by"] = asdict(step.held_by)
     if step.next_step.fr:
         values["next_step"] = asdict(step.next_step)
-    if step.expected_end is not None:
-        values["expected_end"] = rfc3339(step.expected_end)
+    for name in ("expected_end", "appointment_at", "deadline_at"):
+        if (moment := getattr(step, name)) is not None:
+            values[name] = rfc3339(moment)
     return values
 
 

@@ -137,6 +137,7 @@ class Matters:
         said: Said,
         *,
         papers: Sequence[PaperRow] = (),
+        beside: Sequence[tuple[str, Mapping[str, Any]]] = (),
         mark: Mark | None = None,
     ) -> int:
         """Begin a matter; return the number of its entry.
@@ -178,7 +179,9 @@ class Matters:
             ("matter_people", {"person_ix": self.rows.person_ix(person), "matter_id": new.key.document_id})
             for person in new.people
         )
-        return self._write(tx, step, said, (("matters", row), *named), (), (*_papers(new.key, papers), *kept))
+        return self._write(
+            tx, step, said, (("matters", row), *named), (), (*_papers(new.key, papers), *beside, *kept)
+        )
 
     def move(
         self,
@@ -191,6 +194,7 @@ class Matters:
         changed: Mapping[str, Any] | None = None,
         ends_at: datetime | None = None,
         papers: Sequence[PaperRow] = (),
+        beside: Sequence[tuple[str, Mapping[str, Any]]] = (),
         mark: Mark | None = None,
         check: Callable[[Matter], None] | None = None,
     ) -> tuple[Matter, int]:
@@ -205,6 +209,7 @@ class Matters:
             changed: members of the private part that change (a None takes one away).
             ends_at: a new end, earlier or later; None leaves it.
             papers: stored papers that come with it.
+            beside: (table, row) pairs that come with it, such as reminders.
             mark: from `once`, when this is the entry that is its answer.
             check: raises when, as it is now, the step may not be taken.
 
@@ -236,7 +241,7 @@ class Matters:
         step = _Step(key, actor, event, matter.next_counter, tag_key, about, matter.safe_id or "")
         updates = (("matters", {"id": matter_id}, values),)
         kept = () if mark is None else (mark.row(matter_id, rfc3339(self._clock.now())),)
-        return matter, self._write(tx, step, said, (), updates, (*_papers(key, papers), *kept))
+        return matter, self._write(tx, step, said, (), updates, (*_papers(key, papers), *beside, *kept))
 
     def once(
         self,

@@ -36,6 +36,7 @@ _WRITE = (
     "STATE_CONFLICT", "BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE", "ENCODING_INVALID",
     "LEDGER_UNAVAILABLE",
 )  # fmt: skip
+_LATEST = ("held_by", "next_step", "expected_end", "appointment_at", "deadline_at")
 _STEP_EXAMPLE = {"state": "instruction", "words": {"fr": "Votre demande est en cours d’examen.", "en": ""}}
 Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="Cases a page.")]
@@ -190,8 +191,11 @@ def _words(sentence: Sentence | None) -> Words:
 
 
 def _step(said: StepRequest) -> CaseStep:
-    end = None if said.expected_end is None else parse_instant("expected_end", said.expected_end)
-    return CaseStep(said.state, _words(said.words), _words(said.held_by), _words(said.next_step), end)
+    moments = {
+        name: None if (text := getattr(said, name)) is None else parse_instant(name, text)
+        for name in ("expected_end", "appointment_at", "deadline_at")
+    }
+    return CaseStep(said.state, _words(said.words), _words(said.held_by), _words(said.next_step), **moments)
 
 
 def _receipt(outcome: Outcome) -> Response:
@@ -215,7 +219,7 @@ def _described(case: Matter) -> CaseAnswer:
             "id": case.id,
             "administration": case.administration_id,
             **{name: said[name] for name in ("service", "reference", "type", "title", "state", "steps")},
-            **{name: said.get(name) for name in ("held_by", "next_step", "expected_end")},
+            **{name: said.get(name) for name in _LATEST},
             "status": case.state,
             "created_at": rfc3339(case.created_at),
             "documents": said["links"],

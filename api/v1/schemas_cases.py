@@ -32,6 +32,13 @@ class StepRequest(_Asked):
     held_by: Sentence | None = Field(None, description="Who holds the case now.")
     next_step: Sentence | None = Field(None, description="What comes next.")
     expected_end: Instant | None = Field(None, description="When it should end.")
+    appointment_at: Instant | None = Field(
+        None, description="An appointment of the holder, who is reminded the day before."
+    )
+    deadline_at: Instant | None = Field(
+        None,
+        description="Until when the holder has something to do; the holder is reminded three days before.",
+    )
 
 
 class CaseRequest(StepRequest):
@@ -90,6 +97,8 @@ class CaseAnswer(BaseModel):
     held_by: Sentence | None
     next_step: Sentence | None
     expected_end: Instant | None
+    appointment_at: Instant | None = Field(description="The last appointment named.")
+    deadline_at: Instant | None = Field(description="The last deadline named.")
     created_at: Instant
     steps: list[CaseStepAnswer]
     documents: list[CaseLinkAnswer]

@@ -162,3 +162,30 @@ def test_every_step_is_an_entry_and_a_notice(client, bearer, opened, safe):
     told = [topic for topic, payload in waiting if began["id"] in payload]
     assert told == ["case.opened", "case.moved"]
     assert not any("camille" in payload or "DEM-7" in payload for _, payload in waiting)
+
+
+def test_an_appointment_reminds_the_day_before_and_not_after_the_end(client, bearer, opened, safe):
+    from datetime import UTC, datetime, timedelta
+
+    from sqlalchemy import select
+
+    from vault.clock import rfc3339
+    from vault.db import models
+
+    when = datetime.now(UTC) + timedelta(days=10)
+    began = opened("DEM-8", appointment_at=rfc3339(when), deadline_at=rfc3339(when)).json()
+    table = models.reminders
+    query = select(table.c.kind, table.c.due_at, table.c.until).where(table.c.matter_id == began["id"])
+    with safe.parts.database.reading() as connection:
+        planned = {row.kind: (row.due_at, row.until) for row in connection.execute(query)}
+    assert planned == {
+        "appointment": (rfc3339(when - timedelta(days=1)), rfc3339(when)),
+        "deadline": (rfc3339(when - timedelta(days=3)), rfc3339(when)),
+    }
+    headers = bearer("agent-etat-civil", Idempotency_Key="eight")
+    assert client.post(f"{began['self']}/closure", json=STEP, headers=headers).status_code == 200
+    with safe.parts.database.reading() as connection:
+        assert connection.execute(query.where(table.c.done_at.is_(None))).all() == []
+    for wrong in ("2020-01-01T00:00:00Z", "2199-01-01T00:00:00Z"):
+        answer = opened(f"DEM-9-{wrong[:4]}", appointment_at=wrong)
+        assert answer.json()["params"]["field"] == "appointment_at"
