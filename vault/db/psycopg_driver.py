@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from vault.db.driver import as_sqlalchemy, pyformat
+from vault.db.driver import Copying, as_sqlalchemy, pyformat
 from vault.errors import Unavailable
 
 _QUOTING = ("22", "23")  # classes of errors about values
@@ -73,7 +73,7 @@ def _without_values(error: psycopg.Error) -> str:
     return " ".join((type(error).__name__, *(name for name in where if name)))
 
 
-class PsycopgDriver:
+class PsycopgDriver(Copying):
     """psycopg's connection, as `vault.db.driver.Driver`."""
 
     __slots__ = ("_connection",)

@@ -80,14 +80,21 @@ class Group:
         self.last_leaf, self.size = leaf, seq + 1
         return Appended(seq, self.time, leaf, self.name)
 
-    def run(self, work: Callable[[LedgerTransaction], T]) -> T:
-        """Run one work; when it raises, its rows and entries are undone and the others stay."""
+    def run(self, work: Callable[[LedgerTransaction], T]) -> tuple[T | None, BaseException | None]:
+        """Run one work; when it raises, its rows and entries are undone and the others stay.
+
+        Returns:
+            What it returned, and None; or None and what it raised.
+
+        Raises:
+            BaseException: where the group cannot go on: what it raised, or what `broken` says.
+        """
         size, last_leaf, records = self.size, self.last_leaf, len(self.records)
         transaction = LedgerTransaction(self)
         try:
             result = work(transaction)
             transaction.end(undo=False)
-        except BaseException:
+        except BaseException as raised:
             try:
                 transaction.end(undo=True)
             except BaseException as error:
@@ -95,10 +102,13 @@ class Group:
                 raise
             self.size, self.last_leaf = size, last_leaf
             del self.rows[size - self.start :], self.records[records:]
-            raise
+            broken = isinstance(raised, LedgerError) and raised.code == "LEDGER_TRANSACTION_BROKEN"
+            if broken or self.broken is not None or not self.driver.in_transaction:
+                raise
+            return None, raised
         if self.broken is not None:  # and the work made light of it
             raise self.broken
-        return result
+        return result, None
 
     def flush(self) -> None:
         """Write the rows that works left for later, those of one table together."""

@@ -17,6 +17,7 @@ class Waiter(ABC):
         mailbox: to be opened once a whole group is settled, where there is one.
     """
 
+    __slots__ = ()
     mailbox: Mailbox | None = None
 
     @abstractmethod
@@ -35,6 +36,8 @@ class FutureWaiter(Waiter):
         future: for the caller; cancelled before the work begins, the work does not run.
     """
 
+    __slots__ = ("future",)
+
     def __init__(self) -> None:
         self.future: Future[Any] = Future()
 
@@ -52,6 +55,8 @@ class FutureWaiter(Waiter):
 
 class ThreadWaiter(Waiter):
     """Tells one blocked thread; a bare lock costs a fraction of a future."""
+
+    __slots__ = ("_done", "_given_up", "_raised", "_value")
 
     def __init__(self) -> None:
         self._done = threading.Lock()
@@ -83,15 +88,18 @@ class ThreadWaiter(Waiter):
 
 
 class Mailbox:
-    """Brings outcomes into an asyncio loop: one wake-up for a whole group, not one for each work."""
+    """Brings outcomes into an asyncio loop: one wake-up for a whole group, not one for each work.
+
+    Attributes:
+        loop: where the futures are.
+        outcomes: put here by another thread; `open` brings them in.
+    """
+
+    __slots__ = ("loop", "outcomes")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._outcomes: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
-
-    def put(self, future: asyncio.Future[Any], value: Any, raised: BaseException | None) -> None:
-        """Take an outcome, from another thread; `open` brings it in."""
-        self._outcomes.append((future, value, raised))
+        self.outcomes: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
 
     def open(self) -> None:
         """Have the loop take what is there.
@@ -102,11 +110,11 @@ class Mailbox:
         try:
             self.loop.call_soon_threadsafe(self._empty)
         except RuntimeError:  # the loop was closed: nobody waits any more
-            self._outcomes.clear()
+            self.outcomes.clear()
 
     def _empty(self) -> None:
-        while self._outcomes:
-            future, value, raised = self._outcomes.popleft()
+        while self.outcomes:
+            future, value, raised = self.outcomes.popleft()
             if future.cancelled():
                 continue
             if raised is not None:
@@ -123,6 +131,8 @@ class TaskWaiter(Waiter):
         mailbox: where the outcome goes.
     """
 
+    __slots__ = ("future", "mailbox")
+
     def __init__(self, mailbox: Mailbox) -> None:
         self.mailbox: Mailbox = mailbox
         self.future: asyncio.Future[Any] = mailbox.loop.create_future()
@@ -133,4 +143,4 @@ class TaskWaiter(Waiter):
 
     def settle(self, value: Any, raised: BaseException | None) -> None:
         """See `Waiter`."""
-        self.mailbox.put(self.future, value, raised)
+        self.mailbox.outcomes.append((self.future, value, raised))

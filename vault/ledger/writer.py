@@ -31,6 +31,7 @@ from vault.ledger.waiting import FutureWaiter, Mailbox, TaskWaiter, ThreadWaiter
 __all__ = ["Appended", "AsyncSubmitter", "LedgerTransaction", "LedgerWriter", "WriterConfig"]
 
 T = TypeVar("T")
+_Job = tuple[Callable[[LedgerTransaction], Any], Waiter]  # what to run, and who waits for it
 MAX_STEP_BACK = timedelta(seconds=10)
 _log = logging.getLogger("probans.ledger")
 
@@ -48,14 +49,6 @@ class WriterConfig:
     max_group: int = 512
     max_wait_ms: int = 0
     time_limit_s: float = 30.0
-
-
-@dataclass(slots=True)
-class _Job:
-    """A queued work: what to run, and who waits for it."""
-
-    work: Callable[[LedgerTransaction], Any]
-    waiter: Waiter
 
 
 class LedgerWriter:
@@ -145,7 +138,7 @@ class LedgerWriter:
         with self._gate:
             if self._closed:
                 raise Unavailable("LEDGER_UNAVAILABLE", "the writer is closed")
-            self._queue.put(_Job(work, waiter))
+            self._queue.put((work, waiter))
 
     def _loop(self) -> None:
         while not self._ending:
@@ -165,7 +158,7 @@ class LedgerWriter:
                 return
             if job is None:
                 self._ending = True
-            elif job.waiter.begin():
+            elif job[1].begin():
                 jobs.append(job)
 
     def _commit(self, jobs: list[_Job]) -> None:
@@ -175,7 +168,7 @@ class LedgerWriter:
             with self._database.writing() as connection:
                 self._gather(jobs)  # those that came while the lock was another's
                 group = self._begin(connection)
-                results = [_outcome(group, job.work) for job in jobs]
+                results = [group.run(work) for work, _ in jobs]
                 group.write(self._write_records, self._roots)
                 faults.point("ledger.before-commit")
             faults.point("ledger.after-commit")
@@ -218,22 +211,11 @@ class AsyncSubmitter:
         return waiter.future
 
 
-def _outcome(group: Group, work: Callable[[LedgerTransaction], Any]) -> tuple[Any, BaseException | None]:
-    """Run a work; what it raises is its own affair, a broken transaction or a lost connection everybody's."""
-    try:
-        return group.run(work), None
-    except BaseException as error:
-        broken = isinstance(error, LedgerError) and error.code == "LEDGER_TRANSACTION_BROKEN"
-        if broken or group.broken is not None or not group.driver.in_transaction:
-            raise
-        return None, error
-
-
 def _settle(jobs: Sequence[_Job], outcomes: Sequence[tuple[Any, BaseException | None]]) -> None:
     """Tell everybody in a group."""
-    for job, (value, raised) in zip(jobs, outcomes, strict=True):
-        job.waiter.settle(value, raised)
-    for mailbox in {job.waiter.mailbox for job in jobs}:
+    for (_, waiter), (value, raised) in zip(jobs, outcomes, strict=True):
+        waiter.settle(value, raised)
+    for mailbox in {waiter.mailbox for _, waiter in jobs}:
         if mailbox is not None:
             mailbox.open()
 
