@@ -6,16 +6,15 @@ committed to. It needs the keys, so only the operator, or an auditor at the oper
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from sqlalchemy import func, select
 
 from storage.base import ObjectStore
 from storage.errors import StorageError
 from vault.audit_document import Sources, audit_document
+from vault.audit_records import Book
 from vault.audit_seals import SealJudge
-from vault.changes import Change
 from vault.db import models
 from vault.db.engine import Database
 from vault.errors import LedgerError
@@ -28,7 +27,6 @@ from vault.records import RecordBook
 from vault.recovery_records import is_destruction_record
 
 _PAGE = 256
-_FILES_KEPT = 64
 
 
 def audit_safe(
@@ -58,7 +56,7 @@ def audit_safe(
         sample: documents to draw; None judges all.
         progress: called with documents done and documents in all.
     """
-    report, book = AuditReport(), _Book(records)
+    report, book = AuditReport(), Book(records)
     with database.reading(patient=True) as connection:
         head = read_head(connection)
         total = connection.scalar(select(func.count()).select_from(models.documents)) or 0
@@ -142,7 +140,7 @@ def _check_ownership(database: Database, records: RecordBook, report: AuditRepor
 
 def _explain(records: RecordBook, unexplained: dict[bytes, int]) -> None:
     """Drop entries that recovery appended for a destruction whose document was gone already."""
-    book = _Book(records)
+    book = Book(records)
     for name in records.names():
         try:
             changes = book.changes(name)
@@ -151,26 +149,3 @@ def _explain(records: RecordBook, unexplained: dict[bytes, int]) -> None:
         for commitment, change in changes.items():
             if is_destruction_record(change):
                 unexplained.pop(commitment, None)
-
-
-class _Book:
-    """Recovery files by commitment, the last ones read kept: a group's entries belong to many documents."""
-
-    def __init__(self, records: RecordBook) -> None:
-        self._records = records
-        self._kept: OrderedDict[str, Mapping[bytes, Change]] = OrderedDict()
-
-    def changes(self, name: str) -> Mapping[bytes, Change]:
-        """Return the changes of a file. Raises StorageError, LedgerError(RECORD_INVALID)."""
-        if name in self._kept:
-            self._kept.move_to_end(name)
-            return self._kept[name]
-        changes = [Change.decode(data) for data in self._records.read(name)]
-        self._kept[name] = {change.commitment: change for change in changes}
-        if len(self._kept) > _FILES_KEPT:
-            self._kept.popitem(last=False)
-        return self._kept[name]
-
-    def forget(self) -> None:
-        """Read everything anew."""
-        self._kept.clear()

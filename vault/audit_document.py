@@ -29,7 +29,7 @@ from vault.ledger.findings import AuditReport
 from vault.ledger.opening import RevealedOpening
 from vault.ledger.tags import tag
 
-_BROKEN = (StorageError, LedgerError, ValueError, KeyError, TypeError, AttributeError)
+BROKEN = (StorageError, LedgerError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +186,8 @@ class _Judge:
         try:
             key = self._sources.keyring.open_key(self._row["id"], wrapped)
             private: dict[str, Any] = orjson.loads(key.open(PRIVATE_ROLE, sealed))
-        except _BROKEN as error:
-            self._add("KEY_UNUSABLE", "a key that opens the private part", _name(error), "key")
+        except BROKEN as error:
+            self._add("KEY_UNUSABLE", "a key that opens the private part", error_name(error), "key")
             return None, {}
         return key, private
 
@@ -196,8 +196,8 @@ class _Judge:
         for part in self._parts:
             try:
                 yield part["role"], key.open(digest_role(_role(part["role"])), part["sha256"]).hex()
-            except _BROKEN as error:
-                self._add("ROW_MISMATCH", "a digest under the document's key", _name(error), "object")
+            except BROKEN as error:
+                self._add("ROW_MISMATCH", "a digest under the document's key", error_name(error), "object")
 
     def _check_entry(
         self, chain: Chain, item: RowMapping, key: DocumentKey | None, private: Mapping[str, Any]
@@ -235,8 +235,10 @@ class _Judge:
             plain = key.open(opening_role(item["chain"], item["counter"]), item["opening"])
             opening = RevealedOpening.parse(plain)
             event = check_opening(opening)
-        except _BROKEN as error:
-            self._add("OPENING_INVALID", "an opening under the document's key", _name(error), "opening", seq)
+        except BROKEN as error:
+            self._add(
+                "OPENING_INVALID", "an opening under the document's key", error_name(error), "opening", seq
+            )
             return
         if opening.commitment() != entry.commitment:
             self._add("COMMITMENT_MISMATCH", entry.commitment, opening.commitment(), "opening", seq)
@@ -278,9 +280,9 @@ class _Judge:
     def _check_record(self, item: RowMapping, entry: RecordEntry) -> None:
         try:
             change = self._sources.record(item["record"]).get(entry.commitment)
-        except _BROKEN as error:
+        except BROKEN as error:
             self._add(
-                "RECORD_DAMAGED", f"recovery file {item['record']}", _name(error), "record", item["seq"]
+                "RECORD_DAMAGED", f"recovery file {item['record']}", error_name(error), "record", item["seq"]
             )
             return
         if change is None:
@@ -310,9 +312,9 @@ class _Judge:
             if not self._destroyed:
                 self._add("OBJECT_MISSING", "an object in the store", "none", "object", seq, where)
             return
-        except _BROKEN as error:
+        except BROKEN as error:
             stored.drain_quietly()
-            self._add("OBJECT_DAMAGED", "octets that open", _name(error), "object", seq, where)
+            self._add("OBJECT_DAMAGED", "octets that open", error_name(error), "object", seq, where)
         if stored.complete and (stored.digest, stored.size) != (part["address"], part["stored_size"]):
             expected = f"{part['stored_size']} octets, {part['address']}"
             self._add(
@@ -333,8 +335,8 @@ class _Judge:
         beside = ObjectRole.SIGNATURE.value in addresses
         try:
             problems = self._sources.seals.judge(event, document, read, beside=beside)
-        except _BROKEN as error:
-            self._add("OBJECT_DAMAGED", "a seal that can be read", _name(error), "seal", seq)
+        except BROKEN as error:
+            self._add("OBJECT_DAMAGED", "a seal that can be read", error_name(error), "seal", seq)
             return
         for item in problems:
             self._report.add(
@@ -392,6 +394,6 @@ def _role(name: str) -> ObjectRole:
     return ObjectRole.EVIDENCE_SEAL if name.startswith(EVIDENCE_PREFIX) else ObjectRole(name)
 
 
-def _name(error: BaseException) -> str:
+def error_name(error: BaseException) -> str:
     """Name an error by its code; the texts of libraries may hold values."""
     return str(getattr(error, "code", type(error).__name__))

@@ -28,8 +28,16 @@ _TITLES = {
         "Agreement of database and published ledger",
     ),
     "documents": ("Documents, pièces et ouvertures", "Documents, parts and openings"),
+    "matters": (
+        "Mandats, consentements, partages, démarches",
+        "Mandates, consents, shares, cases",
+    ),
 }
-_UNITS = {"documents": ("documents", "documents"), "anchors": ("ancres", "anchors")}
+_UNITS = {
+    "documents": ("documents", "documents"),
+    "matters": ("affaires", "matters"),
+    "anchors": ("ancres", "anchors"),
+}
 _CONCLUSIONS = {
     "PASSED": ("Tout ce qui a été examiné concorde.", "Everything that was looked at holds."),
     "FAILED": ("Des anomalies ont été trouvées.", "Something is wrong."),

@@ -180,6 +180,7 @@ def _of_safe(
 ) -> dict[str, AuditReport]:
     # A copied ledger is audited without the code of database and store.
     from vault.audit import audit_safe
+    from vault.audit_matters import audit_matters
     from vault.audit_pdf import seal, typeset
     from vault.audit_seals import SealJudge
     from vault.bootstrap import open_parts, sealing_desk, timestamp_trust
@@ -201,6 +202,14 @@ def _of_safe(
                 parts.objects,
                 parts.records,
                 seals=SealJudge(means, parts.settings.spool_folder),
+                sample=how.sample,
+                progress=progress,
+            ),
+            "matters": lambda progress: audit_matters(
+                parts.database,
+                parts.keyring,
+                parts.objects,
+                parts.records,
                 sample=how.sample,
                 progress=progress,
             ),

@@ -13,7 +13,7 @@ WORDS = {
     "FAILED": "ANOMALIE / PROBLEM",
     "INDETERMINATE": "INDÉTERMINÉ / INDETERMINATE",
 }
-_UNITS = {"documents": "documents", "anchors": "ancres / anchors"}
+_UNITS = {"documents": "documents", "matters": "affaires / matters", "anchors": "ancres / anchors"}
 
 
 def tell(name: str, report: AuditReport) -> None:
