@@ -24,12 +24,14 @@ from api.v1.schemas_cases import CaseRequest, LinkRequest, StepRequest
 from api.v1.schemas_journal import ReportRequest
 from api.v1.schemas_notices import BounceRequest, CodeRequest, ContactsRequest, PreferencesRequest
 from api.v1.schemas_requests import AnswerRequest, MakeRequest, ReasonRequest
+from api.v1.schemas_requisitions import RequisitionRequest
 from vault.domain.systems import SCOPES
 
 _MODELS: tuple[type[BaseModel], ...] = (
     CaseRequest,
     LinkRequest,
     StepRequest,
+    RequisitionRequest,
     ActDescription,
     AgentRequest,
     AnswerRequest,
@@ -58,6 +60,7 @@ _TAGS = (
     ("consents", "What holders gave, to whom and until when, with its sealed papers."),
     ("journal", "Who read what, when and why; the proof of each line; reports of an access."),
     ("notices", "Where a holder is told of news, and of what."),
+    ("oversight", "The data-protection officer's: legal requisitions."),
     ("verification", "For everybody, without login; nothing sent here is kept."),
     ("systems", "Software that calls by itself: tokens, and the pseudonyms of its agents."),
     ("ledger", "Public files of the ledger, and timestamps."),

@@ -112,6 +112,12 @@ RULES: Mapping[tuple[str, str], Action | str] = {
     ("POST", "/v1/reports/{report_id}/reopening"): Action.REPORT_MAKE,
     ("POST", "/v1/reports/{report_id}/closing"): Action.REPORT_MAKE,
     ("GET", "/v1/administrations/{administration_id}/services"): PUBLIC,
+    # oversight
+    ("POST", "/v1/requisitions"): Action.REQUISITION_WRITE,
+    ("GET", "/v1/requisitions"): Action.REQUISITION_SEE,
+    ("GET", "/v1/requisitions/{requisition_id}"): Action.REQUISITION_SEE,
+    ("GET", "/v1/requisitions/{requisition_id}/paper"): Action.REQUISITION_SEE,
+    ("POST", "/v1/requisitions/{requisition_id}/end"): Action.REQUISITION_WRITE,
     # where is my request
     ("POST", "/v1/cases"): Action.CASE_WRITE,
     ("POST", "/v1/cases/{case_id}/steps"): Action.CASE_WRITE,

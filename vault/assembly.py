@@ -28,6 +28,7 @@ from vault.ledger.witnessing import Witnessing, WitnessingConfig
 from vault.ledger.writer import LedgerWriter, WriterConfig
 from vault.lifecycle import Lifecycle
 from vault.login_services import open_login_services
+from vault.mandates import Mandates
 from vault.matters import Matters
 from vault.notifying import Channels, open_notifying
 from vault.objects import Shelf
@@ -38,6 +39,7 @@ from vault.pipeline import Pipeline, PipelineConfig
 from vault.purposes import Purposes
 from vault.rates import Limits, Lockout, Rate
 from vault.reading import Reading
+from vault.requisitions import Requisitions
 from vault.restore_guard import RestoreGuard
 from vault.rotation import KeyRotation
 from vault.sealing import SealingDesk
@@ -165,8 +167,8 @@ def assemble(
     lifecycle.forget_destroyed()
     return Vault(
         settings=settings,
-        issuing=Issuing(parts.database, safes, pipeline, attributes),
-        submissions=Submissions(parts.database, safes, pipeline),
+        issuing=Issuing(parts.database, safes, pipeline, attributes, ties),
+        submissions=Submissions(parts.database, safes, pipeline, ties),
         reading=Reading(
             parts.database,
             parts.keyring,
@@ -220,6 +222,17 @@ def _people(
         matters=matters,
         ties=ties,
         cases=Cases(database, keyring, matters, ties, clock),
+        requisitions=Requisitions(database, keyring, matters, papers, clock),
+        mandates=Mandates(
+            database,
+            keyring,
+            matters,
+            ties,
+            login.assurance,
+            clock,
+            authorities=settings.authorities,
+            longest_days=settings.mandate_days,
+        ),
         papers=papers,
         journal=journal,
         tell_once=open_tell_once(

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from vault.cases import Cases
 from vault.journal_desk import JournalDesk
 from vault.login_services import LoginServices
+from vault.mandates import Mandates
 from vault.matters import Matters
 from vault.papers import Papers
 from vault.rates import Limits, Lockout
+from vault.requisitions import Requisitions
 from vault.systems import Systems
 from vault.tell_once import TellOnce
 from vault.ties import Ties
@@ -25,6 +27,8 @@ class People:
         papers: seals statements.
         journal: the access journal, read, proven, exported and reported.
         cases: where is my request.
+        requisitions: what courts and authorities ordered.
+        mandates: who may act for whom.
         tell_once: requests, consents, statements.
         systems: gives tokens to software that calls by itself, and tells who bears one.
         limits: how much strangers may ask of this process.
@@ -37,6 +41,8 @@ class People:
     papers: Papers
     journal: JournalDesk
     cases: Cases
+    requisitions: Requisitions
+    mandates: Mandates
     tell_once: TellOnce
     systems: Systems
     limits: Limits

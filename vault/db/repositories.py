@@ -245,7 +245,7 @@ class Safes:
         A person may be known by another identifier with each linked identity: each leads to the one safe.
         """
         table, index = models.safes, self.holder_index(holder)
-        safe_id = connection.scalar(select(table.c.id).where(table.c.holder_ix == index))
+        safe_id: str | None = connection.scalar(select(table.c.id).where(table.c.holder_ix == index))
         if safe_id is not None:
             return safe_id
         identities, accounts = models.account_identities, models.accounts
