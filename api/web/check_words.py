@@ -14,6 +14,22 @@ _ONE = r"(?:document|evidence)\.signature\[\d+\]|container\.proof\[\d+\]"
 # statement, the one among them without which the statement would say too much, and the statement.
 CHECK_GROUPS: tuple[tuple[str, str, tuple[str, str]], ...] = (
     (
+        r"line(\.(entry|opening|commitment|tag))?",
+        r"line\.commitment",
+        _both(
+            "Cette ligne du journal dit ce que le registre a enregistré",
+            "This line of the journal says what the ledger recorded",
+        ),
+    ),
+    (
+        r"line\.(receipt|checkpoint|published)",
+        r"line\.checkpoint",
+        _both(
+            "L’inscription est dans le registre public",
+            "The entry is in the public ledger",
+        ),
+    ),
+    (
         r"document\.(seal(\[\d+\])?|manifest)|signature.*|.*\.signatures|original(\[\d+\])?",
         r".*",
         _both(

@@ -19,6 +19,8 @@ from vault.evidence.change_words import change_text, change_words, changes_summa
 from vault.evidence.explanations import EXPLANATIONS
 from vault.evidence.findings import (
     Check,
+    LedgerFinding,
+    LineFinding,
     Outcome,
     Reason,
     SignatureFinding,
@@ -164,6 +166,8 @@ CASES = [
     (refused(U, "PDF_AMBIGUOUS", signature(U)), "unsure",
      "On ne peut pas conclure : la structure du fichier est défectueuse : il peut s'afficher autrement selon le "
      "logiciel."),
+    (Verdict(P, ledger=LedgerFinding(P, "safe.example/ledger/1", 10, (3,), None), line=LineFinding("document.read", True)), "line",
+     "Cette ligne du journal des accès est authentique : elle est l'inscription n° 3 du registre safe.example/ledger/1."),
     (stopped(Stop.TIME), "unsure",
      "On ne peut pas conclure : le contrôle de ce fichier a dépassé le temps permis."),
 ]  # fmt: skip
@@ -177,7 +181,7 @@ def test_each_case_has_its_sentence(verdict: Verdict, case: str, french: str) ->
     assert english != french
     assert english.endswith(".")
     # What is not proven is never said: only a PASSED speaks of authenticity without a "not".
-    assert ("authentic: " in english and "not authentic" not in english) is (case == "authentic")
+    assert ("authentic: " in english and "not authentic" not in english) is (case in {"authentic", "line"})
 
 
 def test_all_cases_are_shown_above() -> None:
