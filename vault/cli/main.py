@@ -23,6 +23,7 @@ COMMANDS = (
     "systems",
     "notices",
     "services",
+    "access",
 )
 _MODULES = {"issue": "deposit"}
 
