@@ -11,10 +11,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api.browser import check_header, session_of, session_value
-from api.deps import AGENT_HEADER, get_vault, single_header
+from api.deps import AGENT_HEADER, MANDATE_HEADER, get_vault, single_header
 from api.peers import demand_rate, get_peers
-from vault.domain.actors import ANONYMOUS, Actor, Assurance
-from vault.errors import Refused, Unauthenticated
+from vault.domain.actors import ANONYMOUS, Actor, Assurance, Role
+from vault.errors import NotFound, Refused, Unauthenticated
 from vault.pseudonyms import checked_agent, pseudonym_of
 from vault.systems import TOKEN_PREFIX
 
@@ -25,6 +25,7 @@ def caller_or_anonymous(request: Request) -> Actor:
     """Return the bearer of the token or the person of the session, or nobody in particular when there is neither.
 
     Raises:
+        NotFound: the caller says to act under a mandate that is not theirs.
         Unauthenticated: the Authorization header is there but names nobody.
         Refused: TWO_IDENTITIES; FORM_EXPIRED: a session asks for a change without its form token.
     """
@@ -32,12 +33,12 @@ def caller_or_anonymous(request: Request) -> Actor:
     if header is not None:
         if session_value(request):
             raise Refused("TWO_IDENTITIES")
-        return _bearer(request, header)
+        return _under_mandate(request, _bearer(request, header))
     session = session_of(request)
     if session is None:
         return ANONYMOUS
     check_header(request)
-    return session.actor
+    return _under_mandate(request, session.actor)
 
 
 def caller(request: Request) -> Actor:
@@ -46,6 +47,23 @@ def caller(request: Request) -> Actor:
     if actor is ANONYMOUS:
         raise Unauthenticated("UNAUTHENTICATED")
     return actor
+
+
+def _under_mandate(request: Request, actor: Actor) -> Actor:
+    """Return the caller, under the mandate that the request names if it names one.
+
+    Whether the mandate counts now, and for what, is decided with what is asked: so a refusal stands in the journal.
+
+    Raises:
+        NotFound: no mandate that names this person.
+    """
+    named = single_header(request, MANDATE_HEADER)
+    if named is None:
+        return actor
+    if actor.role not in {Role.HOLDER, Role.MANDATARY}:
+        raise NotFound("NOT_FOUND")
+    mandate = get_vault(request).people.mandates.demand_own(actor.id, named)
+    return replace(actor, role=Role.MANDATARY, mandate_id=mandate.id)
 
 
 def _bearer(request: Request, header: str) -> Actor:

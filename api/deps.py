@@ -17,6 +17,7 @@ PURPOSE_HEADER = "Probans-Purpose"
 WORDS_HEADER = "Probans-Purpose-Words"
 DOCUMENT_HEADER = "Probans-Document"
 AGENT_HEADER = "Probans-Agent"
+MANDATE_HEADER = "Probans-Mandate"
 _NOT_ENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 

@@ -22,6 +22,7 @@ from api.v1.schemas import (
 )
 from api.v1.schemas_cases import CaseRequest, LinkRequest, StepRequest
 from api.v1.schemas_journal import ReportRequest
+from api.v1.schemas_mandates import EndRequest, MandateRequest
 from api.v1.schemas_notices import BounceRequest, CodeRequest, ContactsRequest, PreferencesRequest
 from api.v1.schemas_requests import AnswerRequest, MakeRequest, ReasonRequest
 from api.v1.schemas_requisitions import RequisitionRequest
@@ -39,8 +40,10 @@ _MODELS: tuple[type[BaseModel], ...] = (
     BounceRequest,
     CodeRequest,
     ContactsRequest,
+    EndRequest,
     HashRequest,
     MakeRequest,
+    MandateRequest,
     PreferencesRequest,
     ProblemBody,
     ReasonRequest,
@@ -56,6 +59,7 @@ _TAGS = (
     ("attachments", "What holders submit."),
     ("documents", "Reading; every read leaves an entry in the access journal."),
     ("safes", "What a safe holds."),
+    ("mandates", "Who may act for whom."),
     ("requests", "Tell us once: administrations ask, holders answer."),
     ("consents", "What holders gave, to whom and until when, with its sealed papers."),
     ("journal", "Who read what, when and why; the proof of each line; reports of an access."),

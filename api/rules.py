@@ -118,6 +118,13 @@ RULES: Mapping[tuple[str, str], Action | str] = {
     ("GET", "/v1/requisitions/{requisition_id}"): Action.REQUISITION_SEE,
     ("GET", "/v1/requisitions/{requisition_id}/paper"): Action.REQUISITION_SEE,
     ("POST", "/v1/requisitions/{requisition_id}/end"): Action.REQUISITION_WRITE,
+    # mandates
+    ("POST", "/v1/mandates"): Action.MANDATE_GRANT,
+    ("GET", "/v1/mandates"): Action.MANDATE_SEE,
+    ("GET", "/v1/mandates/{mandate_id}"): Action.MANDATE_SEE,
+    ("POST", "/v1/mandates/{mandate_id}/end"): Action.MANDATE_END,
+    ("GET", "/v1/safes/{safe_id}/mandates"): Action.MANDATE_SEE,
+    ("GET", "/v1/administrations/{administration_id}/mandates"): Action.MANDATE_SEE,
     # where is my request
     ("POST", "/v1/cases"): Action.CASE_WRITE,
     ("POST", "/v1/cases/{case_id}/steps"): Action.CASE_WRITE,

@@ -115,7 +115,7 @@ _TABLE: Mapping[tuple[Role, Relation], frozenset[Action]] = {
     (Role.AGENT, Relation.OWN_ADMINISTRATION): frozenset(
         {
             Action.ISSUE, Action.DESCRIBE, Action.READ, Action.EVIDENCE, Action.RECEIPT, Action.REVOKE,
-            Action.MANDATE_GRANT, Action.MANDATE_END, Action.CLOSURE_ASK, Action.CLOSURE_SEE,
+            Action.MANDATE_GRANT, Action.MANDATE_SEE, Action.MANDATE_END, Action.CLOSURE_ASK, Action.CLOSURE_SEE,
             Action.REQUEST_MAKE, Action.REQUEST_SEE, Action.REQUEST_CANCEL, Action.CONSENT_SEE,
             Action.STATEMENT_SEE, Action.CASE_WRITE, Action.CASE_SEE, Action.NOTE_SEE, Action.NOTE_ANSWER,
             Action.PSEUDONYM,
@@ -128,7 +128,7 @@ _TABLE: Mapping[tuple[Role, Relation], frozenset[Action]] = {
     (Role.SYSTEM, Relation.OWN_ADMINISTRATION): frozenset(
         {
             Action.ISSUE, Action.DESCRIBE, Action.READ, Action.EVIDENCE, Action.RECEIPT, Action.REVOKE,
-            Action.MANDATE_GRANT, Action.MANDATE_END, Action.CLOSURE_ASK, Action.CLOSURE_SEE,
+            Action.MANDATE_GRANT, Action.MANDATE_SEE, Action.MANDATE_END, Action.CLOSURE_ASK, Action.CLOSURE_SEE,
             Action.REQUEST_MAKE, Action.REQUEST_SEE, Action.REQUEST_CANCEL, Action.CONSENT_SEE,
             Action.STATEMENT_SEE, Action.CASE_WRITE, Action.CASE_SEE, Action.NOTE_SEE, Action.NOTE_ANSWER,
             Action.PSEUDONYM,
@@ -189,6 +189,7 @@ SYSTEM_SCOPES: Mapping[Action, str] = {
     Action.CASE_WRITE: "cases:write",
     Action.CASE_SEE: "cases:write",
     Action.MANDATE_GRANT: "mandates:write",
+    Action.MANDATE_SEE: "mandates:write",
     Action.MANDATE_END: "mandates:write",
     Action.CLOSURE_ASK: "closures:write",
     Action.CLOSURE_SEE: "closures:write",

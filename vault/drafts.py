@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from cryptography.hazmat.primitives.hashes import SHA256
+from sqlalchemy import Connection
 
 from vault import entries
 from vault.domain.actors import Actor, Role
@@ -28,6 +30,8 @@ class Intent:
         issuer_id: the administration, for acts.
         new: what the caller says about the file.
         transfer: idempotency key and declared length and digest.
+        entitled: asked again in the transaction that takes the file in; raises what it raised before, when what
+            allowed it ended meanwhile.
     """
 
     route: str
@@ -37,6 +41,7 @@ class Intent:
     issuer_id: str | None
     new: NewDocument
     transfer: Transfer
+    entitled: Callable[[Connection], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,10 @@ def intent_of(document: Document) -> Intent:
     )
     role = Role.AGENT if document.kind is Kind.ACT else Role.HOLDER
     actor = Actor(id=private.actor, role=role)
-    return Intent("heal", document.kind, actor, document.safe_id, document.issuer_id, new, Transfer(""))
+    # The file was taken in already: nothing is asked anew of who brought it.
+    return Intent(
+        "heal", document.kind, actor, document.safe_id, document.issuer_id, new, Transfer(""), lambda _: None
+    )
 
 
 def reception_event(draft: Draft, part: Part) -> entries.Event:
@@ -108,7 +116,7 @@ def reception_event(draft: Draft, part: Part) -> entries.Event:
         chain=entries.STATUS_CHAIN,
         counter=0,
         document=_document_part(draft, bytes.fromhex(part.sha256), part.size),
-        parties=entries.parties(holder=draft.private.holder, actor=draft.private.actor),
+        parties=_parties(draft),
         context=_context(draft),
     )
 
@@ -129,7 +137,7 @@ def sealing_event(draft: Draft, sealed: Sealed, counter: int) -> entries.Event:
         chain=entries.STATUS_CHAIN,
         counter=counter,
         document={**_document_part(draft, revision.sha256, revision.size), "parts": committed},
-        parties=entries.parties(holder=draft.private.holder, actor=draft.private.actor),
+        parties=_parties(draft),
         context=_context(draft),
     )
 
@@ -143,6 +151,11 @@ def _document_part(draft: Draft, sha256: bytes, size: int) -> dict[str, Any]:
         "document_type": draft.intent.new.document_type,
         "issuer": draft.intent.issuer_id or "",
     }
+
+
+def _parties(draft: Draft) -> dict[str, str]:
+    private = draft.private
+    return entries.parties(holder=private.holder, actor=private.actor, mandate=private.mandate)
 
 
 def _context(draft: Draft) -> dict[str, str]:

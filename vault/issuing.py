@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vault.access import Action, demand
+from vault.access import Action
 from vault.attributes import Attributes
 from vault.db.engine import Database
 from vault.db.repositories import Safes
@@ -15,16 +15,20 @@ from vault.drafts import Intent
 from vault.errors import NotFound
 from vault.fields import check_description
 from vault.pipeline import Pipeline
+from vault.ties import Subject, Ties
 
 
 class Issuing:
     """Issues acts."""
 
-    def __init__(self, database: Database, safes: Safes, pipeline: Pipeline, attributes: Attributes) -> None:
+    def __init__(
+        self, database: Database, safes: Safes, pipeline: Pipeline, attributes: Attributes, ties: Ties
+    ) -> None:
         self._database = database
         self._safes = safes
         self._pipeline = pipeline
         self._attributes = attributes
+        self._ties = ties
 
     def issue(
         self,
@@ -46,10 +50,22 @@ class Issuing:
         with self._database.reading() as connection:
             if self._safes.administration(connection, administration_id) is None:
                 raise NotFound("UNKNOWN_ADMINISTRATION")
-            demand(actor, Action.ISSUE, issuer_id=administration_id)
+            self._ties.demand(connection, actor, Action.ISSUE, Subject(None, administration_id))
             safe_id = self._safes.of_holder(connection, new.holder)
+            subject = Subject(safe_id, administration_id)
+            if safe_id is not None:
+                self._ties.demand(connection, actor, Action.ISSUE, subject)
         self._attributes.check_stated(new.document_type, administration_id, new.attributes)
         if safe_id is None:
             raise NotFound("UNKNOWN_HOLDER")
-        intent = Intent("acts", Kind.ACT, actor, safe_id, administration_id, new, transfer)
+        intent = Intent(
+            "acts",
+            Kind.ACT,
+            actor,
+            safe_id,
+            administration_id,
+            new,
+            transfer,
+            lambda connection: self._ties.demand(connection, actor, Action.ISSUE, subject),
+        )
         return self._pipeline.accept(intent, chunks)

@@ -84,6 +84,7 @@ class Pipeline:
         Raises:
             Refused: the file or its description cannot be accepted; nothing was kept.
             Conflict: twin running, key reused, or the act to replace is not in force.
+            NotFound, Conflict: what allowed it ended while the file came.
             Unavailable: a part is down; the same key may be used again.
         """
         scope = self._idempotency.scope(intent.actor, intent.route, intent.transfer.idempotency_key)
@@ -168,6 +169,7 @@ class Pipeline:
             access_key=secrets.token_hex(32),
             findings=findings,
             attributes=dict(intent.new.attributes),
+            mandate=intent.actor.mandate_id or "",
         )
         return Draft(
             key=self._keyring.new_key(new_id("doc")),
@@ -254,6 +256,7 @@ class Pipeline:
             # A twin in another process may have committed between our look-up and now.
             if earlier := self._idempotency.earlier(tx.connection, scope, request):
                 return earlier
+            draft.intent.entitled(tx.connection)
             if sealed is None:
                 check_replaceable(self._documents, tx.connection, draft.intent)
             appended = tx.append(change.tag, change.commitment, change.encode())

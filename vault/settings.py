@@ -122,6 +122,12 @@ class Settings(BaseSettings):
     consent_days: int = Field(
         365, gt=0, le=36_500, description="Days for which a consent may open a document at most."
     )
+    mandate_authorities: str | None = Field(
+        None,
+        description="Administrations, separated by commas, that may open safes, name guardians and representatives, "
+        "and tell of deaths and dissolutions; set to nothing: none; not set: none, in development `mairie-specimen`.",
+    )
+    mandate_days: int = Field(1826, gt=0, le=18_262, description="Days for which a mandate may last at most.")
     attributes: Path | None = Field(
         None,
         description="Table of the attributes that can be attested (JSON); empty: the built-in one.",
@@ -279,6 +285,14 @@ class Settings(BaseSettings):
             "ledger": self.rate_ledger,
         }
         return {kind: count for kind, count in rates.items() if count}
+
+    @property
+    def authorities(self) -> frozenset[str]:
+        """Administrations that may open safes, name mandataries and tell of deaths and dissolutions."""
+        named = self.mandate_authorities
+        if named is None:
+            named = "" if self.is_production else "mairie-specimen"
+        return frozenset(each.strip() for each in named.split(",") if each.strip())
 
     @property
     def sensitive_assurance(self) -> str:

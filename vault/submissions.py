@@ -1,10 +1,12 @@
-"""A holder submits an attachment to the own safe; its bytes are never changed."""
+"""A holder, or who acts for the holder, submits an attachment to the safe; its bytes are never changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vault.access import Action, demand
+from sqlalchemy import Connection
+
+from vault.access import Action
 from vault.db.engine import Database
 from vault.db.repositories import Safes
 from vault.domain.actors import Actor
@@ -14,15 +16,17 @@ from vault.drafts import Intent
 from vault.errors import NotFound, Refused
 from vault.fields import check_description
 from vault.pipeline import Pipeline
+from vault.ties import Subject, Ties
 
 
 class Submissions:
     """Takes attachments in."""
 
-    def __init__(self, database: Database, safes: Safes, pipeline: Pipeline) -> None:
+    def __init__(self, database: Database, safes: Safes, pipeline: Pipeline, ties: Ties) -> None:
         self._database = database
         self._safes = safes
         self._pipeline = pipeline
+        self._ties = ties
 
     def deposit(self, actor: Actor, new: NewDocument, chunks: Iterable[bytes], transfer: Transfer) -> Outcome:
         """Seal a file beside, as received, and put it into the holder's safe.
@@ -39,11 +43,24 @@ class Submissions:
             raise Refused("FIELD_INVALID", "only issuers state attributes", field="attributes")
         with self._database.reading() as connection:
             safe_id = self._safes.of_holder(connection, new.holder)
-        if safe_id is None:
-            raise NotFound("UNKNOWN_HOLDER")
+            if safe_id is None:
+                raise NotFound("UNKNOWN_HOLDER")
+            self._demand(connection, actor, safe_id, new)
+        intent = Intent(
+            "attachments",
+            Kind.ATTACHMENT,
+            actor,
+            safe_id,
+            None,
+            new,
+            transfer,
+            lambda connection: self._demand(connection, actor, safe_id, new),
+        )
+        return self._pipeline.accept(intent, chunks)
+
+    def _demand(self, connection: Connection, actor: Actor, safe_id: str, new: NewDocument) -> None:
+        subject = Subject.to_come(safe_id, new.document_type)
         try:
-            demand(actor, Action.DEPOSIT, safe_id=safe_id)
+            self._ties.demand(connection, actor, Action.DEPOSIT, subject)
         except NotFound:
             raise NotFound("UNKNOWN_HOLDER") from None  # does not tell which holders exist
-        intent = Intent("attachments", Kind.ATTACHMENT, actor, safe_id, None, new, transfer)
-        return self._pipeline.accept(intent, chunks)

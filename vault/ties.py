@@ -25,7 +25,7 @@ class Subject:
     Attributes:
         safe_id: the safe it lies in or is.
         administration_id: the administration it is of: the issuer of an act, the one of a request or case.
-        document_id: the document, if it is one.
+        document_id: the document, if it is one; "" for one that is about to be.
         document_type: its type code, or "".
         purpose: for which purpose, or "" where that is not known yet: a consent is for one.
     """
@@ -40,6 +40,11 @@ class Subject:
     def of(cls, document: Document) -> Subject:
         """Return a document as a subject."""
         return cls(document.safe_id, document.issuer_id, document.id, document.document_type)
+
+    @classmethod
+    def to_come(cls, safe_id: str, document_type: str) -> Subject:
+        """Return a document that somebody is about to put into a safe as a subject."""
+        return cls(safe_id, None, "", document_type)
 
     @classmethod
     def about(cls, matter: Matter) -> Subject:

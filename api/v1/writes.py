@@ -91,7 +91,7 @@ async def submit_attachment(request: Request, vault: Safe, desk: Desk, actor: Ca
         """Run in the thread."""
         upload = open_upload(request, vault.settings, described=True)
         said = checked(AttachmentDescription, upload.document)
-        new = _new_document(said, said.holder or actor.id, upload)
+        new = _new_document(said, said.holder or vault.people.mandates.holder_for(actor), upload)
         return accepted(vault.submissions.deposit(actor, new, upload.chunks, upload.transfer(key)))
 
     return await desk.run(work)

@@ -62,6 +62,7 @@ class Private:
         access_key: hex K_access, 32 octets: tags of access entries.
         findings: what inspection reported, as {"code", "detail", "params"} mappings.
         attributes: what the issuer stated beside the act, by code of `vault.attributes`.
+        mandate: the mandate under which it was submitted, or "".
     """
 
     title: str
@@ -74,6 +75,7 @@ class Private:
     access_key: str
     findings: tuple[Mapping[str, object], ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
+    mandate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
