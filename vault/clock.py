@@ -24,8 +24,7 @@ class SystemClock:
 
 def rfc3339(moment: datetime) -> str:
     """Write a UTC instant as RFC 3339 with milliseconds and `Z` (24 characters)."""
-    moment = moment.astimezone(UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_rfc3339(text: str) -> datetime:

@@ -50,7 +50,7 @@ class SqliteBackend:
         # SQLite gives its -wal and -shm files the mode of the database file.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         sync_folder(self._path.parent)
-        self._lock_folder = lock_folder
+        self._lock_folder = str(lock_folder)  # joining a `Path` takes longer than taking the lock
         # hide_parameters: values of rows must not reach logs through error messages.
         self.engine = create_engine(url, pool_size=16, max_overflow=64, pool_timeout=10, hide_parameters=True)
         event.listen(self.engine, "do_connect", self._look)
@@ -152,7 +152,7 @@ class SqliteBackend:
             raise sqlite3.OperationalError("the database's file is gone")
 
     def _open_lock(self, name: str) -> int:
-        return os.open(self._lock_folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(f"{self._lock_folder}/{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _configure(connection: Any, _record: object) -> None:
