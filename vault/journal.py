@@ -16,7 +16,7 @@ from vault.clock import Clock, parse_rfc3339, rfc3339
 from vault.db import models
 from vault.db.engine import Database
 from vault.db.repositories import Documents
-from vault.domain.actors import Actor
+from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document
 from vault.domain.states import Status
 from vault.errors import NotFound, Unavailable
@@ -27,6 +27,9 @@ from vault.ties import Subject, Ties
 _log = logging.getLogger("probans.journal")
 READ = "document.read"
 READ_REFUSED = "document.read-refused"
+SUPPORT_PURPOSE = "support"
+# Whoever works at the console of the safe, with its keys.
+SUPPORT = Actor("console", Role.OPERATOR)
 
 
 class Journal:
@@ -79,6 +82,23 @@ class Journal:
             return now
 
         return self._ledger.run(work)
+
+    def note_support(self, document: Document, words: str) -> None:
+        """Make sure that a durable entry says that an operator took a document out with the safe's own keys.
+
+        No rule allows it, and none can keep from it who holds the keys: the holder is told.
+
+        Args:
+            document: what is taken out.
+            words: why, checked (`vault.purposes.checked_words`).
+
+        Raises:
+            NotFound: the document was destroyed meanwhile.
+            Unavailable: the entry cannot be written now: nothing may be taken out.
+        """
+        window = self._window_of(SUPPORT, document.id, READ, Action.EVIDENCE, SUPPORT_PURPOSE, words, None)
+        access = _Access(SUPPORT, document.id, SUPPORT_PURPOSE, words, Action.EVIDENCE, READ, None)
+        self._ledger.run(lambda tx: self._append(tx, access, window))
 
     def note_refusal(self, actor: Actor, document: Document, purpose: str, action: Action) -> None:
         """Leave an entry of a refused try, as far as that is possible now.

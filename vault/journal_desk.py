@@ -25,6 +25,7 @@ class JournalDesk:
     """The services of the journal.
 
     Attributes:
+        access: writes access entries.
         lines: reads lines.
         proofs: proves a line.
         exports: writes the journal of a safe out.
@@ -32,6 +33,7 @@ class JournalDesk:
         purposes: what each service may name as its purpose.
     """
 
+    access: Journal
     lines: JournalLines
     proofs: LineProofs
     exports: JournalExports
@@ -55,6 +57,7 @@ def open_journal_desk(
     anchors = Anchors(database, parts.log)
     window = timedelta(minutes=settings.access_window_minutes)
     return JournalDesk(
+        access=journal,
         lines=lines,
         proofs=LineProofs(database, lines, receipts, anchors, settings.origin, settings.receipt_wait_max),
         exports=JournalExports(

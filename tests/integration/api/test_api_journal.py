@@ -12,8 +12,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from signing.trust import TrustStore
+from vault.cli.main import build
 from vault.domain.actors import Actor, Role
 from vault.domain.matters import MatterKind
 from vault.evidence.findings import Outcome, Verdict
@@ -410,3 +412,79 @@ def test_a_mandate_for_other_types_shows_nothing_of_this_one(safe, safe_id, stor
         safe.people.journal.exports.export(other, safe_id, "csv", Filters())
     with pytest.raises(NotFound):
         lines.of_safe(mandate(safe, safe_id, ["share"], []), safe_id, Filters(), 10)
+
+
+# --- the operator's console
+
+
+def test_support_stands_in_the_journal_while_the_service_runs(get, story, safe, tmp_path) -> None:
+    ran = CliRunner().invoke(
+        build(["bundle", "services"]),
+        [
+            "bundle",
+            story,
+            "--data",
+            str(safe.settings.data),
+            "--out",
+            str(tmp_path / "b.asice"),
+            "--reason",
+            "Ticket 12",
+        ],
+    )
+    assert ran.exit_code == 0, ran.output
+    line = lines_of(get(f"/v1/documents/{story}/journal?limit=1"))[0]
+    assert (line["who"]["role"], line["who"]["label"]) == ("operator", "l’exploitant du service")
+    assert line["purpose"] == {"code": "support", "label": "Intervention technique", "words": "Ticket 12"}
+    assert line["action"] == "evidence"
+    assert (tmp_path / "b.asice").stat().st_size > 0
+    silent = CliRunner().invoke(
+        build(["bundle", "services"]),
+        ["bundle", story, "--data", str(safe.settings.data), "--out", str(tmp_path / "c.asice")],
+    )
+    assert silent.exit_code == 0
+    assert "aucun journal" in silent.output
+    assert lines_of(get(f"/v1/documents/{story}/journal?limit=1")) == [line]
+
+
+def test_an_operator_registers_services(client, safe) -> None:
+    words = ["services", "set", "mairie-specimen", "voirie", "--data", str(safe.settings.data)]
+    named = ["--name", "Voirie|Roads"]
+    app = build(["bundle", "services"])
+    for purpose, code in (
+        ("travaux", 1),
+        ("Travaux=a|b", 1),
+        ("travaux=Travaux|", 1),
+        ("travaux=Travaux|Works", 0),
+    ):
+        ran = CliRunner().invoke(app, [*words, *named, "--purpose", purpose])
+        assert ran.exit_code == code, ran.output
+    assert "FIELD_INVALID" in CliRunner().invoke(app, [*words, "--name", "x", "--purpose", "a=b|c"]).output
+    unknown = CliRunner().invoke(
+        app,
+        ["services", "set", "nobody", "*", *named, "--purpose", "a=b|c", "--data", str(safe.settings.data)],
+    )
+    assert "UNKNOWN_ADMINISTRATION" in unknown.output
+    listed = CliRunner().invoke(app, ["services", "list", "--data", str(safe.settings.data)]).output
+    assert "voirie  Voirie / Roads" in listed
+    found = client.get("/v1/administrations/mairie-specimen/services").json()["items"]
+    assert {
+        "service": "voirie",
+        "name_fr": "Voirie",
+        "name_en": "Roads",
+        "purposes": [{"code": "travaux", "fr": "Travaux", "en": "Works"}],
+    } in found
+
+
+def test_services_are_recovered(safe) -> None:
+    from sqlalchemy import delete
+
+    from vault.db import models
+    from vault.recovery_records import read_records
+
+    before = safe.people.journal.purposes.all()
+    with safe.parts.database.writing() as connection:
+        connection.execute(delete(models.services))
+        for change in read_records(safe.parts.records).registry:
+            if any(table == "services" for table, _ in change.inserts):
+                change.apply(connection, 0, "")
+    assert safe.people.journal.purposes.all() == before
