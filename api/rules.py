@@ -52,6 +52,7 @@ RULES: Mapping[tuple[str, str], Action | str] = {
     ("POST", "/acces/fermer"): PUBLIC,
     ("POST", "/acces/relier"): PUBLIC,
     ("POST", "/acces/delier"): PUBLIC,
+    ("POST", "/acces/mandat"): PUBLIC,
     ("GET", "/acces/renforcer"): PUBLIC,
     ("POST", "/acces/renforcer"): PUBLIC,
     # development identities

@@ -13,7 +13,8 @@ from api.web.login import leave_for, offered, redirect_uri
 from api.web.rendering import FORM_FIELD, check_form, language, login_address, page
 from identity.base import ASSURANCES, Assurance
 from vault.assurance import Act
-from vault.errors import Unauthenticated
+from vault.domain.actors import Role
+from vault.errors import NotFound, Unauthenticated
 from vault.logins import Purpose
 from vault.service import Vault
 from vault.sessions import Session
@@ -85,6 +86,24 @@ async def unlink(request: Request, vault: Safe, desk: Desk) -> Response:
         login.assurance.demand(session.actor, Act.IDENTITIES)
         login.accounts.unlink(session.account_id, fields.get("identite", ""))
         return RedirectResponse("/acces", 303)
+
+    return await desk.run(work)
+
+
+@router.post("/acces/mandat")
+async def act_under(request: Request, vault: Safe, desk: Desk) -> Response:
+    """Act under a mandate from now on in this session, or with an empty name for oneself again."""
+
+    def work() -> Response:
+        """Run in the thread."""
+        session, fields = _own(request)
+        chosen = fields.get("mandat", "")
+        if chosen:
+            if session.quality.role is not Role.HOLDER:
+                raise NotFound("NOT_FOUND")
+            vault.people.mandates.demand_held(session.actor.id, chosen)
+        vault.people.login.sessions.act_under(session.id, chosen or None)
+        return RedirectResponse(local_path(fields.get("retour", "/")), 303)
 
     return await desk.run(work)
 
