@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from vault.access import CONSENT_SCOPES, MANDATE_SCOPES, Action, Grant, Relation, has_rule, own_relations
+from vault.access import (
+    CONSENT_SCOPES,
+    MANDATE_SCOPES,
+    SHARE_SCOPES,
+    Action,
+    Grant,
+    Relation,
+    has_rule,
+    own_relations,
+)
 from vault.clock import Clock
 from vault.db.matters import MatterRows
 from vault.domain.actors import Actor, Role
@@ -66,7 +75,7 @@ class Ties:
             1. A rule for a relation that needs no look-up: own safe, own administration, any.
             2. A live mandate over the safe whose scope names the action.
             3. A live consent to the caller's administration (and service) for this document.
-            4. A live share of this document whose code the caller showed.
+            4. A share of this document whose code the caller showed, that gives this, is neither withdrawn nor over.
             5. A live requisition for this caller about this document or safe.
         """
         # 1
@@ -118,6 +127,7 @@ class Ties:
             administration_id=actor.administration_id,
             document_id=subject.document_id,
             states={"live"},
+            unended_at=self._clock.now(),
             limit=_CANDIDATES,
         )
         for consent in found:
@@ -136,9 +146,10 @@ class Ties:
         if actor.share_id is None or subject.document_id is None:
             return
         share = self._rows.load(connection, actor.share_id, MatterKind.SHARE)
-        if share is None or share.safe_id != subject.safe_id or not self._live(share):
+        if share is None or share.safe_id != subject.safe_id or not self._opens(share):
             return
-        if subject.document_id in share.private.get("documents", ()):
+        allowed = any(action in SHARE_SCOPES[word] for word in share.private["gives"])
+        if allowed and subject.document_id in share.private["documents"]:
             yield share
 
     def _requisitions(
@@ -147,12 +158,23 @@ class Ties:
         if subject.safe_id is None:
             return
         found = self._rows.find(
-            connection, MatterKind.REQUISITION, safe_id=subject.safe_id, states={"live"}, limit=_CANDIDATES
+            connection,
+            MatterKind.REQUISITION,
+            safe_id=subject.safe_id,
+            states={"live"},
+            unended_at=self._clock.now(),
+            limit=_CANDIDATES,
         )
         for requisition in found:
             covers = requisition.document_id in {None, subject.document_id}
             if covers and self._live(requisition) and requisition.private.get("auditor") == actor.id:
                 yield requisition
+
+    def _opens(self, share: Matter) -> bool:
+        """Whoever has opened it goes on reading when the last view is used up."""
+        return share.state in {"live", "exhausted"} and (
+            share.ends_at is None or self._clock.now() < share.ends_at
+        )
 
     def _live(self, matter: Matter) -> bool:
         return matter.is_live(self._clock.now())

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, or_, select
 
 from storage.errors import KeyRefused, ObjectDamaged
-from vault.clock import parse_rfc3339
+from vault.clock import parse_rfc3339, rfc3339
 from vault.db import models
 from vault.db.repositories import PRIVATE_ROLE
 from vault.domain.matters import PREFIXES, Matter, MatterKind
@@ -120,6 +120,7 @@ class MatterRows:
         parent_id: str | None = None,
         states: Collection[str] | None = None,
         ended_by: datetime | None = None,
+        unended_at: datetime | None = None,
         before: int | None = None,
         limit: int = 100,
     ) -> list[Matter]:
@@ -134,6 +135,7 @@ class MatterRows:
             parent_id: that follow from this matter.
             states: in one of these states.
             ended_by: whose end is at or before this time, UTC.
+            unended_at: whose end, if any, comes after this time, UTC.
             before: begun by an entry before this number (cursor).
             limit: at most so many.
         """
@@ -151,6 +153,8 @@ class MatterRows:
             query = query.where(table.c.state.in_(sorted(states)))
         if ended_by is not None:
             query = query.where(table.c.ends_at <= ended_by.strftime("%Y-%m-%dT%H:%M:%S.999Z"))
+        if unended_at is not None:
+            query = query.where(or_(table.c.ends_at.is_(None), table.c.ends_at > rfc3339(unended_at)))
         if before is not None:
             query = query.where(table.c.first_seq < before)
         query = query.order_by(table.c.first_seq.desc()).limit(limit)
