@@ -5,25 +5,32 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import pytest
+from sqlalchemy import delete
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from signing.trust import TrustStore
 from vault.cli.main import build
+from vault.db import models
 from vault.domain.actors import Actor, Role
 from vault.domain.matters import MatterKind
+from vault.errors import NotFound
 from vault.evidence.findings import Outcome, Verdict
 from vault.evidence.journal_line import MEDIA_TYPE
 from vault.evidence.ledger_source import FolderLedger
 from vault.evidence.verify import verify_file
+from vault.journal_lines import Filters
+from vault.journal_rows import Line
 from vault.ledger.policy import Policy
 from vault.matters import NewMatter, Said
+from vault.recovery_records import read_records
 from vault.service import Vault
 
 WORDS = "Pièce illisible au guichet n° 2"
@@ -397,9 +404,6 @@ def mandate(safe: Vault, safe_id: str, scope: list[str], types: list[str]) -> Ac
 
 
 def test_a_mandate_for_other_types_shows_nothing_of_this_one(safe, safe_id, story) -> None:
-    from vault.errors import NotFound
-    from vault.journal_lines import Filters
-
     lines = safe.people.journal.lines
     every = lines.of_safe(mandate(safe, safe_id, ["read"], []), safe_id, Filters(), 500)
     assert story in {line.document_id for line in every}
@@ -476,11 +480,6 @@ def test_an_operator_registers_services(client, safe) -> None:
 
 
 def test_services_are_recovered(safe) -> None:
-    from sqlalchemy import delete
-
-    from vault.db import models
-    from vault.recovery_records import read_records
-
     before = safe.people.journal.purposes.all()
     with safe.parts.database.writing() as connection:
         connection.execute(delete(models.services))
@@ -488,3 +487,76 @@ def test_services_are_recovered(safe) -> None:
             if any(table == "services" for table, _ in change.inserts):
                 change.apply(connection, 0, "")
     assert safe.people.journal.purposes.all() == before
+
+
+# --- large journals
+
+
+def invented(count: int) -> Callable[..., list[Line]]:
+    """Stand for a database with so many lines; every cell is hostile to a spreadsheet."""
+
+    def page(connection: object, safe_id: str, filters: Filters, limit: int) -> list[Line]:
+        newest = count if filters.before is None else min(count, filters.before)
+        return [
+            Line(seq, "2026-01-15T09:00:00.000Z", "document.read", "access", seq, granted=True, role="agent",
+                 organisation="mairie-specimen", purpose="controle", words='=HYPERLINK("http://x")', title="\t@x",
+                 recipient="-1", case="+1")
+            for seq in range(newest - 1, max(-1, newest - 1 - limit), -1)
+        ]  # fmt: skip
+
+    return page
+
+
+def test_a_large_journal_leaves_in_flat_memory(safe, safe_id, monkeypatch) -> None:
+    exports = safe.people.journal.exports
+    monkeypatch.setattr(safe.people.journal.lines, "page", invented(10_000))
+    monkeypatch.setattr(exports, "_recent", lambda *_: 10_000)
+    holder = safe.personas.named("camille").actor
+    for form in ("csv", "json"):
+        file = exports.export(holder, safe_id, form, Filters())
+        tracemalloc.start()
+        total = sum(len(chunk) for chunk in file.chunks)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert total > 2_000_000
+        assert peak < 1_500_000, (form, total, peak)
+
+
+def test_a_large_pdf_says_what_it_left_out(safe, safe_id, monkeypatch) -> None:
+    exports = safe.people.journal.exports
+    monkeypatch.setattr("vault.journal_exports.MAX_PDF_LINES", 30)
+    monkeypatch.setattr(safe.people.journal.lines, "page", invented(100))
+    monkeypatch.setattr(exports, "_recent", lambda *_: 100)
+    file = exports.export(safe.personas.named("camille").actor, safe_id, "pdf", Filters(granted=True))
+    assert b"".join(file.chunks).startswith(b"%PDF-")
+
+
+def test_cells_of_a_spreadsheet(safe, safe_id, monkeypatch) -> None:
+    exports = safe.people.journal.exports
+    monkeypatch.setattr(safe.people.journal.lines, "page", invented(3))
+    monkeypatch.setattr(exports, "_recent", lambda *_: 3)
+    file = exports.export(safe.personas.named("camille").actor, safe_id, "csv", Filters())
+    rows = list(csv.DictReader(io.StringIO(b"".join(file.chunks).decode("utf-8-sig"))))
+    assert [row["words"] for row in rows] == ['\'=HYPERLINK("http://x")'] * 3
+    assert {(row["title"], row["recipient"], row["case"]) for row in rows} == {("'\t@x", "'-1", "'+1")}
+
+
+# --- bodies
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"words":"x","state":"closed"}',
+        '{"words":1}',
+        '{"words":"a","words":"b"}',
+        "[]",
+        "",
+        '{"words":"\\u0000"}',
+    ],
+)
+def test_a_report_takes_nothing_but_words(client, bearer, body) -> None:
+    answer = client.post(
+        "/v1/journal/1/report", content=body, headers=bearer("camille", Idempotency_Key="mass-1")
+    )
+    assert answer.status_code in {400, 422}
