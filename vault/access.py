@@ -28,6 +28,7 @@ class Action(StrEnum):
     LIST = "list"
     DESCRIBE = "describe"
     READ = "read"
+    COPY = "copy"
     EVIDENCE = "evidence"
     RECEIPT = "receipt"
     KEYS = "keys"
@@ -148,7 +149,8 @@ _TABLE: Mapping[tuple[Role, Relation], frozenset[Action]] = {
             Action.CLOSURE_SEE, Action.CLOSURE_DECIDE, Action.NOTE_SEE, Action.NOTE_ANSWER,
         }
     ),
-    (Role.BEARER, Relation.SHARE): frozenset({Action.DESCRIBE, Action.READ, Action.EVIDENCE}),
+    # Of this, what the share gives: see SHARE_SCOPES.
+    (Role.BEARER, Relation.SHARE): frozenset({Action.DESCRIBE, Action.COPY, Action.READ, Action.EVIDENCE}),
 }  # fmt: skip
 RULES: frozenset[tuple[Role, Action, Relation]] = frozenset(
     (role, action, relation) for (role, relation), actions in _TABLE.items() for action in actions
@@ -172,6 +174,12 @@ CONSENT_SCOPES: Mapping[str, frozenset[Action]] = {
     "describe": frozenset({Action.DESCRIBE, Action.RECEIPT}),
     "read": frozenset({Action.DESCRIBE, Action.RECEIPT, Action.READ}),
     "evidence": frozenset({Action.DESCRIBE, Action.RECEIPT, Action.EVIDENCE}),
+}
+# What a share opens, by the words of what it gives.
+SHARE_SCOPES: Mapping[str, frozenset[Action]] = {
+    "watermark": frozenset({Action.DESCRIBE, Action.COPY}),
+    "original": frozenset({Action.DESCRIBE, Action.READ}),
+    "evidence": frozenset({Action.DESCRIBE, Action.EVIDENCE}),
 }
 # The scope a system needs for each action.
 SYSTEM_SCOPES: Mapping[Action, str] = {

@@ -45,6 +45,7 @@ from vault.rotation import KeyRotation
 from vault.sealing import SealingDesk
 from vault.service import Vault
 from vault.services import KeySealers
+from vault.share_services import open_sharing
 from vault.submissions import Submissions
 from vault.system_registry import follow_records
 from vault.systems import Systems
@@ -159,7 +160,7 @@ def assemble(
     )
     people = make_people(parts, safes)
     lines = open_journal_desk(parts, writer, matters, ties, journal, receipts, purposes, desk)
-    services = _people(parts, matters, ties, desk, writer, attributes, lines)
+    services = _people(parts, matters, ties, desk, writer, attributes, lines, journal, bundles)
     if background:
         services.tell_once.sweeper.start()
         running.callback(services.tell_once.sweeper.close)
@@ -214,10 +215,19 @@ def _people(
     writer: LedgerWriter,
     attributes: Attributes,
     journal: JournalDesk,
+    reads: Journal,
+    bundles: Bundles,
 ) -> People:
     settings, database, keyring, clock = parts.settings, parts.database, parts.keyring, parts.clock
     follow_records(database, parts.records)
     papers, login = Papers(parts.objects, desk), open_login_services(parts)
+    lock = timedelta(minutes=settings.lockout_minutes)
+    lockout = Lockout(database, keyring, clock, settings.lockout_failures, lock)
+    sharing = open_sharing(parts, matters, writer, ties, reads, bundles, lockout, login.assurance)
+    tell_once = open_tell_once(
+        parts, attributes, journal.purposes, matters, writer, ties, papers, login.assurance
+    )
+    tell_once.sweeper.add(sharing.openings.record_refusals)
     return People(
         matters=matters,
         ties=ties,
@@ -235,20 +245,13 @@ def _people(
         ),
         papers=papers,
         journal=journal,
-        tell_once=open_tell_once(
-            parts, attributes, journal.purposes, matters, writer, ties, papers, login.assurance
-        ),
+        tell_once=tell_once,
+        sharing=sharing,
         systems=Systems(database, keyring, clock),
         limits=Limits(
             keyring, {kind: Rate.per_minute(count) for kind, count in settings.rates_per_minute.items()}
         ),
-        lockout=Lockout(
-            database,
-            keyring,
-            clock,
-            settings.lockout_failures,
-            timedelta(minutes=settings.lockout_minutes),
-        ),
+        lockout=lockout,
         login=login,
     )
 

@@ -12,6 +12,7 @@ from vault.matters import Matters
 from vault.papers import Papers
 from vault.rates import Limits, Lockout
 from vault.requisitions import Requisitions
+from vault.share_services import Sharing
 from vault.systems import Systems
 from vault.tell_once import TellOnce
 from vault.ties import Ties
@@ -30,6 +31,7 @@ class People:
         requisitions: what courts and authorities ordered.
         mandates: who may act for whom.
         tell_once: requests, consents, statements.
+        sharing: share codes for third parties.
         systems: gives tokens to software that calls by itself, and tells who bears one.
         limits: how much strangers may ask of this process.
         lockout: counts wrong secrets.
@@ -44,6 +46,7 @@ class People:
     requisitions: Requisitions
     mandates: Mandates
     tell_once: TellOnce
+    sharing: Sharing
     systems: Systems
     limits: Limits
     lockout: Lockout

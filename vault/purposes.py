@@ -207,10 +207,16 @@ class ServiceNames:
         return OWN_PURPOSES.get(code, (code, code))
 
 
-# Purposes that no service registers: of holders, and of the service's own operators.
+# Purposes that no service registers: of holders, of what they share, and of the service's own operators.
 OWN_PURPOSES: Mapping[str, tuple[str, str]] = {
     "consultation": ("Consultation", "Consultation"),
     "support": ("Intervention technique", "Technical support"),
+    "housing": ("Location d’un logement", "Renting a home"),
+    "credit": ("Crédit ou compte bancaire", "Loan or bank account"),
+    "employment": ("Emploi", "Employment"),
+    "insurance": ("Assurance", "Insurance"),
+    "studies": ("Études", "Studies"),
+    "other": ("Autre", "Other"),
 }
 
 

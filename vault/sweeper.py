@@ -1,9 +1,10 @@
-"""What the clock alone causes about requests and consents: ends that are written down, seals that come later."""
+"""What the clock alone causes: ends that are written down, seals that come later, refused openings of shares."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from vault.consents import Consents
 from vault.db.twins import TwinGuard
@@ -29,12 +30,15 @@ class Sweeper:
             guard: keeps other processes out.
             interval: seconds between two runs.
         """
-        self._requests = requests
-        self._consents = consents
+        self._works: list[Callable[[], int]] = [requests.expire, consents.seal_withdrawals]
         self._guard = guard
         self._interval = interval
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="probans-sweeper", daemon=True)
+
+    def add(self, work: Callable[[], int]) -> None:
+        """Have something else done too, which returns how much it did; before the start."""
+        self._works.append(work)
 
     def start(self) -> None:
         """Start in the background."""
@@ -46,13 +50,13 @@ class Sweeper:
         self._thread.join()
 
     def sweep(self) -> int:
-        """Do what is due, unless another process is at it; return how many requests ended and withdrawals got seals.
+        """Do what is due, unless another process is at it; return how many things were done.
 
         Raises:
             VaultError: a part is down; what is due stays due.
         """
         with self._guard.hold(_LOCK) as free:
-            return self._requests.expire() + self._consents.seal_withdrawals() if free else 0
+            return sum(work() for work in self._works) if free else 0
 
     def _loop(self) -> None:
         while not self._stop.wait(self._interval):

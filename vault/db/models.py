@@ -20,6 +20,7 @@ from vault.db.account_tables import account_identities, accounts, logout_tokens,
 from vault.db.base import BigKey, metadata
 from vault.db.notice_tables import deliveries, digest_items, notice_choices, notice_contacts, reminders
 from vault.db.service_tables import services
+from vault.db.share_tables import share_tokens, share_tries
 from vault.db.system_tables import lockouts, system_tokens, systems, used_assertions
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "reminders",
     "services",
     "sessions",
+    "share_tokens",
+    "share_tries",
     "system_tokens",
     "systems",
     "used_assertions",
