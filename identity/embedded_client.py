@@ -25,7 +25,7 @@ NAME = "developpement"
 ISSUER = "http://localhost/dev-identity"
 """The issuer by which accounts know the made-up people, whatever port the server listens on today."""
 
-ATTRIBUTES = ("role", "administration", "service", "holder")
+ATTRIBUTES = ("role", "administration", "service", "agent", "holder")
 
 
 class EmbeddedIdentity:

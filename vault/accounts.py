@@ -189,7 +189,7 @@ class Accounts:
         config = self._providers.get(proven.provider)
         if config is None:
             raise Forbidden("LOGIN_ROLE_REFUSED")
-        return quality_of(config, proven.attributes)
+        return quality_of(config, proven.attributes, proven.subject)
 
     def _demand_administration(self, connection: Connection, quality: Quality) -> None:
         name = quality.administration_id

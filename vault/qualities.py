@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from identity.base import ProviderConfig
 from vault.domain.actors import Role
 from vault.errors import Forbidden
+from vault.pseudonyms import MAX_AGENT
 
 # Systems prove themselves with their own keys, bearers with a code, mandataries by their mandate.
 _GRANTED_BY_PROVIDERS = frozenset({Role.HOLDER, Role.AGENT, Role.AUDITOR, Role.OPERATOR, Role.OFFICER})
 _OF_ADMINISTRATIONS = frozenset({Role.AGENT})
+_AGENT = re.compile(rf"[!-~]{{1,{MAX_AGENT}}}")
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
@@ -24,11 +26,13 @@ class Quality:
         role: holder, agent, auditor, operator or officer.
         administration_id: the agent's administration.
         service: service of that administration, or "".
+        agent: the administration's own identifier of the agent, or ""; the journal has its pseudonym.
     """
 
     role: Role
     administration_id: str | None = None
     service: str = ""
+    agent: str = ""
 
 
 def granted_roles(config: ProviderConfig) -> frozenset[Role]:
@@ -47,8 +51,13 @@ def granted_roles(config: ProviderConfig) -> frozenset[Role]:
     return frozenset(role for role in _GRANTED_BY_PROVIDERS if role.value in named)
 
 
-def quality_of(config: ProviderConfig, attributes: Mapping[str, str]) -> Quality:
+def quality_of(config: ProviderConfig, attributes: Mapping[str, str], subject: str) -> Quality:
     """Return the quality that a login proves.
+
+    Args:
+        config: of the provider.
+        attributes: what its mapped claims say.
+        subject: the provider's identifier of the person: the agent's, where no attribute `agent` is mapped.
 
     Raises:
         Forbidden: LOGIN_ROLE_REFUSED: the provider grants this person no role here.
@@ -61,6 +70,7 @@ def quality_of(config: ProviderConfig, attributes: Mapping[str, str]) -> Quality
     if role not in _OF_ADMINISTRATIONS:
         return Quality(role)
     administration, service = attributes.get("administration", ""), attributes.get("service", "")
-    if not administration or (service and not _SERVICE.fullmatch(service)):
+    agent = attributes.get("agent") or subject
+    if not administration or (service and not _SERVICE.fullmatch(service)) or not _AGENT.fullmatch(agent):
         raise Forbidden("LOGIN_ROLE_REFUSED")
-    return Quality(role, administration, service)
+    return Quality(role, administration, service, agent)

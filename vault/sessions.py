@@ -26,6 +26,7 @@ from vault.domain.actors import Actor, Assurance, Role
 from vault.errors import NotFound, Refused, Unauthenticated, Unavailable
 from vault.ids import new_id
 from vault.keyring import Keyring
+from vault.pseudonyms import agent_pseudonym
 from vault.qualities import Quality
 
 _SEEN_EVERY = timedelta(minutes=1)
@@ -270,6 +271,7 @@ class Sessions:
             "role": quality.role.value,
             "administration": quality.administration_id,
             "service": quality.service,
+            "agent": quality.agent,
             "device": device[:_LONGEST_DEVICE],
             "id_token": proven.id_token,
         }
@@ -297,15 +299,16 @@ class Sessions:
             and now - parse_rfc3339(row["seen_at"]) < self._limits.idle
         )
 
-    @staticmethod
-    def _session(row: RowMapping, account: Account) -> Session:
+    def _session(self, row: RowMapping, account: Account) -> Session:
         private = open_sealed(account.key, _role(row["id"]), row["sealed"])
-        quality = Quality(Role(private["role"]), private["administration"], private["service"])
+        quality = Quality(
+            Role(private["role"]), private["administration"], private["service"], private["agent"]
+        )
         return Session(
             id=row["id"],
             account_id=account.id,
             provider=row["provider"],
-            actor=_actor(row, account, quality, private),
+            actor=self._actor(row, account, quality, private["name"]),
             quality=quality,
             created_at=parse_rfc3339(row["created_at"]),
             seen_at=parse_rfc3339(row["seen_at"]),
@@ -314,26 +317,31 @@ class Sessions:
             id_token=private["id_token"],
         )
 
+    def _actor(self, row: RowMapping, account: Account, quality: Quality, name: str) -> Actor:
+        """Return who acts: a holder under a mandate acts as its mandatary, and nobody else acts under one.
+
+        An agent goes by the pseudonym that the administration resolves, wherever the login came from.
+        """
+        holder = quality.role is Role.HOLDER
+        mandate_id = row["mandate_id"] if holder else None
+        identifier = account.holder if holder else account.id
+        if quality.role is Role.AGENT and quality.administration_id is not None:
+            identifier = agent_pseudonym(self._keyring, quality.administration_id, quality.agent)
+        return Actor(
+            id=identifier,
+            role=Role.MANDATARY if mandate_id else quality.role,
+            name=name,
+            safe_id=account.safe_id if holder else None,
+            administration_id=quality.administration_id,
+            service=quality.service,
+            assurance=Assurance[row["assurance"].upper()] if row["assurance"] else None,
+            mandate_id=mandate_id,
+            authenticated_at=parse_rfc3339(row["authenticated_at"]),
+        )
+
     def _delete(self, where: ColumnElement[bool]) -> int:
         with self._database.writing() as connection:
             return connection.execute(delete(sessions).where(where)).rowcount
-
-
-def _actor(row: RowMapping, account: Account, quality: Quality, private: Mapping[str, Any]) -> Actor:
-    """Return who acts: a holder under a mandate acts as its mandatary, and nobody else acts under one."""
-    holder = quality.role is Role.HOLDER
-    mandate_id = row["mandate_id"] if holder else None
-    return Actor(
-        id=account.holder if holder else account.id,
-        role=Role.MANDATARY if mandate_id else quality.role,
-        name=private["name"],
-        safe_id=account.safe_id if holder else None,
-        administration_id=quality.administration_id,
-        service=quality.service,
-        assurance=Assurance[row["assurance"].upper()] if row["assurance"] else None,
-        mandate_id=mandate_id,
-        authenticated_at=parse_rfc3339(row["authenticated_at"]),
-    )
 
 
 def _role(session_id: str) -> str:

@@ -124,7 +124,7 @@ def test_a_provider_grants_what_its_configuration_spells_out() -> None:
 )
 def test_whatever_else_is_claimed_is_refused(provider: str, attributes: dict[str, str]) -> None:
     with pytest.raises(Forbidden) as caught:
-        quality_of(CONFIGS[provider], attributes)
+        quality_of(CONFIGS[provider], attributes, "sub-1")
     assert caught.value.code == "LOGIN_ROLE_REFUSED"
 
 
