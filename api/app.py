@@ -23,6 +23,8 @@ from api.v1 import (
     reports,
     requests,
     requisitions,
+    shared,
+    shares,
     tokens,
     verifications,
     writes,
@@ -78,6 +80,8 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
         journal.router,
         reports.router,
         requests.router,
+        shares.router,
+        shared.router,
         consents.router,
     ):
         app.include_router(router)

@@ -26,6 +26,7 @@ from api.v1.schemas_mandates import EndRequest, MandateRequest
 from api.v1.schemas_notices import BounceRequest, CodeRequest, ContactsRequest, PreferencesRequest
 from api.v1.schemas_requests import AnswerRequest, MakeRequest, ReasonRequest
 from api.v1.schemas_requisitions import RequisitionRequest
+from api.v1.schemas_shares import OpeningRequest, ShareRequest, SlipRequest
 from vault.domain.systems import SCOPES
 
 _MODELS: tuple[type[BaseModel], ...] = (
@@ -33,6 +34,9 @@ _MODELS: tuple[type[BaseModel], ...] = (
     LinkRequest,
     StepRequest,
     RequisitionRequest,
+    OpeningRequest,
+    ShareRequest,
+    SlipRequest,
     ActDescription,
     AgentRequest,
     AnswerRequest,
@@ -62,6 +66,7 @@ _TAGS = (
     ("mandates", "Who may act for whom."),
     ("requests", "Tell us once: administrations ask, holders answer."),
     ("consents", "What holders gave, to whom and until when, with its sealed papers."),
+    ("shares", "Share codes: what a holder lets third parties see, what for and until when."),
     ("journal", "Who read what, when and why; the proof of each line; reports of an access."),
     ("notices", "Where a holder is told of news, and of what."),
     ("oversight", "The data-protection officer's: legal requisitions."),
@@ -99,6 +104,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 "type": "http",
                 "scheme": "bearer",
                 "description": "Secret of gateways that report what did not arrive.",
+            },
+            "share": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "Token of an opened share (`POST /v1/shares/opening`).",
             },
             "system": {
                 "type": "oauth2",
