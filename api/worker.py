@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from types import FrameType
 
 import uvicorn
+import uvloop
 
 from api.app import create_app
 from api.metrics import Metrics
@@ -70,7 +71,8 @@ def run_worker(
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
-        _Server(config, lambda: on_ready(tokens_of(vault)), signals).run(sockets=[listener])
+        server = _Server(config, lambda: on_ready(tokens_of(vault)), signals)
+        uvloop.run(server.serve(sockets=[listener]))
     finally:
         vault.close()
 
