@@ -26,6 +26,7 @@ from api.v1.schemas_mandates import EndRequest, MandateRequest
 from api.v1.schemas_notices import BounceRequest, CodeRequest, ContactsRequest, PreferencesRequest
 from api.v1.schemas_requests import AnswerRequest, MakeRequest, ReasonRequest
 from api.v1.schemas_requisitions import RequisitionRequest
+from api.v1.schemas_safes import CancellationRequest, ClosureRequest, SafeRequest
 from api.v1.schemas_shares import OpeningRequest, ShareRequest, SlipRequest
 from vault.domain.systems import SCOPES
 
@@ -42,6 +43,8 @@ _MODELS: tuple[type[BaseModel], ...] = (
     AnswerRequest,
     AttachmentDescription,
     BounceRequest,
+    CancellationRequest,
+    ClosureRequest,
     CodeRequest,
     ContactsRequest,
     EndRequest,
@@ -55,6 +58,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     ReceiptsRequest,
     ReportRequest,
     RevocationRequest,
+    SafeRequest,
     TokenProblem,
     TokenRequest,
 )
@@ -64,6 +68,7 @@ _TAGS = (
     ("documents", "Reading; every read leaves an entry in the access journal."),
     ("safes", "What a safe holds."),
     ("mandates", "Who may act for whom."),
+    ("closures", "How a safe is closed: by its holder's wish, after a death, or a dissolution."),
     ("requests", "Tell us once: administrations ask, holders answer."),
     ("consents", "What holders gave, to whom and until when, with its sealed papers."),
     ("shares", "Share codes: what a holder lets third parties see, what for and until when."),

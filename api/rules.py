@@ -132,6 +132,15 @@ RULES: Mapping[tuple[str, str], Action | str] = {
     ("GET", "/v1/requisitions/{requisition_id}"): Action.REQUISITION_SEE,
     ("GET", "/v1/requisitions/{requisition_id}/paper"): Action.REQUISITION_SEE,
     ("POST", "/v1/requisitions/{requisition_id}/end"): Action.REQUISITION_WRITE,
+    # safes and their closure
+    ("POST", "/v1/safes"): Action.SAFE_OPEN,
+    ("GET", "/v1/safes/{safe_id}"): Action.SAFE_SEE,
+    ("POST", "/v1/closures"): Action.CLOSURE_ASK,
+    ("GET", "/v1/closures"): Action.CLOSURE_DECIDE,
+    ("GET", "/v1/closures/{closure_id}"): Action.CLOSURE_SEE,
+    ("GET", "/v1/safes/{safe_id}/closures"): Action.CLOSURE_SEE,
+    ("POST", "/v1/closures/{closure_id}/confirmation"): Action.CLOSURE_CONFIRM,
+    ("POST", "/v1/closures/{closure_id}/cancellation"): Action.CLOSURE_CANCEL,
     # mandates
     ("POST", "/v1/mandates"): Action.MANDATE_GRANT,
     ("GET", "/v1/mandates"): Action.MANDATE_SEE,

@@ -36,6 +36,7 @@ class Action(StrEnum):
     DESTROY = "destroy"
     LABEL = "label"
     # safes
+    SAFE_OPEN = "safe-open"
     SAFE_SEE = "safe-see"
     JOURNAL = "journal"
     JOURNAL_PROOF = "journal-proof"
@@ -43,6 +44,8 @@ class Action(StrEnum):
     CONTACTS = "contacts"
     CLOSURE_ASK = "closure-ask"
     CLOSURE_SEE = "closure-see"
+    CLOSURE_CONFIRM = "closure-confirm"
+    CLOSURE_CANCEL = "closure-cancel"
     CLOSURE_DECIDE = "closure-decide"
     MANDATE_GRANT = "mandate-grant"
     MANDATE_SEE = "mandate-see"
@@ -95,7 +98,7 @@ _TABLE: Mapping[tuple[Role, Relation], frozenset[Action]] = {
             # K_access tells who follows the ledger of each read; whoever reads must not learn of other readers.
             Action.KEYS,
             Action.LABEL, Action.SAFE_SEE, Action.JOURNAL, Action.JOURNAL_PROOF, Action.EXPORT, Action.CONTACTS,
-            Action.CLOSURE_ASK, Action.CLOSURE_SEE,
+            Action.CLOSURE_ASK, Action.CLOSURE_SEE, Action.CLOSURE_CONFIRM, Action.CLOSURE_CANCEL,
             Action.MANDATE_GRANT, Action.MANDATE_SEE, Action.MANDATE_END,
             Action.REQUEST_SEE, Action.REQUEST_ANSWER, Action.CONSENT_SEE, Action.CONSENT_WITHDRAW,
             Action.STATEMENT_SEE,
@@ -103,6 +106,8 @@ _TABLE: Mapping[tuple[Role, Relation], frozenset[Action]] = {
             Action.REPORT_MAKE, Action.REPORT_SEE, Action.NOTE_ADD, Action.NOTE_SEE,
         }
     ),
+    # A person sees and renounces the mandates that name them, acting under none.
+    (Role.HOLDER, Relation.MANDATE): frozenset({Action.MANDATE_SEE, Action.MANDATE_END}),
     # What a mandate's own scope leaves of this: see MANDATE_SCOPES.
     (Role.MANDATARY, Relation.MANDATE): frozenset(
         {
@@ -116,7 +121,8 @@ _TABLE: Mapping[tuple[Role, Relation], frozenset[Action]] = {
     (Role.AGENT, Relation.OWN_ADMINISTRATION): frozenset(
         {
             Action.ISSUE, Action.DESCRIBE, Action.READ, Action.EVIDENCE, Action.RECEIPT, Action.REVOKE,
-            Action.MANDATE_GRANT, Action.MANDATE_SEE, Action.MANDATE_END, Action.CLOSURE_ASK, Action.CLOSURE_SEE,
+            Action.SAFE_OPEN, Action.MANDATE_GRANT, Action.MANDATE_SEE, Action.MANDATE_END, Action.CLOSURE_ASK,
+            Action.CLOSURE_SEE, Action.CLOSURE_CANCEL,
             Action.REQUEST_MAKE, Action.REQUEST_SEE, Action.REQUEST_CANCEL, Action.CONSENT_SEE,
             Action.STATEMENT_SEE, Action.CASE_WRITE, Action.CASE_SEE, Action.NOTE_SEE, Action.NOTE_ANSWER,
             Action.PSEUDONYM,
@@ -129,7 +135,8 @@ _TABLE: Mapping[tuple[Role, Relation], frozenset[Action]] = {
     (Role.SYSTEM, Relation.OWN_ADMINISTRATION): frozenset(
         {
             Action.ISSUE, Action.DESCRIBE, Action.READ, Action.EVIDENCE, Action.RECEIPT, Action.REVOKE,
-            Action.MANDATE_GRANT, Action.MANDATE_SEE, Action.MANDATE_END, Action.CLOSURE_ASK, Action.CLOSURE_SEE,
+            Action.SAFE_OPEN, Action.MANDATE_GRANT, Action.MANDATE_SEE, Action.MANDATE_END, Action.CLOSURE_ASK,
+            Action.CLOSURE_SEE, Action.CLOSURE_CANCEL,
             Action.REQUEST_MAKE, Action.REQUEST_SEE, Action.REQUEST_CANCEL, Action.CONSENT_SEE,
             Action.STATEMENT_SEE, Action.CASE_WRITE, Action.CASE_SEE, Action.NOTE_SEE, Action.NOTE_ANSWER,
             Action.PSEUDONYM,
@@ -146,7 +153,8 @@ _TABLE: Mapping[tuple[Role, Relation], frozenset[Action]] = {
     (Role.OFFICER, Relation.ANY): frozenset(
         {
             Action.REPORT_SEE, Action.REPORT_ANSWER, Action.REQUISITION_WRITE, Action.REQUISITION_SEE,
-            Action.CLOSURE_SEE, Action.CLOSURE_DECIDE, Action.NOTE_SEE, Action.NOTE_ANSWER,
+            Action.CLOSURE_SEE, Action.CLOSURE_CONFIRM, Action.CLOSURE_CANCEL, Action.CLOSURE_DECIDE,
+            Action.NOTE_SEE, Action.NOTE_ANSWER,
         }
     ),
     # Of this, what the share gives: see SHARE_SCOPES.
@@ -196,11 +204,13 @@ SYSTEM_SCOPES: Mapping[Action, str] = {
     Action.STATEMENT_SEE: "requests:write",
     Action.CASE_WRITE: "cases:write",
     Action.CASE_SEE: "cases:write",
+    Action.SAFE_OPEN: "safes:write",
     Action.MANDATE_GRANT: "mandates:write",
     Action.MANDATE_SEE: "mandates:write",
     Action.MANDATE_END: "mandates:write",
     Action.CLOSURE_ASK: "closures:write",
     Action.CLOSURE_SEE: "closures:write",
+    Action.CLOSURE_CANCEL: "closures:write",
     Action.NOTE_SEE: "notes:write",
     Action.NOTE_ANSWER: "notes:write",
     Action.PSEUDONYM: "agents:resolve",

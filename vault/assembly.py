@@ -28,7 +28,6 @@ from vault.ledger.witnessing import Witnessing, WitnessingConfig
 from vault.ledger.writer import LedgerWriter, WriterConfig
 from vault.lifecycle import Lifecycle
 from vault.login_services import open_login_services
-from vault.mandates import Mandates
 from vault.matters import Matters
 from vault.notifying import Channels, open_notifying
 from vault.objects import Shelf
@@ -42,6 +41,7 @@ from vault.reading import Reading
 from vault.requisitions import Requisitions
 from vault.restore_guard import RestoreGuard
 from vault.rotation import KeyRotation
+from vault.safe_services import open_safe_services
 from vault.sealing import SealingDesk
 from vault.service import Vault
 from vault.services import KeySealers
@@ -162,6 +162,7 @@ def assemble(
     lines = open_journal_desk(parts, writer, matters, ties, journal, receipts, purposes, desk)
     services = _people(parts, matters, ties, desk, writer, attributes, lines, journal, bundles)
     if background:
+        services.tell_once.sweeper.add(services.closures.close_due)
         services.tell_once.sweeper.start()
         running.callback(services.tell_once.sweeper.close)
     lifecycle = Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock)
@@ -221,6 +222,7 @@ def _people(
     settings, database, keyring, clock = parts.settings, parts.database, parts.keyring, parts.clock
     follow_records(database, parts.records)
     papers, login = Papers(parts.objects, desk), open_login_services(parts)
+    own = open_safe_services(parts, matters, writer, ties, login.assurance)
     lock = timedelta(minutes=settings.lockout_minutes)
     lockout = Lockout(database, keyring, clock, settings.lockout_failures, lock)
     sharing = open_sharing(parts, matters, writer, ties, reads, bundles, lockout, login.assurance)
@@ -233,16 +235,9 @@ def _people(
         ties=ties,
         cases=Cases(database, keyring, matters, ties, clock),
         requisitions=Requisitions(database, keyring, matters, papers, clock),
-        mandates=Mandates(
-            database,
-            keyring,
-            matters,
-            ties,
-            login.assurance,
-            clock,
-            authorities=settings.authorities,
-            longest_days=settings.mandate_days,
-        ),
+        mandates=own.mandates,
+        closures=own.closures,
+        safes=own.safes,
         papers=papers,
         journal=journal,
         tell_once=tell_once,

@@ -131,7 +131,7 @@ class Cases:
         Raises:
             NotFound: UNKNOWN_ADMINISTRATION, UNKNOWN_HOLDER, or NOT_FOUND where the caller may not.
             Refused: FIELD_INVALID.
-            Conflict: CASE_EXISTS, the administration has one with this reference; TWIN_RUNNING,
+            Conflict: CASE_EXISTS, the administration has one with this reference; SAFE_CLOSED; TWIN_RUNNING,
                 IDEMPOTENCY_KEY_REUSED.
         """
         check_text("holder", new.holder, _MAX_REFERENCE, required=True)
@@ -145,12 +145,15 @@ class Cases:
                 raise NotFound("UNKNOWN_ADMINISTRATION")
             demand(actor, Action.CASE_WRITE, issuer_id=administration_id)
             safe_id = self._safes.of_holder(connection, new.holder)
-        if safe_id is None:
-            raise NotFound("UNKNOWN_HOLDER")
+            if safe_id is None:
+                raise NotFound("UNKNOWN_HOLDER")
+            subject = Subject(safe_id, administration_id)
+            self._ties.demand(connection, actor, Action.CASE_WRITE, subject)
         lookup = self._lookup(administration_id, new.reference)
         key = self._matters.draw(MatterKind.CASE)
 
         def work(tx: LedgerTransaction, mark: Mark) -> tuple[str, int]:
+            self._ties.demand(tx.connection, actor, Action.CASE_WRITE, subject)
             if self._matters.rows.by_lookup(tx.connection, lookup) is not None:
                 raise Conflict("CASE_EXISTS")
             private = {

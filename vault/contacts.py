@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, delete, insert, select
 
-from vault import access, faults
+from vault import faults
 from vault.access import Action
 from vault.changes import Change
 from vault.clock import Clock, rfc3339
@@ -23,6 +23,7 @@ from vault.errors import Conflict, NotFound, Refused, Unavailable
 from vault.ids import new_id
 from vault.notices import ChannelName, Event
 from vault.records import RecordBook
+from vault.ties import Subject, Ties
 
 MOST_CONTACTS = 6
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -45,6 +46,7 @@ class Contacts:
         records: RecordBook,
         clock: Clock,
         channels: Collection[ChannelName],
+        ties: Ties,
     ) -> None:
         """Take what it works with.
 
@@ -55,6 +57,7 @@ class Contacts:
             records: contacts and choices have recovery records of their own.
             clock: the service's time.
             channels: those by which anything can leave.
+            ties: decides who may.
         """
         self._database = database
         self._rows = rows
@@ -62,10 +65,11 @@ class Contacts:
         self._records = records
         self._clock = clock
         self._channels = frozenset(channels)
+        self._ties = ties
 
     def of(self, actor: Actor, safe_id: str) -> list[Contact]:
         """Return the contacts of a safe. Raises NotFound."""
-        access.demand(actor, Action.CONTACTS, safe_id=safe_id)
+        self._demand(actor, safe_id)
         with self._database.reading() as connection:
             return self._rows.of_safe(connection, safe_id)
 
@@ -81,7 +85,7 @@ class Contacts:
             NotFound: no such safe, or not this caller's.
             Refused: ADDRESS_REFUSED, CHANNEL_UNAVAILABLE, CONTACTS_TOO_MANY, CODES_TOO_MANY.
         """
-        access.demand(actor, Action.CONTACTS, safe_id=safe_id)
+        self._demand(actor, safe_id)
         cleaned = [self._cleaned(channel, address) for channel, address in wanted]
         asked = {self._rows.address_index(safe_id, *pair): pair for pair in cleaned}
         if len(asked) > MOST_CONTACTS:
@@ -105,7 +109,7 @@ class Contacts:
 
     def erase(self, actor: Actor, safe_id: str, contact_id: str) -> None:
         """Erase a contact: its row, its recovery record and what waits to be sent to it. Raises NotFound."""
-        access.demand(actor, Action.CONTACTS, safe_id=safe_id)
+        self._demand(actor, safe_id)
         with self._database.writing() as connection:
             self._own(connection, safe_id, contact_id)
             self._erase(connection, contact_id)
@@ -119,7 +123,7 @@ class Contacts:
             Conflict: STATE_CONFLICT, it is confirmed.
             Refused: CODES_TOO_MANY.
         """
-        access.demand(actor, Action.CONTACTS, safe_id=safe_id)
+        self._demand(actor, safe_id)
         with self._database.writing() as connection:
             contact = self._own(connection, safe_id, contact_id)
             if contact.state is ContactState.CONFIRMED:
@@ -136,7 +140,7 @@ class Contacts:
             NotFound: no such contact.
             Refused: CODE_REFUSED: another code, one that is too old, or tried too often; which, is not said.
         """
-        access.demand(actor, Action.CONTACTS, safe_id=safe_id)
+        self._demand(actor, safe_id)
         entered = code.lower().translate(_LOOK_ALIKES)
         now = rfc3339(self._clock.now())
         with self._database.writing() as connection:
@@ -164,13 +168,13 @@ class Contacts:
 
     def choices(self, actor: Actor, safe_id: str) -> Choices:
         """Return what a holder chose. Raises NotFound."""
-        access.demand(actor, Action.CONTACTS, safe_id=safe_id)
+        self._demand(actor, safe_id)
         with self._database.reading() as connection:
             return self._rows.choices(connection, safe_id)
 
     def choose(self, actor: Actor, safe_id: str, choices: Choices) -> Choices:
         """Keep a holder's choices. Raises NotFound."""
-        access.demand(actor, Action.CONTACTS, safe_id=safe_id)
+        self._demand(actor, safe_id)
         row = self._rows.choices_row(safe_id, choices, rfc3339(self._clock.now()))
         table = models.notice_choices
         with self._database.writing() as connection:
@@ -197,6 +201,10 @@ class Contacts:
         if cleaned is None:
             raise Refused("ADDRESS_REFUSED", channel=channel)
         return name, cleaned
+
+    def _demand(self, actor: Actor, safe_id: str) -> None:
+        with self._database.reading() as connection:
+            self._ties.demand(connection, actor, Action.CONTACTS, Subject(safe_id))
 
     def _own(self, connection: Connection, safe_id: str, contact_id: str) -> Contact:
         contact = self._rows.load(connection, contact_id)

@@ -62,7 +62,32 @@ TELL_ONCE = {
         "Come back in a few minutes to download the sealed paper.",
     ),
 }
+SAFES = {
+    "SAFE_CLOSED": Entry(
+        409,
+        "Ce coffre est clos ou en cours de clôture : il ne reçoit ni ne donne plus rien par ce moyen.",
+        "Administration : notifiez sur papier. Titulaire ou proche : adressez-vous au délégué à la protection des "
+        "données ou au guichet.",
+        "This safe is closed, or being closed: nothing goes in or out of it this way any more.",
+        "Administrations: notify on paper. Holders and relatives: turn to the data-protection officer or the counter.",
+    ),
+    "SAFE_EXISTS": Entry(
+        409,
+        "Ce titulaire a déjà un coffre, décrit autrement.",
+        "Vérifiez le nom, la nature et le numéro au registre.",
+        "This holder has a safe already, which is described otherwise.",
+        "Check the name, the kind and the register number.",
+    ),
+    "CLOSURE_RUNNING": Entry(
+        409,
+        "Une clôture de ce coffre est déjà demandée, en cours ou faite.",
+        "Consultez celle qui existe, ou annulez-la d’abord.",
+        "A closure of this safe was asked for already, is under way or done.",
+        "Look at the one there is, or cancel it first.",
+    ),
+}
 PEOPLE = {
+    **SAFES,
     **TELL_ONCE,
     "RATE_LIMITED": Entry(
         429,

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from vault.bounces import Bounces
 from vault.contacts import Contacts
 from vault.db.contacts import ContactRows
+from vault.db.matters import MatterRows
 from vault.deliveries import Deliveries
 from vault.notices import Channel, ChannelName
 from vault.outbox import LogNotifier, OutboxCourier
 from vault.parts import Parts
 from vault.postman import Postman
 from vault.spreading import Spreader
+from vault.ties import Ties
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,15 @@ def open_notifying(parts: Parts, channels: Channels) -> Notifying:
         for name, channel in channels.by_name.items()
     ]
     return Notifying(
-        contacts=Contacts(database, rows, deliveries, parts.records, clock, channels.by_name.keys()),
+        contacts=Contacts(
+            database,
+            rows,
+            deliveries,
+            parts.records,
+            clock,
+            channels.by_name.keys(),
+            Ties(MatterRows(parts.keyring), clock),
+        ),
         courier=OutboxCourier(
             database,
             Spreader(rows, deliveries, clock, settings.notice_digest_hour),

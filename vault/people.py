@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vault.cases import Cases
+from vault.closures import Closures
 from vault.journal_desk import JournalDesk
 from vault.login_services import LoginServices
 from vault.mandates import Mandates
@@ -12,6 +13,7 @@ from vault.matters import Matters
 from vault.papers import Papers
 from vault.rates import Limits, Lockout
 from vault.requisitions import Requisitions
+from vault.safes import SafeRegistry
 from vault.share_services import Sharing
 from vault.systems import Systems
 from vault.tell_once import TellOnce
@@ -30,6 +32,8 @@ class People:
         cases: where is my request.
         requisitions: what courts and authorities ordered.
         mandates: who may act for whom.
+        closures: how safes are closed.
+        safes: opens safes and tells about them.
         tell_once: requests, consents, statements.
         sharing: share codes for third parties.
         systems: gives tokens to software that calls by itself, and tells who bears one.
@@ -45,6 +49,8 @@ class People:
     cases: Cases
     requisitions: Requisitions
     mandates: Mandates
+    closures: Closures
+    safes: SafeRegistry
     tell_once: TellOnce
     sharing: Sharing
     systems: Systems

@@ -114,12 +114,15 @@ class Requests:
 
         def work(tx: LedgerTransaction, mark: Mark) -> tuple[str, int]:
             self._check_time(new.answer_by)
+            safe_id = self._safes.of_holder(tx.connection, new.holder)
+            if safe_id is not None and not self._ties.takes_in(tx.connection, safe_id):
+                safe_id = None  # nobody will answer it, as if there were no such safe
             matter = NewMatter(
                 key,
                 MatterKind.REQUEST,
                 actor,
                 {**asked, "agent": actor.id},
-                self._safes.of_holder(tx.connection, new.holder),
+                safe_id,
                 administration_id,
                 ends_at=new.answer_by,
             )

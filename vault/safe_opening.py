@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import Connection
 
 from vault import faults
@@ -12,7 +14,13 @@ from vault.records import RecordBook
 
 
 def open_safe_within(
-    connection: Connection, records: RecordBook, safes: Safes, holder: str, name: str, now: str
+    connection: Connection,
+    records: RecordBook,
+    safes: Safes,
+    holder: str,
+    name: str,
+    now: str,
+    company: Mapping[str, str] | None = None,
 ) -> str:
     """Open a holder's safe, or return the one there is.
 
@@ -23,6 +31,7 @@ def open_safe_within(
         holder: the holder's identifier.
         name: the holder's name.
         now: RFC 3339 time of the opening.
+        company: register and number of a company; None: a person.
 
     Returns:
         The safe's identifier.
@@ -33,7 +42,7 @@ def open_safe_within(
     if (safe_id := safes.of_holder(connection, holder)) is not None:
         return safe_id
     safe_id = new_id("safe")
-    change = Change(safe_id, b"", b"", inserts=(("safes", safes.new_row(safe_id, holder, name, now)),))
+    change = Change(safe_id, b"", b"", inserts=(("safes", safes.new_row(safe_id, holder, name, now, company)),))
     records.write(safe_id, [change.encode()])
     faults.point("safes.recorded")
     change.apply(connection, 0, safe_id)

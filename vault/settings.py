@@ -128,6 +128,12 @@ class Settings(BaseSettings):
         "and tell of deaths and dissolutions; set to nothing: none; not set: none, in development `mairie-specimen`.",
     )
     mandate_days: int = Field(1826, gt=0, le=18_262, description="Days for which a mandate may last at most.")
+    closure_notice_days: int = Field(
+        30,
+        ge=0,
+        le=3650,
+        description="Days from the confirmation of a safe's closure to the close, in which it can be cancelled.",
+    )
     share_days: int = Field(90, gt=0, le=90, description="Days for which a share may be open at most.")
     attributes: Path | None = Field(
         None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -18,11 +18,12 @@ from vault.access import (
     own_relations,
 )
 from vault.clock import Clock
+from vault.closed_safes import TOLD, WISH, Closing, is_left, is_mandate_left
 from vault.db.matters import MatterRows
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document
 from vault.domain.matters import Matter, MatterKind
-from vault.errors import NotFound
+from vault.errors import Conflict, NotFound
 
 _CANDIDATES = 50
 
@@ -71,6 +72,8 @@ class Ties:
     def grant(self, connection: Connection, actor: Actor, action: Action, subject: Subject) -> Grant | None:
         """Return why the caller may do this, or None.
 
+        A closure of the safe takes away what `vault.closed_safes` says, at every step.
+
         Steps:
             1. A rule for a relation that needs no look-up: own safe, own administration, any.
             2. A live mandate over the safe whose scope names the action.
@@ -80,7 +83,7 @@ class Ties:
         """
         # 1
         for relation in own_relations(actor, safe_id=subject.safe_id, issuer_id=subject.administration_id):
-            if has_rule(actor, action, relation):
+            if has_rule(actor, action, relation) and self._is_left(connection, action, relation, subject):
                 return Grant(relation)
         # 2-5
         for relation, matters in (
@@ -91,15 +94,52 @@ class Ties:
         ):
             if has_rule(actor, action, relation):
                 for matter in matters(connection, actor, action, subject):
-                    return Grant(relation, matter.id)
+                    if self._is_left(connection, action, relation, subject):
+                        return Grant(relation, matter.id)
         return None
 
     def demand(self, connection: Connection, actor: Actor, action: Action, subject: Subject) -> Grant:
-        """Return why the caller may do this. Raises NotFound: what one may not see looks like what is not there."""
+        """Return why the caller may do this.
+
+        Raises:
+            NotFound: what one may not see looks like what is not there.
+            Conflict: SAFE_CLOSED, the caller's own relation would allow it, and the safe is closed.
+        """
         found = self.grant(connection, actor, action, subject)
         if found is None:
+            own = own_relations(actor, safe_id=subject.safe_id, issuer_id=subject.administration_id)
+            if action in TOLD and any(has_rule(actor, action, relation) for relation in own):
+                raise Conflict("SAFE_CLOSED")
             raise NotFound("NOT_FOUND")
         return found
+
+    def takes_in(self, connection: Connection, safe_id: str) -> bool:
+        """Tell whether anything may still come into a safe."""
+        return not any(each.closed for each in self.closings(connection, safe_id))
+
+    def closings(self, connection: Connection, safe_id: str | None) -> Sequence[Closing]:
+        """Return the closures of a safe that have effects now; from its end on a notice is over."""
+        if safe_id is None:
+            return ()
+        found = self._rows.find(
+            connection, MatterKind.CLOSURE, safe_id=safe_id, states={"notice", "closed"}, limit=_CANDIDATES
+        )
+        return [
+            Closing(
+                official=closure.private["kind"] != WISH,
+                closed=closure.state == "closed"
+                or (closure.ends_at is not None and closure.ends_at <= self._clock.now()),
+                notice_seq=self._notice_seq(connection, closure),
+            )
+            for closure in found
+        ]
+
+    def _notice_seq(self, connection: Connection, closure: Matter) -> int:
+        entries = self._rows.entries(connection, closure.id)
+        return next((entry.seq for entry in entries if entry.event == "closure.confirmed"), closure.last_seq)
+
+    def _is_left(self, connection: Connection, action: Action, relation: Relation, subject: Subject) -> bool:
+        return is_left(action, relation, self.closings(connection, subject.safe_id))
 
     def _mandates(
         self, connection: Connection, actor: Actor, action: Action, subject: Subject
@@ -108,6 +148,12 @@ class Ties:
             return
         mandate = self._rows.load(connection, actor.mandate_id, MatterKind.MANDATE)
         if mandate is None or mandate.safe_id != subject.safe_id or not self._live(mandate):
+            return
+        # Whoever is dead acts for nobody else either.
+        if any(each.official for each in self.closings(connection, actor.safe_id)):
+            return
+        official = mandate.administration_id is not None
+        if not is_mandate_left(official, mandate.first_seq, self.closings(connection, subject.safe_id)):
             return
         scope = mandate.private.get("scope", ())
         types = mandate.private.get("document_types", ())

@@ -20,6 +20,7 @@ from vault.contacts import Contacts
 from vault.db import models
 from vault.db.contacts import ContactRows
 from vault.db.engine import Database
+from vault.db.matters import MatterRows
 from vault.db.repositories import Safes
 from vault.deliveries import Deliveries
 from vault.domain.actors import Actor, Role
@@ -30,6 +31,7 @@ from vault.outbox import OutboxCourier
 from vault.postman import Postman
 from vault.records import RecordBook
 from vault.spreading import Spreader
+from vault.ties import Ties
 
 LINK = "https://coffre.example/"
 DOUBT_AFTER = 3
@@ -85,8 +87,9 @@ class World:
         self.records = RecordBook(FilesystemRecordStore(folder / "records"), wrapper)
         self.rows = ContactRows(self.keyring)
         self.deliveries = Deliveries(self.keyring, self.clock, jitter=lambda: 0.5)
+        ties = Ties(MatterRows(self.keyring), self.clock)
         self.contacts = Contacts(
-            self.database, self.rows, self.deliveries, self.records, self.clock, list(ChannelName)
+            self.database, self.rows, self.deliveries, self.records, self.clock, list(ChannelName), ties
         )
         self.holder = self.new_holder("safe_" + "a" * 26, "camille", "Camille Exemple")
         self.document = self.new_document("doc_" + "b" * 26, "act")

@@ -23,6 +23,7 @@ COMMANDS = (
     "systems",
     "notices",
     "services",
+    "safes",
     "access",
 )
 _MODULES = {"issue": "deposit"}

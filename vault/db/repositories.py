@@ -21,6 +21,8 @@ from vault.keyring import DocumentKey, Keyring
 PRIVATE_ROLE = "private"
 # Kept evidence seals: one row for each status and reader, see vault.bundles.
 EVIDENCE_PREFIX = "evidence-"
+PERSON = "person"
+COMPANY = "company"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,19 @@ class SafeRecord:
         id: `safe_…`.
         holder: identifier of the holder.
         name: name of the holder.
+        kind: `person` or `company`.
+        register: register that a company stands in, or "".
+        number: its number there, opaque, or "".
+        created_at: RFC 3339 time of the opening.
     """
 
     id: str
     holder: str
     name: str
+    kind: str = PERSON
+    register: str = ""
+    number: str = ""
+    created_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,12 +270,23 @@ class Safes:
             return None
         key = self._keyring.open_key(safe_id, row["wrapped_key"])
         raw = orjson.loads(key.open(PRIVATE_ROLE, row["sealed"]))
-        return SafeRecord(safe_id, raw["holder"], raw["name"])
+        return SafeRecord(safe_id, **raw, created_at=row["created_at"])
 
-    def new_row(self, safe_id: str, holder: str, name: str, created_at: str) -> Mapping[str, Any]:
-        """Return the row of a new safe."""
+    def new_row(
+        self, safe_id: str, holder: str, name: str, created_at: str, company: Mapping[str, str] | None = None
+    ) -> Mapping[str, Any]:
+        """Return the row of a new safe.
+
+        Args:
+            safe_id: identifier.
+            holder: identifier of the holder.
+            name: name of the holder.
+            created_at: RFC 3339 time.
+            company: members `register` and `number` of a company; None: a person.
+        """
         key = self._keyring.new_key(safe_id)
-        sealed = key.seal(PRIVATE_ROLE, orjson.dumps({"holder": holder, "name": name}))
+        more = {} if company is None else {"kind": COMPANY, **company}
+        sealed = key.seal(PRIVATE_ROLE, orjson.dumps({"holder": holder, "name": name, **more}))
         return {
             "id": safe_id,
             "holder_ix": self.holder_index(holder),

@@ -124,8 +124,9 @@ TRANSITIONS: Mapping[MatterKind, Mapping[str, Transition]] = {
     },
     MatterKind.CLOSURE: {
         "asked": _begins("asked", _H, _A, _S),
-        "confirmed": _leads("asked", "notice", _H, _A, _S, _D),
-        "cancelled": _leads("asked|notice", "cancelled", _H, _D),
+        # A wish is confirmed by the holder, a death or dissolution by the data-protection officer.
+        "confirmed": _leads("asked", "notice", _H, _D),
+        "cancelled": _leads("asked|notice", "cancelled", _H, _A, _S, _D),
         "closed": _leads("notice", "closed", _O, _D),
     },
     MatterKind.EXPORT: {

@@ -13,6 +13,7 @@ SCOPES: Mapping[str, str] = {
     "acts:revoke": "revoke and replace acts of the administration",
     "requests:write": "ask holders for documents, and see what became of it",
     "cases:write": "open cases and say where they stand",
+    "safes:write": "open safes for holders",
     "mandates:write": "record and end mandates that the administration knows of",
     "closures:write": "ask for the closure of a safe",
     "notes:write": "see and answer rectification notes about the administration's acts",
