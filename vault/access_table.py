@@ -26,7 +26,8 @@ ROLES: Mapping[Role, str] = {
 }
 RELATIONS: Mapping[Relation, str] = {
     Relation.OWN_SAFE: "it lies in the caller's own safe, or is it",
-    Relation.MANDATE: "it lies in the safe of the caller's mandate, which counts now and whose scope names the action",
+    Relation.MANDATE: "it lies in the safe of the caller's mandate, which counts now and whose scope names the action; "
+    "of mandates themselves: it is the caller's own, ended or not",
     Relation.OWN_ADMINISTRATION: "the caller's administration issued it, asked for it or leads it",
     Relation.CONSENT: "a consent that counts now gives the document to the caller's administration and service, for "
     "the purpose said, and its actions name the action",

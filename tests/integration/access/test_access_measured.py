@@ -1,0 +1,129 @@
+"""Every route, asked by every kind of caller in every relation: what is measured is what `vault.access` says.
+
+The routes are those of the running application. What a caller should be allowed is worked out here from the bare table
+and from what is known of the callers and things, not by the functions that decide in the product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from api import rules
+from tests.integration.access.asking import send
+from tests.integration.access.recipes import RECIPES, Recipe, Route
+from tests.integration.access.world import Caller, Thing, World
+from vault.access import CONSENT_SCOPES, MANDATE_SCOPES, RULES, SYSTEM_SCOPES, Action, Relation
+from vault.domain.actors import Role
+from vault.ids import new_id
+
+RULED = {route: asked for route, asked in rules.RULES.items() if isinstance(asked, Action)}
+
+
+def relations(caller: Caller, thing: Thing, action: Action) -> Iterator[Relation]:
+    """Say how a caller stands to a thing, scopes included."""
+    yield Relation.ANY
+    if caller.role is Role.HOLDER and (thing.own or (caller.safe and caller.safe == thing.safe)):
+        yield Relation.OWN_SAFE
+    if caller.administration and (
+        (thing.own and not thing.personal)
+        or (caller.administration == thing.administration and thing.service in {"", caller.service})
+    ):
+        yield Relation.OWN_ADMINISTRATION
+    if _by_mandate(caller, thing, action):
+        yield Relation.MANDATE
+    words = thing.consents.get((caller.administration, caller.service), frozenset())
+    if any(action in CONSENT_SCOPES[word] for word in words):
+        yield Relation.CONSENT
+    if thing.document and thing.document in caller.documents:
+        yield Relation.SHARE
+    if thing.document and caller.requisitioned and caller.requisitioned == thing.safe:
+        yield Relation.REQUISITION
+
+
+def _by_mandate(caller: Caller, thing: Thing, action: Action) -> bool:
+    if action in {Action.MANDATE_SEE, Action.MANDATE_END}:
+        # A mandate is seen and renounced by who holds it, and by nobody else who acts for the holder.
+        if caller.mandate:
+            return caller.person == "claude" and (thing.own or caller.mandate == thing.mandate)
+        return caller.person == "claude" and (thing.own or bool(thing.mandate))
+    named = any(action in MANDATE_SCOPES[word] for word in caller.words)
+    of_type = not caller.types or not thing.type or thing.type in caller.types
+    there = thing.own or caller.mandate_of == thing.safe
+    return bool(caller.mandate_of) and there and named and of_type
+
+
+def expected(caller: Caller, action: Action, thing: Thing) -> bool:
+    if caller.role is Role.SYSTEM and SYSTEM_SCOPES.get(action) not in caller.scopes:
+        return False
+    return any((caller.role, action, relation) in RULES for relation in relations(caller, thing, action))
+
+
+def asking(world: World, recipe: Recipe, action: Action) -> Iterator[Caller]:
+    """Everybody, but of the systems that lack one scope those alone that lack the one needed here."""
+    for caller in world.callers:
+        if recipe.as_page and caller.mandate:
+            continue  # pages name no mandate: the session does
+        if caller.lacks in {"", SYSTEM_SCOPES.get(action, "")}:
+            yield caller
+
+
+def unknown(thing: Thing) -> dict[str, object]:
+    """Values of the same kinds that nobody has."""
+    made: dict[str, object] = {}
+    for name, value in thing.ids.items():
+        if name == "entry":
+            made[name] = 10**9
+        elif name == "form":
+            made[name] = value
+        else:
+            made[name] = new_id(str(value).partition("_")[0]) if "_" in str(value) else f"{value}-unknown"
+    return made
+
+
+def plain(answer: httpx.Response) -> tuple[int, Mapping[str, object], Mapping[str, str]]:
+    """An answer without what differs between any two: who asked for the same twice sees that too."""
+    body = {name: value for name, value in answer.json().items() if name != "request_id"}
+    headers = {name: value for name, value in answer.headers.items() if name != "x-request-id"}
+    return answer.status_code, body, headers
+
+
+def test_every_route_of_the_application_has_a_rule_and_every_rule_a_recipe(world: World) -> None:
+    routes = set(rules.routes_of(world.app))
+    assert routes == set(rules.RULES)
+    asked = {route for route in routes if rules.RULES[route] != rules.PUBLIC}
+    assert asked == set(RULED)
+    assert asked == set(RECIPES), "a route without a recipe, or a recipe without a route"
+
+
+@pytest.mark.parametrize("route", sorted(RULED), ids=" ".join)
+def test_what_is_measured_is_the_table(world: World, route: Route) -> None:
+    recipe, action = RECIPES[route], RULED[route]
+    wrong = []
+    for number, first in enumerate(recipe.things(world)):
+        thing = recipe.things(world)[number] if recipe.used_up else first
+        for caller in asking(world, recipe, action):
+            answer = send(world.client, caller, recipe.ask(route, world, thing, caller), world.key())
+            measured = recipe.verdict(answer)
+            if measured is not expected(caller, action, thing):
+                wrong.append(f"{caller.label} / {thing.label}: {answer.status_code} {answer.text[:120]!r}")
+            elif measured is False and answer.status_code >= 400 and number == 0:
+                wrong += looks_otherwise(world, route, recipe, thing, caller, answer)
+            if measured and recipe.used_up:
+                thing = recipe.things(world)[number]
+    assert wrong == []
+
+
+def looks_otherwise(
+    world: World, route: Route, recipe: Recipe, thing: Thing, caller: Caller, refused: httpx.Response
+) -> Iterator[str]:
+    """Say where a refusal differs from the answer for what is not there."""
+    if not thing.ids:
+        return
+    absent = replace(thing, ids=unknown(thing))
+    answer = send(world.client, caller, recipe.ask(route, world, absent, caller), world.key())
+    if plain(answer) != plain(refused):
+        yield f"{caller.label} / {thing.label}: unknown looks otherwise: {plain(answer)} {plain(refused)}"

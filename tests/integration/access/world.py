@@ -1,0 +1,395 @@
+"""Two holders, two administrations, and everybody who may ask something of them, in a safe of real objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import count
+from typing import Any
+
+from api.app import create_app
+from tests.integration.access.asking import Ask, Client, send
+from vault.access import SYSTEM_SCOPES
+from vault.clock import rfc3339
+from vault.domain.actors import Actor, Assurance, Role
+from vault.domain.documents import NewDocument
+from vault.domain.matters import MatterKind
+from vault.domain.requests import Answer, NewAnswer, NewRequest, OtherWay
+from vault.domain.transfer import Transfer
+from vault.matters import NewMatter, Said
+from vault.personas import Persona, Personas
+from vault.safe_opening import open_safe_within
+from vault.service import Vault
+
+TOWN, EMPLOYER = "mairie-specimen", "employeur-specimen"
+PURPOSE = "instruction-dossier"
+TYPE, OTHER_TYPE = "acte-de-naissance", "bulletin-de-paie"
+HOLDERS = ("camille", "dominique", "claude")
+SCOPES = frozenset(SYSTEM_SCOPES.values())
+
+
+def soon(days: float = 7) -> str:
+    return rfc3339(datetime.now(UTC) + timedelta(days=days))
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who asks, and what is known of them apart from the program.
+
+    Attributes:
+        label: said in failures.
+        role: in what quality.
+        token: bearer token; "" for nobody.
+        safe: holder whose safe is theirs.
+        administration: for whom an agent or a system acts.
+        service: of that administration.
+        scopes: what a system is registered for.
+        lacks: the one scope it is not registered for.
+        mandate: header that names the mandate acted under.
+        mandate_of: holder for whom, by a mandate that counts now; "" else.
+        words: scope of that mandate.
+        types: document types it is limited to.
+        person: identifier of the person who acts.
+        documents: documents of a share whose code was shown and that counts now.
+        requisitioned: holder about whose safe a requisition names this auditor.
+    """
+
+    label: str
+    role: Role
+    token: str
+    safe: str = ""
+    administration: str = ""
+    service: str = ""
+    scopes: frozenset[str] = frozenset()
+    lacks: str = ""
+    mandate: str = ""
+    mandate_of: str = ""
+    words: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    person: str = ""
+    documents: frozenset[str] = frozenset()
+    requisitioned: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        said = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return {**said, "Probans-Mandate": self.mandate} if self.mandate else said
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What is asked about, and what is known of it apart from the program.
+
+    Attributes:
+        label: said in failures.
+        ids: values of the route's parameters.
+        safe: holder in whose safe it lies, or whose safe it is; "" where it lies in none.
+        administration: that issued it, asked for it or leads it.
+        service: of that administration, for what is a service's own.
+        document: the document it is; "" for what is none.
+        type: type code of the document it is or is about; "" where mandates for some types reach it.
+        consents: (administration, service) to words of the consent that opens it.
+        own: it is whatever the caller has of that kind.
+        personal: no administration has any.
+        mandate: it is this mandate, which names `claude`.
+        more: for the body.
+    """
+
+    label: str
+    ids: Mapping[str, Any] = field(default_factory=dict)
+    safe: str = ""
+    administration: str = ""
+    service: str = ""
+    document: str = ""
+    type: str = ""
+    consents: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    own: bool = False
+    personal: bool = False
+    mandate: str = ""
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+class World:
+    """A running safe with everybody in it."""
+
+    def __init__(self, vault: Vault) -> None:
+        self.vault = vault
+        self.app = create_app(vault)
+        self.client = Client(self.app)
+        self._keys = (f"access-{number}" for number in count())
+        self._personas: dict[str, Persona] = {each.actor.id: each for each in vault.personas.all()}
+        self.safes = {name: self._safe_of(name) for name in HOLDERS}
+        self._enter(Actor("claude", Role.HOLDER, "Claude Tiers", self.safes["claude"]))
+        self.plain = self.issue("camille")
+        self.given = self.issue("camille")
+        self.foreign = self.issue("dominique", administration=EMPLOYER, persona="agent-paie")
+        self.attachment = self.deposit("camille")
+        consents = self.consent(self.given, "describe", "read", "evidence")
+        self.consent_id = consents
+        self.requisition = self.requisitioned("camille", "auditeur-requis")
+        self.callers = self._callers()
+
+    # --- who asks
+
+    def caller(self, label: str) -> Caller:
+        return next(each for each in self.callers if each.label == label)
+
+    def actor(self, name: str) -> Actor:
+        """A persona as the application sees them: with an identity proven right now."""
+        actor = self._personas[name].actor
+        return Actor(
+            **{**_members(actor), "assurance": Assurance.HIGH, "authenticated_at": datetime.now(UTC)}
+        )
+
+    def token(self, name: str) -> str:
+        return self._personas[name].token
+
+    def _enter(self, actor: Actor) -> str:
+        persona = Persona(actor, f"dev-{actor.id}-{next(self._keys)}", actor.name)
+        self._personas[actor.id] = persona
+        self.vault.personas = Personas(tuple(self._personas.values()))
+        return persona.token
+
+    def _safe_of(self, holder: str) -> str:
+        parts = self.vault.parts
+        with parts.database.writing() as connection:
+            return open_safe_within(
+                connection, parts.records, self._safes, holder, holder.title(), rfc3339(parts.clock.now())
+            )
+
+    @cached_property
+    def _safes(self) -> Any:
+        from vault.db.repositories import Safes
+
+        return Safes(self.vault.parts.keyring)
+
+    def _callers(self) -> Sequence[Caller]:
+        holders = [Caller(name, Role.HOLDER, self.token(name), name, person=name) for name in HOLDERS]
+        return (
+            *holders,
+            *self._mandataries(),
+            *self._agents(),
+            *self._systems(),
+            *self._auditors(),
+            Caller("operator", Role.OPERATOR, self.token("exploitant")),
+            Caller("officer", Role.OFFICER, self.token("delegue")),
+            *self._bearers(),
+            Caller("anonymous", Role.ANONYMOUS, ""),
+        )
+
+    def _mandataries(self) -> Sequence[Caller]:
+        base = Caller("", Role.MANDATARY, self.token("claude"), person="claude")
+
+        def under(label: str, mandate: str, of: str, *words: str, types: Sequence[str] = ()) -> Caller:
+            members = {**_members(base), "label": f"mandatary {label}", "mandate": mandate, "mandate_of": of}
+            return Caller(**{**members, "words": frozenset(words), "types": frozenset(types)})
+
+        every = ("read", "deposit", "answer", "share")
+        return (
+            *(under(word, self.mandate("camille", word), "camille", word) for word in every),
+            under(
+                "of other types", self.mandate("camille", *every, types=[OTHER_TYPE]), "camille", *every,
+                types=[OTHER_TYPE],
+            ),
+            under("of somebody else", self.mandate("dominique", *every), "dominique", *every),
+            under("expired", self.mandate("camille", *every, ends_in=-1), "", *every),
+            under("to come", self.mandate("camille", *every, starts_in=1), "", *every),
+            under("revoked", self.mandate("camille", *every, revoked=True), "", *every),
+            # Dominique shows a mandate that names Claude.
+            Caller(
+                "mandatary by another's mandate", Role.MANDATARY, self.token("dominique"),
+                mandate=self.mandate("camille", *every), person="dominique",
+            ),
+        )  # fmt: skip
+
+    def _agents(self) -> Sequence[Caller]:
+        others = {
+            "agent-accueil": Actor("agent-accueil", Role.AGENT, administration_id=TOWN, service="accueil"),
+            "agent-atelier": Actor(
+                "agent-atelier", Role.AGENT, administration_id=EMPLOYER, service="atelier"
+            ),
+        }
+        for actor in others.values():
+            self._enter(actor)
+        return [
+            Caller(name, Role.AGENT, self.token(name), administration=administration, service=service)
+            for name, administration, service in (
+                ("agent-etat-civil", TOWN, "etat-civil"),
+                ("agent-accueil", TOWN, "accueil"),
+                ("agent-paie", EMPLOYER, "paie"),
+                ("agent-atelier", EMPLOYER, "atelier"),
+            )
+        ]
+
+    def _systems(self) -> Sequence[Caller]:
+        made = []
+        for administration, service in ((TOWN, "etat-civil"), (EMPLOYER, "paie")):
+            for missing in ("", *sorted(SCOPES)):
+                scopes = SCOPES - {missing}
+                label = f"system of {administration}" + (f" without {missing}" if missing else "")
+                actor = Actor(
+                    label, Role.SYSTEM, administration_id=administration, service=service, scopes=scopes
+                )
+                made.append(
+                    Caller(
+                        label, Role.SYSTEM, self._enter(actor), administration=administration, service=service,
+                        scopes=scopes, lacks=missing,
+                    )
+                )  # fmt: skip
+        return made
+
+    def _auditors(self) -> Sequence[Caller]:
+        named = self._enter(Actor("auditeur-requis", Role.AUDITOR))
+        of_employer = Actor("auditeur-paie", Role.AUDITOR, administration_id=EMPLOYER, service="paie")
+        return (
+            Caller("auditor", Role.AUDITOR, self.token("auditeur")),
+            Caller("auditor with requisition", Role.AUDITOR, named, requisitioned="camille"),
+            Caller(
+                "auditor with consent", Role.AUDITOR, self._enter(of_employer), administration=EMPLOYER,
+                service="paie",
+            ),
+        )  # fmt: skip
+
+    def _bearers(self) -> Sequence[Caller]:
+        made = []
+        for label, holder, document, ends_in, counts in (
+            ("bearer", "camille", self.given, 1.0, True),
+            ("bearer of another share", "dominique", self.foreign, 1.0, True),
+            ("bearer of an ended share", "camille", self.given, -1.0, False),
+        ):
+            share = self.share(holder, [document], ends_in)
+            token = self._enter(Actor(label, Role.BEARER, share_id=share))
+            documents = frozenset({document}) if counts else frozenset()
+            made.append(Caller(label, Role.BEARER, token, documents=documents))
+        return made
+
+    # --- what is asked about
+
+    def key(self) -> str:
+        return next(self._keys)
+
+    def issue(
+        self, holder: str, *, administration: str = TOWN, persona: str = "agent-etat-civil", of_type: str = TYPE,
+        **more: Any,
+    ) -> str:  # fmt: skip
+        key = self.key()
+        new = NewDocument(holder, "Acte", "acte.txt", document_type=of_type, **more)
+        agent = self._personas[persona].actor
+        issued = self.vault.issuing.issue(agent, administration, new, iter((key.encode(),)), Transfer(key))
+        return issued.document_id
+
+    def deposit(self, holder: str, of_type: str = TYPE) -> str:
+        key = self.key()
+        new = NewDocument(holder, "Pièce", "piece.txt", document_type=of_type)
+        taken = self.vault.submissions.deposit(self.actor(holder), new, iter((key.encode(),)), Transfer(key))
+        return taken.document_id
+
+    def revoked(self, holder: str, administration: str, persona: str) -> str:
+        document = self.issue(holder, administration=administration, persona=persona)
+        self.vault.lifecycle.revoke(self._personas[persona].actor, document, "error", Transfer(self.key()))
+        return document
+
+    def request(
+        self, holder: str, *actions: str, administration: str = EMPLOYER, persona: str = "agent-paie", attribute: str = ""
+    ) -> str:  # fmt: skip
+        new = NewRequest(
+            holder=holder,
+            purpose=PURPOSE,
+            words="Pour établir votre contrat.",
+            legal_basis="Code du travail, article 12",
+            answer_by=datetime.now(UTC) + timedelta(days=7),
+            otherwise=OtherWay("counter", "Au guichet.", "At the counter."),
+            document_types=() if attribute else (TYPE,),
+            attribute=attribute,
+            actions=() if attribute else actions or ("describe",),
+            access_days=0 if attribute else 30,
+        )
+        agent = self._personas[persona].actor
+        return self.vault.people.tell_once.requests.make(agent, administration, new, self.key()).document_id
+
+    def consent(self, document: str, *actions: str, holder: str = "camille", withdrawn: bool = False) -> str:
+        once = self.vault.people.tell_once
+        request = self.request(holder, *actions)
+        answer = NewAnswer(Answer.ACCEPT, (document,))
+        once.answers.answer(self.actor(holder), request, answer, self.key())
+        consent = once.requests.see(self.actor(holder), request).consents[0].id
+        if withdrawn:
+            once.consents.withdraw(self.actor(holder), consent, self.key())
+        return consent
+
+    def statement(self, holder: str = "camille") -> str:
+        once = self.vault.people.tell_once
+        act = self.issue(holder, attributes={"of-age": "yes"})
+        request = self.request(holder, attribute="of-age")
+        once.answers.answer(self.actor(holder), request, NewAnswer(Answer.ATTEST, (act,)), self.key())
+        return once.requests.see(self.actor(holder), request).statements[0].id
+
+    def mandate(
+        self, holder: str, *words: str, types: Sequence[str] = (), starts_in: float = -1, ends_in: float = 1,
+        revoked: bool = False, administration: str | None = None,
+    ) -> str:  # fmt: skip
+        """Written as it is: REST gives none that is over or to come by a day."""
+        now = datetime.now(UTC)
+        private = {
+            "holder": holder,
+            "mandatary": "claude",
+            "kind": "proxy" if administration is None else "guardian",
+            "scope": list(words),
+            "basis": "Procuration",
+            "document_types": list(types),
+            "starts_at": rfc3339(now + timedelta(days=starts_in)),
+        }
+        return self._matter(
+            MatterKind.MANDATE, "mandate.granted", self.actor(holder), private, holder,
+            ends_at=now + timedelta(days=ends_in), people=("claude",), administration_id=administration,
+            then=("mandate.revoked", {"ended_by": "revoked", "ended_at": rfc3339(now)}) if revoked else None,
+        )  # fmt: skip
+
+    def share(self, holder: str, documents: Sequence[str], ends_in: float = 1) -> str:
+        ends_at = datetime.now(UTC) + timedelta(days=ends_in)
+        private = {"documents": list(documents), "holder": holder, "purpose": "location"}
+        return self._matter(
+            MatterKind.SHARE, "share.created", self.actor(holder), private, holder, ends_at=ends_at
+        )
+
+    def requisitioned(self, holder: str, auditor: str) -> str:
+        body = {
+            "holder": holder, "auditor": auditor, "authority": "Tribunal", "reference": self.key(), "words": "Enquête.",
+            "ends_at": soon(30),
+        }  # fmt: skip
+        answer = self.client.request(
+            "POST", "/v1/requisitions", json=body,
+            headers={"Authorization": f"Bearer {self.token('delegue')}", "Idempotency-Key": self.key()},
+        )  # fmt: skip
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def _matter(
+        self, kind: MatterKind, event: str, actor: Actor, private: Mapping[str, Any], holder: str, *,
+        then: tuple[str, Mapping[str, Any]] | None = None, **more: Any,
+    ) -> str:  # fmt: skip
+        matters = self.vault.people.matters
+        key = matters.draw(kind)
+        new = NewMatter(key, kind, actor, private, self.safes[holder], **more)
+        self.vault.writer.run(lambda tx: matters.begin(tx, new, event, Said(holder)))
+        if then is not None:
+            self.vault.writer.run(
+                lambda tx: matters.move(tx, actor, key.document_id, then[0], Said(holder), changed=then[1])
+            )
+        return key.document_id
+
+    # --- asking over HTTP
+
+    def post(self, caller: str, path: str, body: Any = None, **headers: str) -> Any:
+        """Ask as somebody and demand that it is done; used to make things."""
+        done = send(
+            self.client, self.caller(caller), Ask("POST", path, json={} if body is None else body), self.key()
+        )
+        assert done.is_success, (path, done.text)
+        return done.json()
+
+
+def _members(of: Any) -> dict[str, Any]:
+    return {name: getattr(of, name) for name in of.__dataclass_fields__}
