@@ -108,8 +108,6 @@ _TABLE: Mapping[tuple[Role, Relation], frozenset[Action]] = {
     ),
     # A person sees and renounces the mandates that name them, acting under none.
     (Role.HOLDER, Relation.MANDATE): frozenset({Action.MANDATE_SEE, Action.MANDATE_END}),
-    # A person sees and renounces the mandates that name them, acting under none.
-    (Role.HOLDER, Relation.MANDATE): frozenset({Action.MANDATE_SEE, Action.MANDATE_END}),
     # What a mandate's own scope leaves of this: see MANDATE_SCOPES.
     (Role.MANDATARY, Relation.MANDATE): frozenset(
         {
