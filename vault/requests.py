@@ -115,7 +115,7 @@ class Requests:
         def work(tx: LedgerTransaction, mark: Mark) -> tuple[str, int]:
             self._check_time(new.answer_by)
             safe_id = self._safes.of_holder(tx.connection, new.holder)
-            if safe_id is not None and not self._ties.takes_in(tx.connection, safe_id):
+            if safe_id is not None and not self._ties.is_open(tx.connection, safe_id):
                 safe_id = None  # nobody will answer it, as if there were no such safe
             matter = NewMatter(
                 key,

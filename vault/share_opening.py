@@ -31,6 +31,7 @@ from vault.matters import Matters
 from vault.rates import Lockout
 from vault.share_codes import read_code, read_secret
 from vault.shares import code_index, is_secret, said_of, status_of
+from vault.ties import Ties
 
 LIFETIME = timedelta(minutes=10)
 # Tells a bearer's token from others before any look-up, and leaked ones from other texts.
@@ -74,6 +75,7 @@ class Openings:
         keyring: Keyring,
         matters: Matters,
         ledger: LedgerWriter,
+        ties: Ties,
         lockout: Lockout,
         clock: Clock,
         interval: timedelta,
@@ -85,6 +87,7 @@ class Openings:
             keyring: digests codes, secrets and tokens.
             matters: writes.
             ledger: commits.
+            ties: tells whether the safe is still open.
             lockout: counts wrong secrets.
             clock: the service's time.
             interval: from one entry about refused tries on a share to the next.
@@ -93,6 +96,7 @@ class Openings:
         self._keyring = keyring
         self._matters = matters
         self._ledger = ledger
+        self._ties = ties
         self._lockout = lockout
         self._clock = clock
         self._interval = interval
@@ -206,6 +210,8 @@ class Openings:
     def _count(self, tx: LedgerTransaction, actor: Actor, share_id: str, token: str) -> datetime:
         share = self._matters.rows.load(tx.connection, share_id, MatterKind.SHARE)
         if share is None or not self._counts(share):
+            raise NotFound("SHARE_REFUSED")
+        if not self._ties.is_open(tx.connection, share.safe_id or ""):
             raise NotFound("SHARE_REFUSED")
         now = self._clock.now()
         used, views = int(share.private["used"]) + 1, int(share.private["views"])

@@ -70,7 +70,7 @@ def open_sharing(
         unscanned_allowed=unscanned,
     )
     interval = timedelta(minutes=settings.access_window_minutes)
-    openings = Openings(database, keyring, matters, ledger, lockout, clock, interval)
+    openings = Openings(database, keyring, matters, ledger, ties, lockout, clock, interval)
     reading = SharedReading(
         database,
         keyring,

@@ -113,8 +113,8 @@ class Ties:
             raise NotFound("NOT_FOUND")
         return found
 
-    def takes_in(self, connection: Connection, safe_id: str) -> bool:
-        """Tell whether anything may still come into a safe."""
+    def is_open(self, connection: Connection, safe_id: str) -> bool:
+        """Tell whether a safe is not closed."""
         return not any(each.closed for each in self.closings(connection, safe_id))
 
     def closings(self, connection: Connection, safe_id: str | None) -> Sequence[Closing]:

@@ -14,6 +14,7 @@ from vault.domain.actors import Actor, Role
 from vault.domain.requests import Answer, NewAnswer, NewRequest, OtherWay
 from vault.errors import VaultError
 from vault.safes import NewSafe
+from vault.shares import Created, NewShare
 
 PURPOSE = "instruction-dossier"
 
@@ -61,6 +62,11 @@ class Step:
     def consent(self, document: str) -> None:
         said = NewAnswer(Answer.ACCEPT, (document,))
         self.world.people.tell_once.answers.answer(self.world.camille, self.request(), said, self.world.key())
+
+    def share(self, document: str) -> Created:
+        ends_at = self.world.clock.now() + timedelta(days=80)
+        new = NewShare((document,), "housing", "", "Bailleur", ends_at, 10, "original")
+        return self.world.people.sharing.shares.create(self.world.camille, new, self.world.key())
 
     def case(self) -> str:
         new = NewCase(
@@ -112,6 +118,9 @@ def test_a_safe_closed_by_wish_takes_nothing_in_and_its_holder_reads_on(aside, s
     case = step.case()
     open_request = step.request()
     step.consent(document)
+    sharing, share = aside.people.sharing, step.share(document)
+    bearer = sharing.openings.open(share.code, share.secret).actor
+    assert sharing.reading.original(bearer, document)
     assert aside.read(document, aside.payroll, PURPOSE)
     step.wished()
     step.close()
@@ -131,6 +140,9 @@ def test_a_safe_closed_by_wish_takes_nothing_in_and_its_holder_reads_on(aside, s
             )
         ),
         "consented read": refused(lambda: aside.read(document, aside.payroll, PURPOSE)),
+        "share": refused(lambda: step.share(document)),
+        "share opened": refused(lambda: sharing.openings.open(share.code, share.secret)),
+        "shared read": refused(lambda: sharing.reading.original(bearer, document)),
         "read by proxy": refused(lambda: aside.read(document, proxy)),
     } == {
         "issue": "SAFE_CLOSED",
@@ -142,6 +154,9 @@ def test_a_safe_closed_by_wish_takes_nothing_in_and_its_holder_reads_on(aside, s
         "closure": "SAFE_CLOSED",
         "answer": "SAFE_CLOSED",
         "consented read": "NOT_FOUND",
+        "share": "SAFE_CLOSED",
+        "share opened": "SHARE_REFUSED",
+        "shared read": "NOT_FOUND",
         "read by proxy": "NOT_FOUND",
     }
     # Whoever asks now is not told of the closure: the request waits for an answer that does not come.
