@@ -16,8 +16,10 @@ from api.v1 import (
     agents,
     cases,
     consents,
+    exports,
     journal,
     mandates,
+    notes,
     notices,
     reads,
     reports,
@@ -85,6 +87,8 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
         shares.router,
         shared.router,
         consents.router,
+        exports.router,
+        notes.router,
     ):
         app.include_router(router)
     pages.install(app)

@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from itertools import chain
 
+import anyio
+import anyio.to_thread
 from fastapi import Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from api.errors import problem_of, problem_response
 from api.ranges import Unsatisfiable, is_not_modified, range_applies, wanted_span
 from api.security import DOWNLOAD_CSP
 from vault.names import content_disposition
 from vault.reading import Download
+
+
+class LeavingResponse(StreamingResponse):
+    """Octets that hold something while they leave; closed whether they leave to the end or the client goes away."""
+
+    def __init__(self, chunks: Generator[bytes, None, None], headers: Mapping[str, str]) -> None:
+        """Keep the octets.
+
+        Args:
+            chunks: the octets.
+            headers: of the answer.
+        """
+        super().__init__(chunks, headers=headers)
+        self._chunks = chunks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, then close."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._chunks.close)
 
 
 def download_response(request: Request, download: Download) -> Response:

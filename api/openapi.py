@@ -26,6 +26,7 @@ from api.v1.schemas_mandates import EndRequest, MandateRequest
 from api.v1.schemas_notices import BounceRequest, CodeRequest, ContactsRequest, PreferencesRequest
 from api.v1.schemas_requests import AnswerRequest, MakeRequest, ReasonRequest
 from api.v1.schemas_requisitions import RequisitionRequest
+from api.v1.schemas_rights import NoteReply, NoteRequest
 from api.v1.schemas_safes import CancellationRequest, ClosureRequest, SafeRequest
 from api.v1.schemas_shares import OpeningRequest, ShareRequest, SlipRequest
 from vault.domain.systems import SCOPES
@@ -51,6 +52,8 @@ _MODELS: tuple[type[BaseModel], ...] = (
     HashRequest,
     MakeRequest,
     MandateRequest,
+    NoteReply,
+    NoteRequest,
     PreferencesRequest,
     ProblemBody,
     ReasonRequest,
@@ -74,6 +77,7 @@ _TAGS = (
     ("shares", "Share codes: what a holder lets third parties see, what for and until when."),
     ("journal", "Who read what, when and why; the proof of each line; reports of an access."),
     ("notices", "Where a holder is told of news, and of what."),
+    ("rights", "A copy of everything that is kept about the holder; notes on what is wrong."),
     ("oversight", "The data-protection officer's: legal requisitions."),
     ("verification", "For everybody, without login; nothing sent here is kept."),
     ("systems", "Software that calls by itself: tokens, and the pseudonyms of its agents."),

@@ -126,6 +126,18 @@ RULES: Mapping[tuple[str, str], Action | str] = {
     ("POST", "/v1/reports/{report_id}/reopening"): Action.REPORT_MAKE,
     ("POST", "/v1/reports/{report_id}/closing"): Action.REPORT_MAKE,
     ("GET", "/v1/administrations/{administration_id}/services"): PUBLIC,
+    # rights
+    ("POST", "/v1/safes/{safe_id}/exports"): Action.EXPORT,
+    ("GET", "/v1/exports/{export_id}"): Action.EXPORT,
+    ("GET", "/v1/exports/{export_id}/archive"): Action.EXPORT,
+    ("POST", "/v1/documents/{document_id}/notes"): Action.NOTE_ADD,
+    ("POST", "/v1/journal/{entry}/notes"): Action.NOTE_ADD,
+    ("GET", "/v1/documents/{document_id}/notes"): Action.NOTE_SEE,
+    ("GET", "/v1/administrations/{administration_id}/notes"): Action.NOTE_SEE,
+    ("GET", "/v1/notes"): Action.NOTE_SEE,
+    ("GET", "/v1/notes/{note_id}"): Action.NOTE_SEE,
+    ("POST", "/v1/notes/{note_id}/answer"): Action.NOTE_ANSWER,
+    ("POST", "/v1/notes/{note_id}/withdrawal"): Action.NOTE_ADD,
     # oversight
     ("POST", "/v1/requisitions"): Action.REQUISITION_WRITE,
     ("GET", "/v1/requisitions"): Action.REQUISITION_SEE,

@@ -40,6 +40,7 @@ from vault.rates import Limits, Lockout, Rate
 from vault.reading import Reading
 from vault.requisitions import Requisitions
 from vault.restore_guard import RestoreGuard
+from vault.rights_desk import open_rights_desk
 from vault.rotation import KeyRotation
 from vault.safe_services import open_safe_services
 from vault.sealing import SealingDesk
@@ -160,7 +161,9 @@ def assemble(
     )
     people = make_people(parts, safes)
     lines = open_journal_desk(parts, writer, matters, ties, journal, receipts, purposes, desk)
-    services = _people(parts, matters, ties, desk, writer, attributes, lines, journal, bundles)
+    services = _people(
+        parts, matters, ties, desk, writer, attributes, lines, journal, shelf, bundles, policy
+    )
     if background:
         services.tell_once.sweeper.add(services.closures.close_due)
         services.tell_once.sweeper.start()
@@ -217,7 +220,9 @@ def _people(
     attributes: Attributes,
     journal: JournalDesk,
     reads: Journal,
+    shelf: Shelf,
     bundles: Bundles,
+    policy: Policy,
 ) -> People:
     settings, database, keyring, clock = parts.settings, parts.database, parts.keyring, parts.clock
     follow_records(database, parts.records)
@@ -240,6 +245,18 @@ def _people(
         safes=own.safes,
         papers=papers,
         journal=journal,
+        rights=open_rights_desk(
+            parts,
+            writer,
+            matters,
+            ties,
+            journal,
+            papers,
+            login,
+            shelf,
+            bundles,
+            lambda: with_keys(policy, parts.trusted),
+        ),
         tell_once=tell_once,
         sharing=sharing,
         systems=Systems(database, keyring, clock),

@@ -100,6 +100,31 @@ class Journal:
         access = _Access(SUPPORT, document.id, SUPPORT_PURPOSE, words, Action.EVIDENCE, READ, None)
         self._ledger.run(lambda tx: self._append(tx, access, window))
 
+    def note_taken(
+        self, tx: LedgerTransaction, actor: Actor, document: Document, purpose: str, action: Action
+    ) -> bool:
+        """Write within the caller's transaction what `note` would, so that many accesses cost one commit.
+
+        Args:
+            tx: the transaction; nothing may be shown before it is durable.
+            actor: the caller.
+            document: what is asked for.
+            purpose: checked.
+            action: what is asked.
+
+        Returns:
+            False, and nothing is written, when no rule allows it now or the document was destroyed meanwhile.
+        """
+        grant = self._ties.grant(tx.connection, actor, action, replace(Subject.of(document), purpose=purpose))
+        if grant is None:
+            return False
+        window = self._window_of(actor, document.id, READ, action, purpose, "", grant)
+        try:
+            self._append(tx, _Access(actor, document.id, purpose, "", action, READ, grant), window)
+        except NotFound:
+            return False
+        return True
+
     def note_refusal(self, actor: Actor, document: Document, purpose: str, action: Action) -> None:
         """Leave an entry of a refused try, as far as that is possible now.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -173,17 +173,9 @@ class JournalExports:
             filters = replace(filters, before=page[-1].seq)
 
     def _csv(self, safe_id: str, filters: Filters) -> Iterator[bytes]:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\r\n")
-        # Without this mark, the common spreadsheet reads accents in the machine's old character set.
-        text.write(_BOM)
-        writer.writerow(COLUMNS)
-        yield _taken(text)
+        yield csv_page(None)
         for page, names in self._pages(safe_id, filters):
-            for line in page:
-                values = record(line, names)
-                writer.writerow([_cell(values[name]) for name in COLUMNS])
-            yield _taken(text)
+            yield csv_page([record(line, names) for line in page])
 
     def _json(self, safe_id: str, filters: Filters) -> Iterator[bytes]:
         for page, names in self._pages(safe_id, filters):
@@ -240,17 +232,23 @@ def record(line: Line, names: ServiceNames) -> Mapping[str, Any]:
     }
 
 
+def csv_page(records: Sequence[Mapping[str, Any]] | None) -> bytes:
+    """Return records as lines of CSV; None: what stands before the first of them."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    if records is None:
+        # Without this mark, the common spreadsheet reads accents in the machine's old character set.
+        text.write(_BOM)
+        writer.writerow(COLUMNS)
+    for values in records or ():
+        writer.writerow([_cell(values[name]) for name in COLUMNS])
+    return text.getvalue().encode()
+
+
 def _cell(value: object) -> str:
     """Return a cell that no spreadsheet takes for a formula."""
     text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _taken(text: io.StringIO) -> bytes:
-    data = text.getvalue().encode()
-    text.seek(0)
-    text.truncate()
-    return data
 
 
 def _said(filters: Filters) -> str:

@@ -67,6 +67,7 @@ ACTIONS: Mapping[str, Pair] = {
     "receipt": ("récépissé", "receipt"),
     "keys": ("clés de suivi", "keys to follow it"),
     "journal": ("journal des accès", "access journal"),
+    "export": ("export de tout le coffre", "export of the whole safe"),
 }
 ROLES: Mapping[str, Pair] = {
     Role.HOLDER.value: ("le titulaire", "the holder"),

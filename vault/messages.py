@@ -18,9 +18,21 @@ from vault.message_logins import LOGINS
 from vault.message_notices import NOTICES
 from vault.message_people import PEOPLE
 from vault.message_requests import REQUESTS
+from vault.message_rights import RIGHTS
 from vault.message_shares import SHARES
 
-CATALOGUE: dict[str, Entry] = {**FILES, **REQUESTS, **PEOPLE, **LOGINS, **NOTICES, **HTTP, **CASES, **SHARES, **JOURNAL}
+CATALOGUE: dict[str, Entry] = {
+    **FILES,
+    **REQUESTS,
+    **PEOPLE,
+    **LOGINS,
+    **NOTICES,
+    **HTTP,
+    **CASES,
+    **SHARES,
+    **JOURNAL,
+    **RIGHTS,
+}
 UNKNOWN_CODE = "OPERATOR_NEEDED"
 _MAX_SHOWN = 200
 

@@ -13,6 +13,7 @@ from vault.matters import Matters
 from vault.papers import Papers
 from vault.rates import Limits, Lockout
 from vault.requisitions import Requisitions
+from vault.rights_desk import RightsDesk
 from vault.safes import SafeRegistry
 from vault.share_services import Sharing
 from vault.systems import Systems
@@ -34,6 +35,7 @@ class People:
         mandates: who may act for whom.
         closures: how safes are closed.
         safes: opens safes and tells about them.
+        rights: a copy of everything, and notes on what is wrong.
         tell_once: requests, consents, statements.
         sharing: share codes for third parties.
         systems: gives tokens to software that calls by itself, and tells who bears one.
@@ -51,6 +53,7 @@ class People:
     mandates: Mandates
     closures: Closures
     safes: SafeRegistry
+    rights: RightsDesk
     tell_once: TellOnce
     sharing: Sharing
     systems: Systems

@@ -56,7 +56,10 @@ def describe_document(
     """Read a document's description."""
     lang = wanted_language(request.headers.get("Accept-Language"))
     view = vault.reading.describe(actor, document_id, purpose, words)
-    return json_response(described(view, lang), headers={"Content-Language": lang, "Vary": "Accept-Language"})
+    # Decided with the description: whoever reads the one reads the other.
+    notes = vault.people.rights.notes.beside(document_id)
+    headers = {"Content-Language": lang, "Vary": "Accept-Language"}
+    return json_response(described(view, lang, notes), headers=headers)
 
 
 @router.get(

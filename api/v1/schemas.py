@@ -184,6 +184,31 @@ class Finding(BaseModel):
     action: str
 
 
+class NoteFinding(BaseModel):
+    """An answer to a note."""
+
+    finding: Literal["corrected", "kept"]
+    words: str
+    by: str = Field(description="Quality of who answered.", examples=["agent"])
+    at: Instant
+
+
+class NoteAnswer(BaseModel):
+    """A rectification note."""
+
+    id: Identifier
+    state: Literal["open", "answered", "withdrawn"]
+    safe: str
+    administration: str | None = Field(description="Which is to answer; null: the data-protection officer.")
+    document: str | None
+    line: int | None = Field(description="Entry of the line of the access journal it is about, if it is one.")
+    created_at: Instant
+    words: str
+    answer: NoteFinding | None
+    entry: int = Field(description="Ledger entry that began it.")
+    last_entry: int = Field(description="Its newest ledger entry.")
+
+
 class DocumentDescription(BaseModel):
     """A document, as far as the caller may see it."""
 
@@ -216,6 +241,9 @@ class DocumentDescription(BaseModel):
     language: str | None
     attributes: dict[str, str] | None = Field(description="What the issuer stated beside the act.")
     findings: list[Finding]
+    notes: list[NoteAnswer] | None = Field(
+        description="Rectification notes beside it, oldest first; null in lists and for evidence-only callers."
+    )
     links: Links
 
 

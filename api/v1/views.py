@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
-from api.v1.schemas import Administration, DocumentDescription, Finding, Links, Receipt
+from api.v1.schemas import (
+    Administration,
+    DocumentDescription,
+    Finding,
+    Links,
+    NoteAnswer,
+    NoteFinding,
+    Receipt,
+)
 from vault.clock import rfc3339
 from vault.domain.documents import Document, ObjectRole, Outcome
+from vault.domain.matters import Matter
 from vault.messages import message
 from vault.reading import View
 
@@ -51,8 +60,14 @@ def _receipt(outcome: Outcome, body: Receipt) -> Response:
     return json_response(body.model_dump(), outcome.status_code, headers)
 
 
-def described(view: View, lang: str) -> dict[str, Any]:
-    """Return a document's description; personal members are null for callers who see evidence only."""
+def described(view: View, lang: str, notes: Sequence[Matter] | None = None) -> dict[str, Any]:
+    """Return a document's description; personal members are null for callers who see evidence only.
+
+    Args:
+        view: the document.
+        lang: `fr` or `en`.
+        notes: the notes that stand beside it, or None.
+    """
     document, private = view.document, view.document.private
     return DocumentDescription(
         id=document.id,
@@ -84,6 +99,7 @@ def described(view: View, lang: str) -> dict[str, Any]:
         language=private.language if private else None,
         attributes=dict(private.attributes) if private else None,
         findings=findings(document, lang),
+        notes=[described_note(each) for each in notes] if notes is not None and private else None,
         links=links(document.id),
     ).model_dump()
 
@@ -102,6 +118,27 @@ def findings(document: Document, lang: str) -> list[Finding]:
         # A name and a Content-Type that lie alike are told once.
         told[code, words.title] = Finding(code=code, title=words.title, action=words.action)
     return list(told.values())
+
+
+def described_note(note: Matter) -> NoteAnswer:
+    """Return a note as the interface shows it."""
+    private = note.private
+    answer = private.get("answer")
+    return NoteAnswer.model_validate(
+        {
+            "id": note.id,
+            "state": note.state,
+            "safe": note.safe_id,
+            "administration": note.administration_id,
+            "document": note.document_id,
+            "line": private.get("entry"),
+            "created_at": rfc3339(note.created_at),
+            "words": private["words"],
+            "answer": None if answer is None else NoteFinding.model_validate(answer),
+            "entry": note.first_seq,
+            "last_entry": note.last_seq,
+        }
+    )
 
 
 def _digest(document: Document) -> str | None:

@@ -116,7 +116,7 @@ TRANSITIONS: Mapping[MatterKind, Mapping[str, Transition]] = {
     MatterKind.NOTE: {
         "added": _begins("open", _H, _M),
         "answered": _leads("open", "answered", _A, _S, _D),
-        "withdrawn": _leads("open", "withdrawn", _H, _M),
+        "withdrawn": _leads("open|answered", "withdrawn", _H, _M),
     },
     MatterKind.REQUISITION: {
         "recorded": _begins("live", _D),

@@ -1,0 +1,104 @@
+"""A copy of everything that a safe holds about its holder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from api.auth import Caller
+from api.deps import Key, Safe
+from api.downloads import LeavingResponse
+from api.security import DOWNLOAD_CSP
+from api.v1.describe import BEARER, KEY_HEADER, problems
+from api.v1.schemas_rights import ExportAnswer, RightsReceipt
+from api.v1.views import json_response
+from vault.clock import rfc3339
+from vault.names import content_disposition
+from vault.rights import MEDIA_TYPE
+
+router = APIRouter()
+_LOOK = ("UNAUTHENTICATED", "NOT_FOUND", "FIELD_INVALID", "DATABASE_UNAVAILABLE")
+_OCTETS: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+
+@router.post(
+    "/v1/safes/{safe_id}/exports",
+    operation_id="askForEverything",
+    summary="Ask for a copy of everything that is kept about the holder",
+    description="The archive can be had for 24 hours. It takes a fresh proof of identity.",
+    tags=["rights"],
+    status_code=201,
+    response_model=RightsReceipt,
+    responses=problems(
+        *_LOOK, "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED", "TWIN_RUNNING",
+        "STEP_UP_REQUIRED", "EXPORT_LIMIT", "LEDGER_UNAVAILABLE",
+    ),
+    openapi_extra={"security": BEARER, "parameters": [KEY_HEADER]},
+)  # fmt: skip
+def ask_for_everything(safe_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
+    """Ask for everything."""
+    outcome = vault.people.rights.exports.ask(actor, safe_id, key)
+    here = f"/v1/exports/{outcome.document_id}"
+    headers = {"Location": here}
+    if outcome.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    body = RightsReceipt(id=outcome.document_id, entry=outcome.seq, self=here)
+    return json_response(body.model_dump(), outcome.status_code, headers)
+
+
+@router.get(
+    "/v1/exports/{export_id}",
+    operation_id="describeExport",
+    summary="How far a copy of everything is",
+    tags=["rights"],
+    response_model=ExportAnswer,
+    responses=problems(*_LOOK),
+    openapi_extra={"security": BEARER},
+)
+def describe_export(export_id: str, vault: Safe, actor: Caller) -> Response:
+    """Tell how far an export is."""
+    progress = vault.people.rights.exports.see(actor, export_id)
+    matter = progress.matter
+    body = ExportAnswer.model_validate(
+        {
+            "id": matter.id,
+            "safe": matter.safe_id,
+            "state": progress.state,
+            "created_at": rfc3339(matter.created_at),
+            "ends_at": "" if matter.ends_at is None else rfc3339(matter.ends_at),
+            "documents": progress.documents,
+            "done": progress.done,
+            "missing": progress.missing,
+            "archive": f"/v1/exports/{matter.id}/archive",
+        }
+    )
+    return json_response(body.model_dump(), headers={"Cache-Control": "no-store"})
+
+
+@router.get(
+    "/v1/exports/{export_id}/archive",
+    operation_id="downloadEverything",
+    summary="The copy of everything: one zip, made while it leaves",
+    description="It is never on disk, so it has no length beforehand and no parts: after a cut, ask for it again. "
+    "Each document whose content leaves has an entry with the purpose `acces-aux-donnees`.",
+    tags=["rights"],
+    responses={
+        200: {"description": "The archive.", "content": {MEDIA_TYPE: _OCTETS}},
+        **problems(
+            *_LOOK, "EXPORT_ENDED", "TWIN_RUNNING", "LEDGER_UNAVAILABLE", "STORAGE_UNAVAILABLE", "RECEIPT_PENDING"
+        ),
+    },
+    openapi_extra={"security": BEARER},
+    response_class=Response,
+)  # fmt: skip
+def download_everything(export_id: str, vault: Safe, actor: Caller) -> Response:
+    """Download everything."""
+    made = vault.people.rights.exports.archive(actor, export_id)
+    headers = {
+        "Content-Type": MEDIA_TYPE,
+        "Content-Disposition": content_disposition(made.name),
+        "Content-Security-Policy": DOWNLOAD_CSP,
+        "Accept-Ranges": "none",
+    }
+    return LeavingResponse(made.chunks, headers=headers)
