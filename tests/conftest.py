@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.services import oidc_provider, postgresql
+from tests.services import oidc_provider, postgresql, versitygw
 
 JUDGES = Path(__file__).resolve().parents[1] / ".cache" / "judges"
 MISSING = pytest.StashKey[Counter[str]]()
@@ -62,6 +62,8 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "dss": partial(_judge, "dss.jar"),
     "verapdf": partial(_judge, "verapdf.jar"),
     "postgresql": postgresql.installed,
+    "versitygw": partial(versitygw.installed, versitygw.NEWEST),
+    "versitygw-1.7.0": partial(versitygw.installed, versitygw.SHORTENS),
     # It holds its key in an SSH agent.
     "litewitness": lambda: (JUDGES / "litewitness").is_file() and shutil.which("ssh-agent") is not None,
     "tessera-fsck": partial(_built, "tessera-fsck"),
@@ -92,6 +94,14 @@ def postgresql_server() -> Iterator[postgresql.Server]:
     server = postgresql.Server()
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def versitygw_server() -> Iterator[versitygw.Gateway]:
+    """One gateway for each process that runs tests; tests make buckets of their own."""
+    gateway = versitygw.Gateway()
+    yield gateway
+    gateway.remove()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))])

@@ -8,6 +8,7 @@
 #   tlog-scales aics-tlog              judges of the ledger, each in a Python environment of its own there; aics-tlog
 #                                      wants Python 3.12 and is left out of `all` where there is none
 #   oidc-provider                      OpenID provider that people log in to in tests, an npm package for Node 20 or newer
+#   versitygw versitygw-1.7.0          S3 gateway with Object Lock, and the version before, which lets a lock be shortened
 #   atheris                            guides tools/fuzz.py by coverage; no test wants it, so `all` leaves it out
 # Made for a brand-new Debian 12, as root or with sudo. Installs only what is missing; may be run again at any time,
 # also twice at once.
@@ -15,7 +16,7 @@ set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 judges=$root/.cache/judges
-everything='qpdf pdfsig openssl unzip strace unshare postgresql dss verapdf tessera-fsck litewitness tessera-bench tlog-scales oidc-provider'
+everything='qpdf pdfsig openssl unzip strace unshare postgresql dss verapdf tessera-fsck litewitness tessera-bench tlog-scales oidc-provider versitygw versitygw-1.7.0'
 names=${*:-all}
 
 # The newest Python of at least 3.12, if any.
@@ -72,7 +73,7 @@ for name in $names; do
         # Debian keeps the server's programs out of the path.
         postgresql) ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || want initdb postgresql ;;
         dss | verapdf) want javac default-jdk-headless && want mvn maven ;;
-        tessera-fsck | tessera-bench) with_go=yes ;;
+        tessera-fsck | tessera-bench | versitygw | versitygw-1.7.0) with_go=yes ;;
         litewitness) with_go=yes && want ssh-agent openssh-client ;;
         tlog-scales | atheris) ;;
         oidc-provider) with_node=yes ;;
@@ -178,6 +179,8 @@ for name in $names; do
         oidc-provider) node_judge "$name" tools/judges/oidc-provider ;;
         tessera-fsck) go_build "$name" github.com/transparency-dev/tessera/cmd/fsck@v1.0.4 ;;
         litewitness) go_pinned "$name" tools/judges/litewitness filippo.io/torchwood/cmd/litewitness ;;
+        versitygw) go_build "$name" github.com/versity/versitygw/cmd/versitygw@v1.8.0 ;;
+        versitygw-1.7.0) go_build "$name" github.com/versity/versitygw/cmd/versitygw@v1.7.0 ;;
         tessera-bench) go_pinned "$name" benchmarks/peers/tessera . ;;
         tlog-scales) python_judge "$name" "${PYTHON:-python3}" tlog-scales==0.0.3 ;;
         atheris)

@@ -187,7 +187,7 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     distributions = {
         providers[top][0].lower().replace("_", "-") for top in used - sys.stdlib_module_names - {"__future__"}
     }
-    assert distributions == set(declared("run", "postgresql"))
+    assert distributions == set(declared("run", "postgresql", "s3"))
 
 
 def licence_words(distribution: str) -> str:

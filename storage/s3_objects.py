@@ -1,0 +1,363 @@
+"""Write-once object store in an S3 bucket with versioning and Object Lock.
+
+Names are `objects/ab/<address>`. An object is the version, under its name, that has the octets of its address and the
+longest lock: others may lie beside it (a delete marker hides nothing from whoever reads by version, and whoever writes
+over a name only adds a version), and `storage.s3_findings` reports them. Retention is in COMPLIANCE mode, sent with
+every object and read back, to the second, rounded up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO
+
+from storage import retention
+from storage.base import Durability, Staged, Stored
+from storage.errors import ObjectDamaged, ObjectMissing, RetentionActive, StorageUnavailable
+from storage.names import is_address, known_address
+from storage.s3_client import PreconditionFailed, S3Client, StoreRefused, b64
+from storage.s3_upload import READ_SIZE, Content, digest_of, fetch, write
+from storage.s3_versions import Held, by_name, folders, head, hold, keep, of_key, versions, whole_seconds
+
+FOLDER = "objects/"
+_MEDIA_TYPE = "application/octet-stream"
+_YIELD = 1 << 20
+_IN_MEMORY = 1 << 18
+_TRIES = 5
+_STRIPES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class S3ObjectsConfig:
+    """Settings of the S3 object store.
+
+    Attributes:
+        bucket: with versioning and Object Lock.
+        spool: folder of the unnamed files in which encrypted octets wait; None for the system's.
+        threads: requests of one process at a time that write.
+        parts_above: octets from which on an object is sent in parts.
+        remembered: versions whose identifier a process keeps in mind.
+        proved: whether a proof says that not even the store's administrator can lift a lock.
+    """
+
+    bucket: str
+    spool: Path | None = None
+    threads: int = 16
+    parts_above: int = 64 * 1024 * 1024
+    remembered: int = 65_536
+    proved: bool = False
+
+
+class StagedOctets:
+    """Encrypted octets that wait for their commit."""
+
+    __slots__ = ("file", "lock")
+
+    def __init__(self, spool: Path | None) -> None:
+        self.file: IO[bytes] = SpooledTemporaryFile(_IN_MEMORY, dir=str(spool) if spool else None)  # noqa: SIM115 - closed by commit or discard
+        self.lock = threading.Lock()
+
+
+def key_of(address: str) -> str:
+    """Return an object's name in the bucket."""
+    return f"{FOLDER}{address[:2]}/{address}"
+
+
+class S3ObjectStore:
+    """`ObjectStore` on S3 Object Lock, for any number of threads, processes and hosts.
+
+    Two processes must not delete and commit the same address at once: between the check of a lock and a deletion
+    another host may set one, and it is for the service to judge.
+    """
+
+    def __init__(
+        self, client: S3Client, config: S3ObjectsConfig, now: Callable[[], datetime] = retention.system_now
+    ) -> None:
+        """Take a bucket as it is; `storage.s3_buckets.demand_locked` says whether it will do."""
+        self._client = client
+        self._config = config
+        self._now = now
+        self._pool = ThreadPoolExecutor(config.threads, thread_name_prefix="s3-put")
+        self._known: OrderedDict[str, str] = OrderedDict()
+        self._guard = threading.Lock()
+        self._stripes = [threading.Lock() for _ in range(_STRIPES)]
+
+    def put(self, chunks: Iterable[bytes], retain_until: datetime | None = None) -> Staged:
+        """Stage octets in a file without name, while hashing them.
+
+        Raises:
+            StorageUnavailable: they cannot be written.
+            ValueError: the retention has no time zone.
+        """
+        until = whole_seconds(retention.checked(retain_until))
+        digest, size = hashlib.sha256(), 0
+        staged = StagedOctets(self._config.spool)
+        try:
+            for chunk in chunks:
+                digest.update(chunk)
+                size += len(chunk)
+                try:
+                    staged.file.write(chunk)
+                except OSError as error:
+                    raise StorageUnavailable("staging an object failed") from error
+        except BaseException:
+            staged.file.close()
+            raise
+        return Staged(digest.hexdigest(), size, until, staged)
+
+    def commit(self, staged: Sequence[Staged]) -> list[Stored]:
+        """Make staged objects durable and immutable: each acknowledged, its version and lock read back.
+
+        Raises:
+            StorageUnavailable: some could not be written or locked; commit again, or put again.
+            ObjectDamaged: other octets stand under one of the addresses.
+        """
+        for item in staged:
+            _staged(item)
+        if len(staged) < 2:
+            return [self._commit(item) for item in staged]
+        try:
+            return list(self._pool.map(self._commit, staged))
+        except RuntimeError as error:
+            raise StorageUnavailable("the store is closed") from error
+
+    def discard(self, staged: Sequence[Staged]) -> None:
+        """Close staged files, which lets the file system forget them."""
+        for item in staged:
+            _staged(item).file.close()
+
+    def read(self, address: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yield stored octets by version; a range is cut at the end of the object.
+
+        Each request takes a few mebibytes whole, so that a slow reader holds no connection.
+
+        Raises:
+            ObjectMissing: at the call.
+            StorageUnavailable: at the call or while reading.
+            ValueError: offset or length is negative.
+        """
+        if offset < 0 or (length is not None and length < 0):
+            raise ValueError("offset and length are not negative")
+        held = self._held(address)
+        end = held.size if length is None else min(held.size, offset + length)
+        return self._chunks(address, held.version, offset, end)
+
+    def _chunks(self, address: str, version: str, offset: int, end: int) -> Iterator[bytes]:
+        while offset < end:
+            data = fetch(
+                self._client,
+                self._config.bucket,
+                key_of(address),
+                version,
+                offset,
+                min(READ_SIZE, end - offset),
+            )
+            offset += len(data)
+            for start in range(0, len(data), _YIELD):
+                yield data[start : start + _YIELD]
+
+    def stat(self, address: str) -> Stored:
+        """Return size and retention. Raises ObjectMissing, StorageUnavailable."""
+        return _stored(address, self._held(address))
+
+    def extend(self, address: str, retain_until: datetime) -> Stored:
+        """Lengthen the retention.
+
+        Raises:
+            ObjectMissing: no such object.
+            RetentionActive: the new date is earlier than the present one.
+            StorageUnavailable: the store does not take it.
+        """
+        until = whole_seconds(retention.checked(retain_until))
+        with self._locked(known_address(address)):
+            held = self._find(address)
+            if retention.later(held.retain_until, until) != until:
+                raise RetentionActive("a retention can be lengthened, never shortened")
+            return _stored(address, self._kept(address, held, until))
+
+    def legal_hold(self, address: str, *, on: bool) -> None:
+        """Forbid deletion whatever the retention, until this is lifted. Raises ObjectMissing, StorageUnavailable."""
+        with self._locked(known_address(address)):
+            held = self._find(address)
+            hold(self._client, self._config.bucket, key_of(address), held.version, on=on)
+            if head(self._client, self._config.bucket, key_of(address), held.version).hold is not on:
+                raise StorageUnavailable("the store does not keep the legal hold it was given")
+
+    def delete(self, address: str) -> None:
+        """Delete every version and marker of an object whose retention is over.
+
+        Raises:
+            ObjectMissing: no such object.
+            RetentionActive: the retention of a version is not over, or a legal hold lies on it.
+            StorageUnavailable: the store does not answer.
+        """
+        bucket, key = self._config.bucket, key_of(known_address(address))
+        with self._locked(address):
+            found = of_key(self._client, bucket, key)
+            data = [head(self._client, bucket, key, each.version) for each in found if not each.marker]
+            if not data:
+                raise ObjectMissing("no object has this address")
+            if any(each.hold or (each.until is not None and self._now() < each.until) for each in data):
+                raise RetentionActive("the object is under retention")
+            self._forget(address)
+            for version in (
+                *(each.version for each in data),
+                *(each.version for each in found if each.marker),
+            ):
+                try:
+                    self._client.call("DELETE", bucket, key, query={"versionId": version})
+                except StoreRefused as refusal:
+                    if refusal.status == 403:
+                        raise RetentionActive("the store keeps the object") from refusal
+                    raise
+
+    def addresses(self) -> Iterator[str]:
+        """Yield every committed address, those behind delete markers too. Raises StorageUnavailable."""
+        bucket = self._config.bucket
+        for folder in folders(self._client, bucket, FOLDER):
+            for key, group in by_name(versions(self._client, bucket, folder)):
+                address = key.rpartition("/")[2]
+                if is_address(address) and key == key_of(address) and any(not each.marker for each in group):
+                    yield address
+
+    def durability(self) -> Durability:
+        """Say what is known of the service: what was proved, and that its disks are its own affair."""
+        proof = (
+            "a proof says that nobody can"
+            if self._config.proved
+            else "no proof says that its administrator cannot"
+        )
+        return Durability(
+            survives_power_loss=False,
+            immutable_for_operator=self._config.proved,
+            note="Objects lie in an S3 bucket under COMPLIANCE locks, each read back before it is acknowledged; "
+            f"{proof} lift them; whether they survive a power cut is for the store's documentation to say.",
+        )
+
+    def sweep_staging(self, older_than: timedelta) -> int:
+        """Abort uploads in parts that crashes left; return how many. Raises StorageUnavailable."""
+        bucket, limit, count = self._config.bucket, retention.system_now() - older_than, 0
+        root = self._client.call("GET", bucket, query={"uploads": "", "prefix": FOLDER}).xml()
+        for each in root.iter("Upload"):
+            begun, key, name = (each.findtext(tag) or "" for tag in ("Initiated", "Key", "UploadId"))
+            begun_at = datetime.fromisoformat(f"{begun[:19]}+00:00") if len(begun) >= 19 else limit
+            if key.startswith(FOLDER) and begun_at < limit:
+                self._client.call("DELETE", bucket, key, query={"uploadId": name})
+                count += 1
+        return count
+
+    def close(self) -> None:
+        """End the writing threads; a later commit of several raises StorageUnavailable."""
+        self._pool.shutdown()
+
+    def _commit(self, item: Staged) -> Stored:
+        staged = _staged(item)
+        with staged.lock:
+            for _ in range(_TRIES):
+                try:
+                    held = self._written(item, staged)
+                    staged.file.close()
+                    self._remember(item.address, held.version)
+                    return _stored(item.address, held)
+                except PreconditionFailed:
+                    pass
+                except ObjectMissing:
+                    if staged.file.closed:
+                        raise StorageUnavailable("these staged octets are gone: put them again") from None
+        raise StorageUnavailable("the object comes and goes: commit again")
+
+    def _written(self, item: Staged, staged: StagedOctets) -> Held:
+        """Write an object, or take the one that stands there for it."""
+        bucket, key = self._config.bucket, key_of(item.address)
+        if not staged.file.closed:
+            content = Content(
+                staged.file, item.size, bytes.fromhex(item.address), _MEDIA_TYPE, item.retain_until
+            )
+            try:
+                return write(self._client, bucket, key, content, parts_above=self._config.parts_above)
+            except PreconditionFailed:
+                pass
+        with self._locked(item.address):
+            held = self._find(item.address)
+            if held.size != item.size:
+                raise ObjectDamaged("the object that stands under this address has another size")
+            if held.sha256 != b64(bytes.fromhex(item.address)) and digest_of(
+                self._client, bucket, key, held
+            ) != bytes.fromhex(item.address):
+                raise ObjectDamaged("the object that stands under this address has other octets")
+            if retention.later(held.retain_until, item.retain_until) != held.retain_until:
+                held = self._kept(item.address, held, item.retain_until)
+            return held
+
+    def _kept(self, address: str, held: Held, until: datetime | None) -> Held:
+        """Lengthen a lock; whoever was faster with a longer one has done it."""
+        if until is None:
+            return held
+        bucket, key = self._config.bucket, key_of(address)
+        refusal: StoreRefused | None = None
+        try:
+            keep(self._client, bucket, key, held.version, until)
+        except StoreRefused as error:
+            refusal = error
+        held = head(self._client, bucket, key, held.version)
+        if held.retain_until is None or held.retain_until < until:
+            raise StorageUnavailable("the store does not keep the lock it was given") from refusal
+        return held
+
+    def _held(self, address: str) -> Held:
+        """Return the version that is the object, by the identifier in mind if there is one."""
+        with self._guard:
+            version = self._known.get(known_address(address))
+        if version is not None:
+            try:
+                return head(self._client, self._config.bucket, key_of(address), version)
+            except ObjectMissing:
+                self._forget(address)
+        return self._find(address)
+
+    def _find(self, address: str) -> Held:
+        """Look for the version that is the object: of those with its checksum, else of all, the longest locked."""
+        bucket, key = self._config.bucket, key_of(known_address(address))
+        found = [each for each in of_key(self._client, bucket, key) if not each.marker]
+        data = [head(self._client, bucket, key, each.version) for each in found]
+        own = [each for each in data if each.sha256 == b64(bytes.fromhex(address))]
+        if not data:
+            raise ObjectMissing("no object has this address")
+        best = max(
+            own or data,
+            key=lambda each: (each.retain_until is not None, each.retain_until, -data.index(each)),
+        )
+        self._remember(address, best.version)
+        return best
+
+    def _remember(self, address: str, version: str) -> None:
+        with self._guard:
+            self._known[address] = version
+            self._known.move_to_end(address)
+            while len(self._known) > self._config.remembered:
+                self._known.popitem(last=False)
+
+    def _forget(self, address: str) -> None:
+        with self._guard:
+            self._known.pop(address, None)
+
+    def _locked(self, address: str) -> threading.Lock:
+        return self._stripes[int(address[:8], 16) % _STRIPES]
+
+
+def _staged(item: Staged) -> StagedOctets:
+    if not isinstance(item.handle, StagedOctets):
+        raise TypeError("this was staged by another store")
+    return item.handle
+
+
+def _stored(address: str, held: Held) -> Stored:
+    return Stored(address, held.size, held.retain_until)
