@@ -18,7 +18,7 @@ from api.rates import limited
 from api.security import DOCS_CSP
 from api.v1.reads import receipt_response
 from api.v1.views import findings
-from api.web import login, session
+from api.web import login, session, share_page
 from api.web.forms import file_form, small_form
 from api.web.rendering import (
     FORM_FIELD,
@@ -51,7 +51,7 @@ Document = Annotated[str, Path()]
 
 def install(app: FastAPI) -> None:
     """Add pages, static files and error pages to the application."""
-    for each in (router, login.router, session.router):
+    for each in (router, login.router, session.router, share_page.router):
         app.include_router(each)
     app.mount("/static", _Static(directory=STATIC), name="static")
     app.state.render_problem = problem_page

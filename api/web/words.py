@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.web.login_words import LOGIN_WORDS
+from api.web.share_words import SHARE_WORDS
 
 LANGUAGES = ("fr", "en")
 
@@ -213,4 +214,5 @@ WORDS: dict[str, tuple[str, str]] = {
         "This page needs JavaScript; the description itself is here:",
     ),
     **LOGIN_WORDS,
+    **SHARE_WORDS,
 }
