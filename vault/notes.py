@@ -158,13 +158,17 @@ class Notes:
     def all(self, actor: Actor, before: int | None, limit: int) -> Sequence[Matter]:
         """Return notes, newest first: an officer's are all, a holder's those of the holder's own safe.
 
+        Of agents and systems they are those of their administration.
+
         Raises:
             NotFound: the caller has none to see.
         """
         with self._database.reading() as connection:
-            safe_id = None if actor.role is Role.OFFICER else self._safe_of(connection, actor)
-            self._ties.demand(connection, actor, Action.NOTE_SEE, Subject(safe_id))
-            return self._visible(connection, actor, before, limit, safe_id=safe_id)
+            theirs = actor.administration_id if actor.role in {Role.AGENT, Role.SYSTEM} else None
+            whole = theirs is not None or actor.role is Role.OFFICER
+            safe_id = None if whole else self._safe_of(connection, actor)
+            self._ties.demand(connection, actor, Action.NOTE_SEE, Subject(safe_id, theirs))
+            return self._visible(connection, actor, before, limit, safe_id=safe_id, administration_id=theirs)
 
     def beside(self, document_id: str) -> Sequence[Matter]:
         """Return the newest notes beside the description of a document that the caller may read, oldest first."""

@@ -176,6 +176,23 @@ def reports(world: World) -> list[Thing]:
     return made
 
 
+def exports(world: World) -> list[Thing]:
+    return [
+        Thing(
+            f"export of {each.safe}",
+            {"export_id": world.post(each.safe, f"/v1/safes/{each.ids['safe_id']}/exports")["id"]},
+            each.safe,
+        )
+        for each in safes(world)
+    ]
+
+
+def note(world: World, holder: str, administration: str, persona: str) -> Thing:
+    act = world.issue(holder, administration=administration, persona=persona)
+    made = world.post(holder, f"/v1/documents/{act}/notes", {"words": "Le prénom est faux."})["id"]
+    return Thing(f"note of {holder}", {"note_id": made}, holder, administration, type=TYPE)
+
+
 def case(world: World, holder: str, administration: str, persona: str) -> Thing:
     made = world.post(persona, "/v1/cases", case_body(holder, administration, world.key()))["id"]
     return Thing(f"case of {holder}", {"case_id": made}, holder, administration)
@@ -373,6 +390,20 @@ RECIPES: dict[Route, Recipe] = {
     ("POST", "/v1/reports/{report_id}/answer"): Recipe(reports, body=_TOLD, used_up=True),
     ("POST", "/v1/reports/{report_id}/reopening"): Recipe(reports, body=_TOLD, codes=_STATE),
     ("POST", "/v1/reports/{report_id}/closing"): Recipe(reports, codes=_STATE),
+    # rights
+    ("POST", "/v1/safes/{safe_id}/exports"): Recipe(safes),
+    ("GET", "/v1/exports/{export_id}"): Recipe(exports),
+    ("GET", "/v1/exports/{export_id}/archive"): Recipe(exports),
+    ("POST", "/v1/documents/{document_id}/notes"): Recipe(documents, body=_TOLD),
+    ("POST", "/v1/journal/{entry}/notes"): Recipe(lines, body=_TOLD),
+    ("GET", "/v1/documents/{document_id}/notes"): Recipe(documents),
+    ("GET", "/v1/administrations/{administration_id}/notes"): Recipe(administrations),
+    ("GET", "/v1/notes"): Recipe(own),
+    ("GET", "/v1/notes/{note_id}"): Recipe(both(note)),
+    ("POST", "/v1/notes/{note_id}/answer"): Recipe(
+        both(note), body=fixed(finding="kept", words="L’acte est exact."), used_up=True
+    ),
+    ("POST", "/v1/notes/{note_id}/withdrawal"): Recipe(both(note), used_up=True),
     # oversight
     ("POST", "/v1/requisitions"): Recipe(own, body=ordered),
     ("GET", "/v1/requisitions"): Recipe(own),
