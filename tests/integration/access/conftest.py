@@ -12,12 +12,16 @@ from vault.settings import Settings
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, act_pdf: bytes) -> Iterator[World]:
     """Nothing happens in it by itself: no mail leaves, nobody sweeps."""
     vault = open_vault(
         Settings(
             data=tmp_path_factory.mktemp("access") / "data",
             publish_interval=0.05,
+            # Wrong tokens are what is tried here; what limits them is tried elsewhere.
+            rate_tokens=0,
+            rate_lookups=0,
+            rate_verifications=0,
             mail_host="127.0.0.1",
             mail_port=9,
             mail_security="none",
@@ -26,7 +30,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ),
         background=False,
     )
-    made = World(vault)
+    made = World(vault, act_pdf)
     yield made
     made.client.close()
     vault.close()

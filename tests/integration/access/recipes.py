@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -31,6 +31,7 @@ class Recipe:
         codes: problems that only somebody who may can get: what was asked is not possible now.
         used_up: a success changes the thing so that the next could not succeed: it is made anew.
         as_page: asked by a browser with the cookie of a made-up person.
+        by_share: it knows who opened a share, and nobody else; other routes know everybody else.
         granted: tells from a success whether it was granted, where refusals are told inside.
     """
 
@@ -42,6 +43,7 @@ class Recipe:
     codes: frozenset[str] = frozenset()
     used_up: bool = False
     as_page: bool = False
+    by_share: bool = False
     granted: Callable[[httpx.Response], bool] | None = None
 
     def ask(self, route: Route, world: World, thing: Thing, caller: Caller) -> Ask:
@@ -241,6 +243,64 @@ def proxies(world: World) -> list[Thing]:
     return mandates(world)[:2]
 
 
+def shares(world: World) -> list[Thing]:
+    made = []
+    for holder, document in (("camille", world.plain), ("dominique", world.foreign)):
+        share = world.share(holder, [document], "original")
+        more = {"code": share["code"]}
+        made.append(Thing(f"share of {holder}", {"share_id": share["id"]}, holder, type=TYPE, more=more))
+    return made
+
+
+def own_documents(world: World) -> list[Thing]:
+    return [each for each in documents(world) if each.label != "attachment"]
+
+
+def shared(world: World) -> list[Thing]:
+    return [
+        *own_documents(world),
+        Thing("act in PDF", {"document_id": world.pdf}, "camille", TOWN, document=world.pdf, type=TYPE),
+    ]
+
+
+def told(world: World) -> list[Thing]:
+    """Asked for by the town hall, about a safe of its own choice."""
+    name = f"inconnu-{world.key()}"
+    return [Thing("safe of a stranger", safe=name, administration=TOWN, more={"holder": name})]
+
+
+def closures(world: World) -> list[Thing]:
+    """Dominique's wish, the only one running; a death told by the town hall."""
+    wish, death = closable(world)
+    made = world.post("dominique", "/v1/closures", {"kind": "wish"})["id"]
+    body = {"holder": death.safe, "kind": "death", "basis": "Acte de décès"}
+    other = world.post("agent-etat-civil", "/v1/closures", body)["id"]
+    return [
+        replace(wish, label="wish", ids={"closure_id": made}),
+        replace(death, label="death", ids={"closure_id": other}),
+    ]
+
+
+def closable(world: World) -> list[Thing]:
+    """Safes of which no closure runs: Dominique's, and one of a stranger."""
+    token, safe = world.token("dominique"), world.safes["dominique"]
+    for each in world.ask("GET", f"/v1/safes/{safe}/closures", token=token)["items"]:
+        if each["state"] in {"asked", "notice"}:
+            who = "dominique" if each["kind"] == "wish" else "agent-etat-civil"
+            world.post(who, f"/v1/closures/{each['id']}/cancellation", {})
+    stranger = f"inconnu-{world.key()}"
+    world.safe(stranger)
+    return [
+        Thing("closable safe of dominique", safe="dominique", kind="wish"),
+        Thing("closable safe of a stranger", safe=stranger, administration=TOWN, kind="death"),
+    ]
+
+
+def askable(world: World) -> list[Thing]:
+    """Of whose end the town hall may tell: of anybody's."""
+    return [replace(each, administration=TOWN) for each in closable(world)]
+
+
 def requisitions(world: World) -> list[Thing]:
     return [
         Thing(
@@ -276,6 +336,19 @@ def given(world: World, thing: Thing, caller: Caller) -> dict[str, Any]:
         "holder": thing.safe, "mandatary": "quelqu-un", "kind": kind, "scope": ["read"], "basis": "Jugement",
         "ends_at": soon(30),
     }  # fmt: skip
+
+
+def given_away(world: World, thing: Thing, caller: Caller) -> dict[str, Any]:
+    return {
+        "documents": [thing.ids["document_id"]], "purpose": "housing", "recipient": "Agence", "ends_at": soon(30),
+        "views": 3, "form": "original",
+    }  # fmt: skip
+
+
+def closing(world: World, thing: Thing, caller: Caller) -> dict[str, Any]:
+    """Holders wish, the others tell."""
+    kind = "wish" if caller.role is Role.HOLDER else "death"
+    return {"holder": thing.safe, "kind": kind, "basis": "Acte de décès"}
 
 
 def ordered(world: World, thing: Thing, caller: Caller) -> dict[str, Any]:
@@ -411,6 +484,33 @@ RECIPES: dict[Route, Recipe] = {
     ("GET", "/v1/requisitions/{requisition_id}/paper"): Recipe(requisitions),
     ("POST", "/v1/requisitions/{requisition_id}/end"): Recipe(
         requisitions, body=fixed(reason="Rapportée."), used_up=True
+    ),
+    # safes
+    ("POST", "/v1/safes"): Recipe(
+        told, body=lambda world, thing, caller: {"holder": thing.safe, "name": "Quelqu’un"}
+    ),
+    ("GET", "/v1/safes/{safe_id}"): Recipe(safes),
+    ("POST", "/v1/closures"): Recipe(askable, body=closing, used_up=True),
+    ("GET", "/v1/closures"): Recipe(own),
+    ("GET", "/v1/closures/{closure_id}"): Recipe(closures),
+    ("GET", "/v1/safes/{safe_id}/closures"): Recipe(safes),
+    ("POST", "/v1/closures/{closure_id}/confirmation"): Recipe(closures, used_up=True),
+    ("POST", "/v1/closures/{closure_id}/cancellation"): Recipe(closures, body=fixed(), used_up=True),
+    # sharing
+    ("POST", "/v1/shares"): Recipe(own_documents, body=given_away),
+    ("GET", "/v1/safes/{safe_id}/shares"): Recipe(safes),
+    ("GET", "/v1/shares/{share_id}"): Recipe(shares),
+    ("POST", "/v1/shares/{share_id}/withdrawal"): Recipe(shares, used_up=True),
+    ("POST", "/v1/shares/{share_id}/slip"): Recipe(
+        shares, body=lambda world, thing, caller: {"code": thing.more["code"]}
+    ),
+    ("GET", "/v1/shared/documents"): Recipe(own, by_share=True),
+    ("GET", "/v1/shared/documents/{document_id}"): Recipe(shared, by_share=True),
+    ("GET", "/v1/shared/documents/{document_id}/copy"): Recipe(shared, by_share=True),
+    ("GET", "/v1/shared/documents/{document_id}/original"): Recipe(shared, by_share=True),
+    ("GET", "/v1/shared/documents/{document_id}/evidence"): Recipe(shared, by_share=True),
+    ("POST", "/v1/shared/documents/{document_id}/verification"): Recipe(
+        shared, by_share=True, codes=frozenset({"RECEIPT_PENDING"})
     ),
     # mandates
     ("POST", "/v1/mandates"): Recipe(

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 from api.app import create_app
-from tests.integration.access.asking import Ask, Client, send
+from tests.integration.access.asking import Client
 from vault.access import SYSTEM_SCOPES
 from vault.clock import rfc3339
 from vault.domain.actors import Actor, Assurance, Role
@@ -53,6 +53,7 @@ class Caller:
         types: document types it is limited to.
         person: identifier of the person who acts.
         documents: documents of a share whose code was shown and that counts now.
+        gives: what that share gives.
         requisitioned: holder about whose safe a requisition names this auditor.
     """
 
@@ -70,6 +71,7 @@ class Caller:
     types: frozenset[str] = frozenset()
     person: str = ""
     documents: frozenset[str] = frozenset()
+    gives: frozenset[str] = frozenset()
     requisitioned: str = ""
 
     @property
@@ -93,6 +95,7 @@ class Thing:
         consents: (administration, service) to words of the consent that opens it.
         own: it is whatever the caller has of that kind.
         personal: no administration has any.
+        kind: of a closure: `wish` or `death`.
         mandate: it is this mandate, which names `claude`.
         more: for the body.
     """
@@ -107,6 +110,7 @@ class Thing:
     consents: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     own: bool = False
     personal: bool = False
+    kind: str = ""
     mandate: str = ""
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -114,7 +118,7 @@ class Thing:
 class World:
     """A running safe with everybody in it."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, act_pdf: bytes) -> None:
         self.vault = vault
         self.app = create_app(vault)
         self.client = Client(self.app)
@@ -126,9 +130,9 @@ class World:
         self.given = self.issue("camille")
         self.foreign = self.issue("dominique", administration=EMPLOYER, persona="agent-paie")
         self.attachment = self.deposit("camille")
-        consents = self.consent(self.given, "describe", "read", "evidence")
-        self.consent_id = consents
-        self.requisition = self.requisitioned("camille", "auditeur-requis")
+        self.pdf = self.issue("camille", content=act_pdf, file_name="acte.pdf")
+        self.consent(self.given, "describe", "read", "evidence")
+        self.requisitioned("camille", "auditeur-requis")
         self.callers = self._callers()
 
     # --- who asks
@@ -253,16 +257,26 @@ class World:
         )  # fmt: skip
 
     def _bearers(self) -> Sequence[Caller]:
+        """Who opened a share with its code and second secret."""
         made = []
-        for label, holder, document, ends_in, counts in (
-            ("bearer", "camille", self.given, 1.0, True),
-            ("bearer of another share", "dominique", self.foreign, 1.0, True),
-            ("bearer of an ended share", "camille", self.given, -1.0, False),
+        for label, holder, documents, gives, counts in (
+            ("bearer of originals", "camille", [self.given, self.pdf], ("original", "evidence"), True),
+            ("bearer of a copy", "camille", [self.pdf], ("watermark",), True),
+            ("bearer of another share", "dominique", [self.foreign], ("original",), True),
+            ("bearer of a withdrawn share", "camille", [self.given], ("original",), False),
         ):
-            share = self.share(holder, [document], ends_in)
-            token = self._enter(Actor(label, Role.BEARER, share_id=share))
-            documents = frozenset({document}) if counts else frozenset()
-            made.append(Caller(label, Role.BEARER, token, documents=documents))
+            share = self.share(holder, documents, *gives)
+            opened = self.ask(
+                "POST", "/v1/shares/opening", {"code": share["code"], "secret": share["secret"]}
+            )
+            if not counts:
+                self.post(holder, f"/v1/shares/{share['id']}/withdrawal")
+            made.append(
+                Caller(
+                    label, Role.BEARER, opened["access_token"],
+                    documents=frozenset(documents) if counts else frozenset(), gives=frozenset(gives),
+                )
+            )  # fmt: skip
         return made
 
     # --- what is asked about
@@ -271,14 +285,13 @@ class World:
         return next(self._keys)
 
     def issue(
-        self, holder: str, *, administration: str = TOWN, persona: str = "agent-etat-civil", of_type: str = TYPE,
-        **more: Any,
+        self, holder: str, *, administration: str = TOWN, persona: str = "agent-etat-civil", content: bytes = b"",
+        file_name: str = "acte.txt", **more: Any,
     ) -> str:  # fmt: skip
         key = self.key()
-        new = NewDocument(holder, "Acte", "acte.txt", document_type=of_type, **more)
-        agent = self._personas[persona].actor
-        issued = self.vault.issuing.issue(agent, administration, new, iter((key.encode(),)), Transfer(key))
-        return issued.document_id
+        new = NewDocument(holder, "Acte", file_name, document_type=TYPE, **more)
+        agent, octets = self._personas[persona].actor, iter((content or key.encode(),))
+        return self.vault.issuing.issue(agent, administration, new, octets, Transfer(key)).document_id
 
     def deposit(self, holder: str, of_type: str = TYPE) -> str:
         key = self.key()
@@ -292,7 +305,8 @@ class World:
         return document
 
     def request(
-        self, holder: str, *actions: str, administration: str = EMPLOYER, persona: str = "agent-paie", attribute: str = ""
+        self, holder: str, *actions: str, administration: str = EMPLOYER, persona: str = "agent-paie",
+        attribute: str = "",
     ) -> str:  # fmt: skip
         new = NewRequest(
             holder=holder,
@@ -347,24 +361,25 @@ class World:
             then=("mandate.revoked", {"ended_by": "revoked", "ended_at": rfc3339(now)}) if revoked else None,
         )  # fmt: skip
 
-    def share(self, holder: str, documents: Sequence[str], ends_in: float = 1) -> str:
-        ends_at = datetime.now(UTC) + timedelta(days=ends_in)
-        private = {"documents": list(documents), "holder": holder, "purpose": "location"}
-        return self._matter(
-            MatterKind.SHARE, "share.created", self.actor(holder), private, holder, ends_at=ends_at
-        )
+    def share(self, holder: str, documents: Sequence[str], *gives: str) -> dict[str, Any]:
+        """Make a share; return its identifier, code and second secret."""
+        form = "watermark" if "watermark" in gives else "original"
+        body = {
+            "documents": list(documents), "purpose": "housing", "words": "", "recipient": "Agence", "ends_at": soon(30),
+            "views": 50, "form": form, "evidence": "evidence" in gives,
+        }  # fmt: skip
+        return self.post(holder, "/v1/shares", body)
+
+    def safe(self, holder: str) -> str:
+        """Open a safe for somebody who asks nothing."""
+        return self._safe_of(holder)
 
     def requisitioned(self, holder: str, auditor: str) -> str:
         body = {
             "holder": holder, "auditor": auditor, "authority": "Tribunal", "reference": self.key(), "words": "Enquête.",
             "ends_at": soon(30),
         }  # fmt: skip
-        answer = self.client.request(
-            "POST", "/v1/requisitions", json=body,
-            headers={"Authorization": f"Bearer {self.token('delegue')}", "Idempotency-Key": self.key()},
-        )  # fmt: skip
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
+        return str(self.ask("POST", "/v1/requisitions", body, self.token("delegue"))["id"])
 
     def _matter(
         self, kind: MatterKind, event: str, actor: Actor, private: Mapping[str, Any], holder: str, *,
@@ -382,11 +397,14 @@ class World:
 
     # --- asking over HTTP
 
-    def post(self, caller: str, path: str, body: Any = None, **headers: str) -> Any:
-        """Ask as somebody and demand that it is done; used to make things."""
-        done = send(
-            self.client, self.caller(caller), Ask("POST", path, json={} if body is None else body), self.key()
-        )
+    def post(self, holder: str, path: str, body: Any = None) -> Any:
+        """Write as a persona and demand that it is done; used to make things."""
+        return self.ask("POST", path, body, self.token(holder))
+
+    def ask(self, method: str, path: str, body: Any = None, token: str = "") -> Any:
+        """Ask with a token and demand that it is done."""
+        headers = {"Idempotency-Key": self.key()} | ({"Authorization": f"Bearer {token}"} if token else {})
+        done = self.client.request(method, path, json=body, headers=headers)
         assert done.is_success, (path, done.text)
         return done.json()
 
