@@ -114,7 +114,7 @@ def list_notes_of_administration(
 @router.get(
     "/v1/notes",
     operation_id="listNotes",
-    summary="Notes, newest first: all for the officer, of one's own safe for a holder, of its administration for an agent",
+    summary="Notes, newest first: all for the officer, else those of one's own safe or administration",
     tags=["rights"],
     response_model=NotePage,
     responses=problems(*_LOOK),
