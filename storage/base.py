@@ -55,6 +55,21 @@ class Durability:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """Something in a store that the safe did not put there; what was committed is still to be had.
+
+    Attributes:
+        code: `OBJECT_HIDDEN`, `OBJECT_OVERWRITTEN`, `VERSION_MISSING` or `NAME_FOREIGN`.
+        name: address or name that it is about.
+        found: what was found, in words.
+    """
+
+    code: str
+    name: str
+    found: str
+
+
 class ObjectStore(Protocol):
     """A write-once store, content-addressed by the SHA-256 of the stored (encrypted) bytes.
 
@@ -65,7 +80,8 @@ class ObjectStore(Protocol):
           at once; it gathers callers for at most 2 ms or 64 objects.
         * Only a `Stored` may be named in a database transaction.
         * Committing bytes that already exist under their address is success; the later retention wins.
-        * Retention is kept in the store itself; it can be lengthened, never shortened.
+        * Retention is kept in the store itself; it can be lengthened, never shortened. Where a backend's dates have
+          seconds only they are rounded up; one that is over already may be left out.
         * `read` yields exactly the asked range of stored bytes, streaming.
     """
 
@@ -99,6 +115,10 @@ class ObjectStore(Protocol):
 
     def addresses(self) -> Iterator[str]:
         """Yield the address of every committed object, in no order."""
+        ...
+
+    def oddities(self) -> Iterator[Oddity]:
+        """Yield what others did to the store that reading does not show. Raises StorageUnavailable."""
         ...
 
     def durability(self) -> Durability:

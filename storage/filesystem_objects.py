@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from storage import retention
-from storage.base import Durability, Staged, Stored
+from storage.base import Durability, Oddity, Staged, Stored
 from storage.errors import ObjectDamaged, RetentionActive, StorageError
 from storage.filesystem_commit import Committer, staged_file
 from storage.filesystem_disk import Disk, unavailable
@@ -190,6 +190,10 @@ class FilesystemObjectStore:
     def addresses(self) -> Iterator[str]:
         """Yield every committed address; files of another shape are ignored. Raises StorageUnavailable."""
         return self._tree.addresses()
+
+    def oddities(self) -> Iterator[Oddity]:
+        """Nothing can lie over an object here."""
+        return iter(())
 
     def durability(self) -> Durability:
         """Say what a local file system gives."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from storage import retention
-from storage.base import Durability, Staged, Stored
+from storage.base import Durability, Oddity, Staged, Stored
 from storage.errors import (
     LogConflict,
     ObjectDamaged,
@@ -115,6 +115,10 @@ class MemoryObjectStore:
         """Yield the address of every committed object."""
         with self._lock:
             return iter(list(self._objects))
+
+    def oddities(self) -> Iterator[Oddity]:
+        """Nothing can lie over an object here."""
+        return iter(())
 
     def durability(self) -> Durability:
         """Say that nothing is durable here."""

@@ -20,14 +20,27 @@ from tempfile import SpooledTemporaryFile
 from typing import IO
 
 from storage import retention
-from storage.base import Durability, Staged, Stored
+from storage.base import Durability, Oddity, Staged, Stored
 from storage.errors import ObjectDamaged, ObjectMissing, RetentionActive, StorageUnavailable
 from storage.names import is_address, known_address
 from storage.s3_client import PreconditionFailed, S3Client, StoreRefused, b64
+from storage.s3_findings import OBJECTS as FOLDER
+from storage.s3_findings import oddities
 from storage.s3_upload import READ_SIZE, Content, digest_of, fetch, write
-from storage.s3_versions import Held, by_name, folders, head, hold, keep, of_key, versions, whole_seconds
+from storage.s3_versions import (
+    Held,
+    by_name,
+    due,
+    hold,
+    is_held,
+    keep,
+    level,
+    locked,
+    of_key,
+    versions,
+    whole_seconds,
+)
 
-FOLDER = "objects/"
 _MEDIA_TYPE = "application/octet-stream"
 _YIELD = 1 << 20
 _IN_MEMORY = 1 << 18
@@ -188,7 +201,7 @@ class S3ObjectStore:
         with self._locked(known_address(address)):
             held = self._find(address)
             hold(self._client, self._config.bucket, key_of(address), held.version, on=on)
-            if head(self._client, self._config.bucket, key_of(address), held.version).hold is not on:
+            if is_held(self._client, self._config.bucket, key_of(address), held.version) is not on:
                 raise StorageUnavailable("the store does not keep the legal hold it was given")
 
     def delete(self, address: str) -> None:
@@ -202,11 +215,13 @@ class S3ObjectStore:
         bucket, key = self._config.bucket, key_of(known_address(address))
         with self._locked(address):
             found = of_key(self._client, bucket, key)
-            data = [head(self._client, bucket, key, each.version) for each in found if not each.marker]
+            data = [locked(self._client, bucket, key, each.version) for each in found if not each.marker]
             if not data:
                 raise ObjectMissing("no object has this address")
-            if any(each.hold or (each.until is not None and self._now() < each.until) for each in data):
+            if any(each.until is not None and self._now() < each.until for each in data):
                 raise RetentionActive("the object is under retention")
+            if any(is_held(self._client, bucket, key, each.version) for each in data):
+                raise RetentionActive("a legal hold lies on the object")
             self._forget(address)
             for version in (
                 *(each.version for each in data),
@@ -222,11 +237,15 @@ class S3ObjectStore:
     def addresses(self) -> Iterator[str]:
         """Yield every committed address, those behind delete markers too. Raises StorageUnavailable."""
         bucket = self._config.bucket
-        for folder in folders(self._client, bucket, FOLDER):
+        for folder in level(self._client, bucket, FOLDER)[1]:
             for key, group in by_name(versions(self._client, bucket, folder)):
                 address = key.rpartition("/")[2]
                 if is_address(address) and key == key_of(address) and any(not each.marker for each in group):
                     yield address
+
+    def oddities(self) -> Iterator[Oddity]:
+        """Yield hidden, overwritten and foreign names of the whole bucket. Raises StorageUnavailable."""
+        return oddities(self._client, self._config.bucket)
 
     def durability(self) -> Durability:
         """Say what is known of the service: what was proved, and that its disks are its own affair."""
@@ -276,11 +295,9 @@ class S3ObjectStore:
 
     def _written(self, item: Staged, staged: StagedOctets) -> Held:
         """Write an object, or take the one that stands there for it."""
-        bucket, key = self._config.bucket, key_of(item.address)
+        bucket, key, until = self._config.bucket, key_of(item.address), due(item.retain_until)
         if not staged.file.closed:
-            content = Content(
-                staged.file, item.size, bytes.fromhex(item.address), _MEDIA_TYPE, item.retain_until
-            )
+            content = Content(staged.file, item.size, bytes.fromhex(item.address), _MEDIA_TYPE, until)
             try:
                 return write(self._client, bucket, key, content, parts_above=self._config.parts_above)
             except PreconditionFailed:
@@ -293,8 +310,8 @@ class S3ObjectStore:
                 self._client, bucket, key, held
             ) != bytes.fromhex(item.address):
                 raise ObjectDamaged("the object that stands under this address has other octets")
-            if retention.later(held.retain_until, item.retain_until) != held.retain_until:
-                held = self._kept(item.address, held, item.retain_until)
+            if retention.later(held.retain_until, until) != held.retain_until:
+                held = self._kept(item.address, held, until)
             return held
 
     def _kept(self, address: str, held: Held, until: datetime | None) -> Held:
@@ -307,7 +324,7 @@ class S3ObjectStore:
             keep(self._client, bucket, key, held.version, until)
         except StoreRefused as error:
             refusal = error
-        held = head(self._client, bucket, key, held.version)
+        held = locked(self._client, bucket, key, held.version)
         if held.retain_until is None or held.retain_until < until:
             raise StorageUnavailable("the store does not keep the lock it was given") from refusal
         return held
@@ -318,7 +335,7 @@ class S3ObjectStore:
             version = self._known.get(known_address(address))
         if version is not None:
             try:
-                return head(self._client, self._config.bucket, key_of(address), version)
+                return locked(self._client, self._config.bucket, key_of(address), version)
             except ObjectMissing:
                 self._forget(address)
         return self._find(address)
@@ -327,7 +344,7 @@ class S3ObjectStore:
         """Look for the version that is the object: of those with its checksum, else of all, the longest locked."""
         bucket, key = self._config.bucket, key_of(known_address(address))
         found = [each for each in of_key(self._client, bucket, key) if not each.marker]
-        data = [head(self._client, bucket, key, each.version) for each in found]
+        data = [locked(self._client, bucket, key, each.version) for each in found]
         own = [each for each in data if each.sha256 == b64(bytes.fromhex(address))]
         if not data:
             raise ObjectMissing("no object has this address")

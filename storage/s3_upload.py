@@ -15,7 +15,7 @@ from typing import IO
 
 from storage.errors import StorageError, StorageUnavailable
 from storage.s3_client import Hash, S3Client, StoreRefused, Upload, b64
-from storage.s3_versions import COMPLIANCE, Held, head, keep, written_date
+from storage.s3_versions import COMPLIANCE, Held, head, keep, locked, written_date
 
 _PART = 16 * 1024 * 1024
 _MOST_PARTS = 10_000
@@ -68,7 +68,7 @@ def write(
     send = _in_parts if content.size > parts_above else _at_once
     version, checksum, md5 = send(client, bucket, key, content, condition)
     # 2
-    held = _locked(client, bucket, key, version, content.until)
+    held = _kept(client, bucket, key, version, content.until)
     if held.size != content.size:
         raise StorageUnavailable("the store holds another size than was sent")
     if held.sha256:
@@ -99,13 +99,14 @@ def fetch(client: S3Client, bucket: str, key: str, version: str, start: int, siz
     return body
 
 
-def _locked(client: S3Client, bucket: str, key: str, version: str, until: datetime | None) -> Held:
+def _kept(client: S3Client, bucket: str, key: str, version: str, until: datetime | None) -> Held:
     held = head(client, bucket, key, version)
     if until is None or _holds(held, until):
         return held
-    # Ceph drops the lock of what is sent in parts.
-    keep(client, bucket, key, version, until)
-    held = head(client, bucket, key, version)
+    # Another version may lie above it already; or the lock was dropped, as Ceph does with what is sent in parts.
+    if not _holds(held := locked(client, bucket, key, version), until):
+        keep(client, bucket, key, version, until)
+        held = locked(client, bucket, key, version)
     if not _holds(held, until):
         raise StorageUnavailable("the store does not keep the lock it was given")
     return held

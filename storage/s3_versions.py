@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, takewhile
 from operator import attrgetter
@@ -12,9 +12,11 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
 from storage.errors import StorageUnavailable
-from storage.s3_client import S3Client, b64
+from storage.retention import system_now
+from storage.s3_client import Answer, S3Client, StoreRefused, b64
 
 COMPLIANCE = "COMPLIANCE"
+_NO_LOCK = {"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"}
 _SECOND = timedelta(seconds=1)
 
 
@@ -50,7 +52,6 @@ class Held:
         size: octets.
         mode: of its retention: `COMPLIANCE`, `GOVERNANCE`, empty for none.
         until: end of its retention.
-        hold: whether a legal hold lies on it.
         sha256: checksum that the service keeps, base64; empty where it keeps none.
         etag: as the service gave it.
     """
@@ -59,7 +60,6 @@ class Held:
     size: int
     mode: str
     until: datetime | None
-    hold: bool
     sha256: str
     etag: str
 
@@ -74,6 +74,11 @@ def whole_seconds(until: datetime | None) -> datetime | None:
     if until is None or not until.microsecond:
         return until
     return until.replace(microsecond=0) + _SECOND
+
+
+def due(until: datetime | None) -> datetime | None:
+    """Return a date that lies ahead; services refuse to lock until one that is over, and it would lock nothing."""
+    return until if until is not None and until > system_now() else None
 
 
 def written_date(until: datetime) -> str:
@@ -98,27 +103,8 @@ def versions(client: S3Client, bucket: str, prefix: str) -> Iterator[Version]:
     Raises:
         StorageUnavailable: the listing cannot be had, or makes no sense.
     """
-    place = {"key-marker": "", "version-id-marker": ""}
-    while True:
-        query = {name: value for name, value in place.items() if value}
-        answer = client.call(
-            "GET", bucket, query={"versions": "", "prefix": prefix, "encoding-type": "url", **query}
-        )
-        root = answer.xml()
-        url = (root.findtext("EncodingType") or "") == "url"
-        found = [_version(element, url=url) for element in root if element.tag in {"Version", "DeleteMarker"}]
-        if any(not each.key.startswith(prefix) for each in found):
-            raise StorageUnavailable("the store listed names that were not asked for")
-        yield from sorted(found, key=attrgetter("key"))
-        if (root.findtext("IsTruncated") or "").lower() != "true":
-            return
-        after = {
-            "key-marker": _text(root, "NextKeyMarker", url=url),
-            "version-id-marker": root.findtext("NextVersionIdMarker") or "",
-        }
-        if not after["key-marker"] or after == place:
-            raise StorageUnavailable("the store's listing does not go on")
-        place = after
+    for root in _pages(client, bucket, {"prefix": prefix}):
+        yield from _versions_of(root, prefix)
 
 
 def by_name(found: Iterator[Version]) -> Iterator[tuple[str, list[Version]]]:
@@ -133,25 +119,48 @@ def of_key(client: S3Client, bucket: str, key: str) -> list[Version]:
     return list(takewhile(lambda each: each.key == key, versions(client, bucket, key)))
 
 
-def folders(client: S3Client, bucket: str, prefix: str) -> list[str]:
-    """Return the parts of a prefix up to the next slash, that any version lies under. Raises StorageUnavailable."""
-    found: set[str] = set()
-    marker = ""
-    while True:
-        query = {"versions": "", "prefix": prefix, "delimiter": "/", "encoding-type": "url"}
-        root = client.call("GET", bucket, query=query | ({"key-marker": marker} if marker else {})).xml()
+def level(client: S3Client, bucket: str, prefix: str) -> tuple[list[Version], list[str]]:
+    """Return what lies right under a prefix: versions of names, and prefixes up to the next slash.
+
+    Raises:
+        StorageUnavailable: the listing cannot be had, or makes no sense.
+    """
+    found: list[Version] = []
+    below: set[str] = set()
+    for root in _pages(client, bucket, {"prefix": prefix, "delimiter": "/"}):
         url = (root.findtext("EncodingType") or "") == "url"
-        found.update(
-            text
-            for each in root.iter("CommonPrefixes")
-            if (text := _text(each, "Prefix", url=url)).startswith(prefix)
-        )
+        found += _versions_of(root, prefix)
+        below.update(_text(each, "Prefix", url=url) for each in root.iter("CommonPrefixes"))
+    return found, sorted(each for each in below if each.startswith(prefix))
+
+
+def _pages(client: S3Client, bucket: str, query: dict[str, str]) -> Iterator[ET.Element]:
+    place: dict[str, str] = {}
+    while True:
+        root = client.call(
+            "GET", bucket, query={"versions": "", "encoding-type": "url", **query, **place}
+        ).xml()
+        yield root
         if (root.findtext("IsTruncated") or "").lower() != "true":
-            return sorted(found)
-        after = _text(root, "NextKeyMarker", url=url)
-        if not after or after == marker:
+            return
+        url = (root.findtext("EncodingType") or "") == "url"
+        after = {
+            "key-marker": _text(root, "NextKeyMarker", url=url),
+            "version-id-marker": root.findtext("NextVersionIdMarker") or "",
+        }
+        after = {name: value for name, value in after.items() if value}
+        if "key-marker" not in after or after == place:
             raise StorageUnavailable("the store's listing does not go on")
-        marker = after
+        place = after
+
+
+def _versions_of(root: ET.Element, prefix: str) -> list[Version]:
+    url = (root.findtext("EncodingType") or "") == "url"
+    found = [_version(element, url=url) for element in root if element.tag in {"Version", "DeleteMarker"}]
+    if any(not each.key.startswith(prefix) for each in found):
+        raise StorageUnavailable("the store listed names that were not asked for")
+    # Some services give all markers of a page first.
+    return sorted(found, key=attrgetter("key"))
 
 
 def names(client: S3Client, bucket: str, prefix: str) -> Iterator[str]:
@@ -176,7 +185,12 @@ def names(client: S3Client, bucket: str, prefix: str) -> Iterator[str]:
 
 
 def head(client: S3Client, bucket: str, key: str, version: str) -> Held:
-    """Ask for the lock and checksum of a version. Raises ObjectMissing, StorageUnavailable."""
+    """Ask for size and checksum of a version, and its lock if the service shows it.
+
+    Raises:
+        ObjectMissing: no such version.
+        StorageUnavailable: the store does not answer, or not sensibly.
+    """
     answer = client.call(
         "HEAD", bucket, key, query={"versionId": version}, headers={"x-amz-checksum-mode": "ENABLED"}
     ).headers
@@ -186,20 +200,55 @@ def head(client: S3Client, bucket: str, key: str, version: str) -> Held:
         _number(answer.get("content-length")),
         answer.get("x-amz-object-lock-mode", ""),
         read_date(until) if until else None,
-        answer.get("x-amz-object-lock-legal-hold", "") == "ON",
         answer.get("x-amz-checksum-sha256", ""),
         answer.get("etag", ""),
     )
 
 
+def locked(client: S3Client, bucket: str, key: str, version: str) -> Held:
+    """Ask for a version and its lock, which versitygw shows of the newest version only unless it is asked for.
+
+    Raises:
+        ObjectMissing: no such version.
+        StorageUnavailable: the store does not answer, or not sensibly.
+    """
+    held = head(client, bucket, key, version)
+    if held.mode:
+        return held
+    try:
+        root = client.call("GET", bucket, key, query={"retention": "", "versionId": version}).xml()
+    except StoreRefused as refusal:
+        if refusal.status == 404 or refusal.reason in _NO_LOCK:
+            return held
+        raise
+    until = root.findtext("RetainUntilDate")
+    return replace(held, mode=root.findtext("Mode") or "", until=read_date(until) if until else None)
+
+
+def is_held(client: S3Client, bucket: str, key: str, version: str) -> bool:
+    """Tell whether a legal hold lies on a version. Raises ObjectMissing, StorageUnavailable."""
+    try:
+        root = client.call("GET", bucket, key, query={"legal-hold": "", "versionId": version}).xml()
+    except StoreRefused as refusal:
+        if refusal.status == 404 or refusal.reason in _NO_LOCK:
+            return False
+        raise
+    return root.findtext("Status") == "ON"
+
+
 def keep(
-    client: S3Client, bucket: str, key: str, version: str, until: datetime, mode: str = COMPLIANCE
+    client: S3Client,
+    bucket: str,
+    key: str,
+    version: str,
+    until: datetime,
+    mode: str = COMPLIANCE,
+    headers: dict[str, str] | None = None,
 ) -> None:
     """Set the retention of a version. Raises ObjectMissing, StoreRefused, StorageUnavailable."""
-    text = (
-        f"<Retention><Mode>{mode}</Mode><RetainUntilDate>{written_date(until)}</RetainUntilDate></Retention>"
-    )
-    send_xml(client, bucket, key, {"retention": "", "versionId": version}, text)
+    date = f"<RetainUntilDate>{written_date(until)}</RetainUntilDate>"
+    text = f"<Retention><Mode>{mode}</Mode>{date}</Retention>"
+    send_xml(client, bucket, key, {"retention": "", "versionId": version}, text, headers)
 
 
 def hold(client: S3Client, bucket: str, key: str, version: str, *, on: bool) -> None:
@@ -215,11 +264,15 @@ def send_xml(
     query: dict[str, str],
     text: str,
     headers: dict[str, str] | None = None,
-) -> None:
-    """Put a small XML body, with the checksum that services demand of those. Raises StorageUnavailable."""
+    *,
+    method: str = "PUT",
+) -> Answer:
+    """Send a small XML body, with the checksum that services demand of those. Raises StorageUnavailable."""
     body = text.encode()
     md5 = b64(hashlib.md5(body, usedforsecurity=False).digest())
-    client.call("PUT", bucket, key, body=body, query=query, headers={"Content-MD5": md5, **(headers or {})})
+    return client.call(
+        method, bucket, key, body=body, query=query, headers={"Content-MD5": md5, **(headers or {})}
+    )
 
 
 def _version(element: ET.Element, *, url: bool) -> Version:
