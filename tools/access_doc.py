@@ -19,10 +19,11 @@ What stands in no rule is refused. Every route asks one action, or stands at the
 start with a route that has no line. Whoever may not do something gets the same answer as for something that is not
 there: 404 `NOT_FOUND`, or 401 `UNAUTHENTICATED` without a login. Which relations hold is found from the database and
 the clock at the moment of the request, and for whatever writes an entry, reads included, once more in the transaction
-that writes it: what ended in between opens nothing.
+that writes it: what ended in between opens nothing. A safe that is being closed, or is closed, takes rules away, never
+adds one (`vault/closed_safes.py`).
 
-In parentheses stand words of which one is needed besides: in the scope of the mandate, or in the actions of the
-consent. In brackets stands the scope that a system must be registered for.
+In parentheses stand words of which one is needed besides: in the scope of the mandate, in the actions of the consent,
+or in what the share gives. In brackets stands the scope that a system must be registered for.
 
 """
 

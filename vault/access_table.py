@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from vault.access import CONSENT_SCOPES, MANDATE_SCOPES, RULES, SYSTEM_SCOPES, Action, Relation
+from vault.access import (
+    CONSENT_SCOPES,
+    MANDATE_SCOPES,
+    RULES,
+    SHARE_SCOPES,
+    SYSTEM_SCOPES,
+    Action,
+    Relation,
+)
 from vault.domain.actors import Role
 
 # (method, path) -> the action asked, or another word for a route that falls under none.
@@ -31,9 +39,25 @@ RELATIONS: Mapping[Relation, str] = {
     Relation.OWN_ADMINISTRATION: "the caller's administration issued it, asked for it or leads it",
     Relation.CONSENT: "a consent that counts now gives the document to the caller's administration and service, for "
     "the purpose said, and its actions name the action",
-    Relation.SHARE: "it is a document of the share whose code the caller showed, and the share counts now",
+    Relation.SHARE: "it is a document of the share whose code and second secret the caller showed, and the share "
+    "counts now and gives it",
     Relation.REQUISITION: "a requisition that counts now names the caller and the document or its safe",
     Relation.ANY: "whatever it is",
+}
+# Where a rule is narrower than its line says.
+NARROWER: Mapping[Action, str] = {
+    Action.SAFE_OPEN: "administrations alone that the setting `PROBANS_MANDATE_AUTHORITIES` names",
+    Action.MANDATE_GRANT: "holders give proxies; guardians and representatives are named by the administrations "
+    "alone that the setting `PROBANS_MANDATE_AUTHORITIES` names",
+    Action.MANDATE_END: "one that an administration gave is ended by that administration or by who holds it alone",
+    Action.CLOSURE_ASK: "holders ask for their own; of deaths and dissolutions tell the administrations alone that the "
+    "setting `PROBANS_MANDATE_AUTHORITIES` names",
+    Action.CLOSURE_CONFIRM: "a holder's wish by the holder alone, a death or dissolution by the officer alone",
+    Action.CLOSURE_CANCEL: "a holder's wish by the holder alone, a death or dissolution by the others alone",
+    Action.REQUEST_SEE: "of an administration, by the service that made it alone, where one did",
+    Action.REQUEST_CANCEL: "of an administration, by the service that made it alone, where one did",
+    Action.CONSENT_SEE: "of an administration, by the service it was given to alone, where it was given to one",
+    Action.STATEMENT_SEE: "of an administration, by the service it was given to alone, where it was given to one",
 }
 GROUPS: Mapping[str, tuple[Action, ...]] = {
     "Documents": (
@@ -60,8 +84,8 @@ class Cell:
 
     Attributes:
         relation: in which relation.
-        scopes: words of which one must stand in the scope of the mandate, or in the actions of the consent; empty
-            where the relation rests on neither.
+        scopes: words of which one must stand in the scope of the mandate, in the actions of the consent, or in what
+            the share gives; empty where the relation rests on none of these.
         registered: scope that the system must be registered for, or "".
     """
 
@@ -141,6 +165,9 @@ def markdown(rules: RouteRules) -> str:
             for action in actions
         )
         parts.append(f"## {title}\n\n" + _table(("action", "who may, in which relation", "routes"), rows))
+        notes = [f"- `{action.value}`: {NARROWER[action]}.\n" for action in actions if action in NARROWER]
+        if notes:
+            parts.append("Narrower than their line:\n\n" + "".join(notes))
     public = "".join(f"- `{route}`\n" for route in routes_without(rules))
     parts.append(f"## Routes under no rule\n\nThey {_PUBLIC}.\n\n{public}")
     return "\n".join(parts)
@@ -150,7 +177,11 @@ _PUBLIC = "say the same to everybody, or decide by a secret of their own (a logi
 
 
 def _scopes(action: Action, relation: Relation) -> tuple[str, ...]:
-    tables = {Relation.MANDATE: MANDATE_SCOPES, Relation.CONSENT: CONSENT_SCOPES}
+    tables = {
+        Relation.MANDATE: MANDATE_SCOPES,
+        Relation.CONSENT: CONSENT_SCOPES,
+        Relation.SHARE: SHARE_SCOPES,
+    }
     return tuple(word for word, actions in tables.get(relation, {}).items() if action in actions)
 
 

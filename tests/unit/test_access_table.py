@@ -50,6 +50,7 @@ def test_scopes_are_those_that_decide() -> None:
                 table = {
                     access.Relation.MANDATE: access.MANDATE_SCOPES,
                     access.Relation.CONSENT: access.CONSENT_SCOPES,
+                    access.Relation.SHARE: access.SHARE_SCOPES,
                 }.get(cell.relation, {})
                 assert set(cell.scopes) == {word for word, actions in table.items() if action in actions}
                 assert bool(cell.scopes) is bool(table)

@@ -7,18 +7,22 @@ and from what is known of the callers and things, not by the functions that deci
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import httpx
 import pytest
 
 from api import rules
 from tests.integration.access.asking import send
+from tests.integration.access.facts import EMPLOYER, TOWN, Caller, Thing
 from tests.integration.access.recipes import RECIPES, Recipe, Route
-from tests.integration.access.world import EMPLOYER, TOWN, Caller, Thing, World
+from tests.integration.access.world import World
+from vault import access
 from vault.access import CONSENT_SCOPES, MANDATE_SCOPES, RULES, SHARE_SCOPES, SYSTEM_SCOPES, Action, Relation
-from vault.domain.actors import Role
+from vault.domain.actors import Actor, Role
+from vault.errors import Refused
 from vault.ids import new_id
+from vault.ties import Subject, Ties
 
 RULED = {route: asked for route, asked in rules.RULES.items() if isinstance(asked, Action)}
 
@@ -92,7 +96,7 @@ BY_THING = frozenset(
 def asking(world: World, recipe: Recipe, action: Action, *, first: bool) -> Iterator[Caller]:
     """Everybody, but of the systems that lack one scope those alone that lack the one needed here."""
     for caller in world.callers:
-        if recipe.as_page and caller.mandate:
+        if recipe.page and caller.mandate:
             continue  # pages name no mandate: the session does
         if caller.lacks in {"", SYSTEM_SCOPES.get(action, "")} and (first or caller.label in BY_THING):
             yield caller
@@ -128,20 +132,71 @@ def test_every_route_of_the_application_has_a_rule_and_every_rule_a_recipe(world
 
 @pytest.mark.parametrize("route", sorted(RULED), ids=" ".join)
 def test_what_is_measured_is_the_table(world: World, route: Route) -> None:
+    assert measured(world, route) == []
+
+
+def measured(world: World, route: Route) -> list[str]:
+    """Ask a route as everybody about everything; return where the answers are not what the table says."""
     recipe, action = RECIPES[route], RULED[route]
     wrong = []
     for number, first in enumerate(recipe.things(world)):
         thing = recipe.things(world)[number] if recipe.used_up else first
         for caller in asking(world, recipe, action, first=number == 0):
             answer = send(world.client, caller, recipe.ask(route, world, thing, caller), world.key())
-            measured = recipe.verdict(answer)
-            if measured is not expected(recipe, caller, action, thing):
+            granted = recipe.verdict(answer)
+            if granted is not expected(recipe, caller, action, thing):
                 wrong.append(f"{caller.label} / {thing.label}: {answer.status_code} {answer.text[:120]!r}")
-            elif measured is False and answer.status_code >= 400 and number == 0:
+            elif granted is False and answer.is_client_error and number == 0:
                 wrong += looks_otherwise(world, route, recipe, thing, caller, answer)
-            if measured and recipe.used_up:
+            if granted and recipe.used_up:
                 thing = recipe.things(world)[number]
-    assert wrong == []
+    return wrong
+
+
+HERE = ("GET", "/v1/documents/{document_id}/original")
+
+
+def test_a_rule_too_many_and_a_rule_too_few_would_be_seen(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = (Role.HOLDER, Action.READ, Relation.OWN_SAFE)
+    for role in (Role.HOLDER, Role.AUDITOR, Role.OPERATOR):
+        with monkeypatch.context() as changed:
+            changed.setattr(access, "RULES", access.RULES | {(role, Action.READ, Relation.ANY)})
+            assert measured(world, HERE), role
+    with monkeypatch.context() as changed:
+        changed.setattr(access, "RULES", access.RULES - {rule})
+        assert measured(world, HERE)
+    assert measured(world, HERE) == []
+
+
+def test_a_decision_that_forgets_what_a_relation_rests_on_would_be_seen(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for forgotten in ("_mandates", "_consents", "_requisitions"):
+        with monkeypatch.context() as changed:
+            changed.setattr(Ties, forgotten, lambda *_: iter([Rested()]))
+            assert measured(world, HERE), forgotten
+
+
+@dataclass
+class Rested:
+    """Any matter at all."""
+
+    id: str = "mdt_00000000000000000000000000"
+
+
+def test_a_refusal_that_tells_would_be_seen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tells(self: Ties, connection: object, actor: Actor, action: Action, subject: Subject) -> object:
+        found = self.grant(connection, actor, action, subject)
+        if found is None:
+            raise Refused("FIELD_INVALID" if actor.role is Role.OPERATOR else "NOT_FOUND", "not yours")
+        return found
+
+    monkeypatch.setattr(Ties, "demand", tells)
+    wrong = measured(world, ("GET", "/v1/requests/{request_id}"))
+    assert any("operator" in each for each in wrong)
+    assert any("unknown looks otherwise" in each for each in wrong)
 
 
 def looks_otherwise(
