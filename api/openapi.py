@@ -22,6 +22,7 @@ from api.v1.schemas import (
 )
 from api.v1.schemas_cases import CaseRequest, LinkRequest, StepRequest
 from api.v1.schemas_journal import ReportRequest
+from api.v1.schemas_labels import LabelsRequest, SearchRequest
 from api.v1.schemas_mandates import EndRequest, MandateRequest
 from api.v1.schemas_notices import BounceRequest, CodeRequest, ContactsRequest, PreferencesRequest
 from api.v1.schemas_requests import AnswerRequest, MakeRequest, ReasonRequest
@@ -50,6 +51,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     ContactsRequest,
     EndRequest,
     HashRequest,
+    LabelsRequest,
     MakeRequest,
     MandateRequest,
     NoteReply,
@@ -62,6 +64,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     ReportRequest,
     RevocationRequest,
     SafeRequest,
+    SearchRequest,
     TokenProblem,
     TokenRequest,
 )

@@ -73,6 +73,9 @@ RULES: Mapping[tuple[str, str], Action | str] = {
     ("GET", "/v1/documents/{document_id}/receipt"): Action.RECEIPT,
     ("GET", "/v1/documents/{document_id}/keys"): Action.KEYS,
     ("POST", "/v1/receipts"): Action.RECEIPT,
+    ("POST", "/v1/safes/{safe_id}/documents/search"): Action.LIST,
+    ("PUT", "/v1/documents/{document_id}/labels"): Action.LABEL,
+    ("GET", "/v1/safes/{safe_id}/labels"): Action.LIST,
     ("GET", "/v1/safes/{safe_id}/documents"): Action.LIST,
     # notifications
     ("GET", "/v1/safes/{safe_id}/contacts"): Action.CONTACTS,

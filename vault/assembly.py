@@ -44,6 +44,7 @@ from vault.rights_desk import open_rights_desk
 from vault.rotation import KeyRotation
 from vault.safe_services import open_safe_services
 from vault.sealing import SealingDesk
+from vault.searching import Search
 from vault.service import Vault
 from vault.services import KeySealers
 from vault.share_services import open_sharing
@@ -165,7 +166,6 @@ def assemble(
         parts, matters, ties, desk, writer, attributes, lines, journal, shelf, bundles, policy
     )
     if background:
-        services.tell_once.sweeper.add(services.closures.close_due)
         services.tell_once.sweeper.start()
         running.callback(services.tell_once.sweeper.close)
     lifecycle = Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock)
@@ -183,6 +183,7 @@ def assemble(
             purposes,
             bundles,
             receipts,
+            Search(parts.database, parts.keyring, matters, ties),
             unscanned_allowed=settings.unscanned_allowed,
             receipt_wait_max=settings.receipt_wait_max,
         ),
@@ -235,11 +236,13 @@ def _people(
         parts, attributes, journal.purposes, matters, writer, ties, papers, login.assurance
     )
     tell_once.sweeper.add(sharing.openings.record_refusals)
+    tell_once.sweeper.add(own.closures.close_due)
     return People(
         matters=matters,
         ties=ties,
         cases=Cases(database, keyring, matters, ties, clock),
         requisitions=Requisitions(database, keyring, matters, papers, clock),
+        labels=own.labels,
         mandates=own.mandates,
         closures=own.closures,
         safes=own.safes,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from storage.errors import StorageError, StorageUnavailable
 from vault import entries, faults
@@ -26,6 +26,7 @@ from vault.idempotency import Idempotency
 from vault.ids import looks_like_id
 from vault.journal import Journal
 from vault.keyring import DocumentKey
+from vault.labels import labels_record
 from vault.ledger.destruction import destruction_opening
 from vault.ledger.writer import LedgerTransaction, LedgerWriter
 from vault.outbox import announce
@@ -189,7 +190,14 @@ class Lifecycle:
         about = table.c.document_id == document_id
         damaged: list[str] = []
         # The write lock keeps two rewriters of one file apart.
+        labels = models.document_labels
         with self._database.writing() as connection:
+            try:
+                self._records.delete(labels_record(document_id))
+            except StorageUnavailable as error:
+                raise Unavailable("STORAGE_UNAVAILABLE", str(error)) from error
+            # A recovery between the destruction and now has written them again.
+            connection.execute(delete(labels).where(labels.c.document_id == document_id))
             for name in self._documents.record_names(connection, document_id):
                 try:
                     self._records.rewrite(name, lambda record: _keeps(record, document_id))
@@ -261,6 +269,7 @@ def destruction_change(key: DocumentKey, private: Private, document: Document) -
         deletes=(
             ("digests", {"document_id": document.id}),
             ("access_windows", {"document_id": document.id}),
+            ("document_labels", {"document_id": document.id}),
         ),
     )
 

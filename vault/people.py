@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vault.cases import Cases
 from vault.closures import Closures
 from vault.journal_desk import JournalDesk
+from vault.labels import Labels
 from vault.login_services import LoginServices
 from vault.mandates import Mandates
 from vault.matters import Matters
@@ -32,6 +33,7 @@ class People:
         journal: the access journal, read, proven, exported and reported.
         cases: where is my request.
         requisitions: what courts and authorities ordered.
+        labels: free words by which holders find documents.
         mandates: who may act for whom.
         closures: how safes are closed.
         safes: opens safes and tells about them.
@@ -50,6 +52,7 @@ class People:
     journal: JournalDesk
     cases: Cases
     requisitions: Requisitions
+    labels: Labels
     mandates: Mandates
     closures: Closures
     safes: SafeRegistry

@@ -24,6 +24,7 @@ from vault.ledger.publisher import Receipts
 from vault.objects import Shelf
 from vault.purposes import Purposes
 from vault.read_streams import guarded, plain_storage_errors, window
+from vault.searching import EVERYTHING, Search, Wanted
 from vault.ties import Subject, Ties
 
 _MAX_PAGE = 100
@@ -38,12 +39,14 @@ class View:
         published: whether its original may be downloaded now.
         administration_name: name of the issuer, for acts.
         published_size: size of the ledger's newest published checkpoint, 0 before the first.
+        labels: for the holder, and who acts for the holder.
     """
 
     document: Document
     published: bool
     administration_name: str | None
     published_size: int
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,7 @@ class Reading:
         purposes: Purposes,
         bundles: Bundles,
         receipts: Receipts,
+        search: Search,
         *,
         unscanned_allowed: bool,
         receipt_wait_max: float,
@@ -150,6 +154,7 @@ class Reading:
         self._purposes = purposes
         self._bundles = bundles
         self._receipts = receipts
+        self._search = search
         self._unscanned_allowed = unscanned_allowed
         self._receipt_wait_max = receipt_wait_max
 
@@ -168,7 +173,8 @@ class Reading:
             Unavailable: the access entry cannot be written.
         """
         document, _ = self._entitled(actor, Action.DESCRIBE, document_id, purpose, words)
-        return self._view(actor, document)
+        own = actor.role in {Role.HOLDER, Role.MANDATARY}
+        return self._view(actor, document, self._search.labels_of(document_id) if own else ())
 
     def original(self, actor: Actor, document_id: str, purpose: str, words: str = "") -> Download:
         """Return the original for download.
@@ -285,21 +291,17 @@ class Reading:
         receipts = iter(found)
         return [each if each.entry is None else replace(each, receipt=next(receipts)) for each in asked]
 
-    def list(self, actor: Actor, safe_id: str, cursor: str | None, limit: int) -> Page:
-        """Return documents of a safe, newest first. Raises NotFound, Refused (FIELD_INVALID)."""
-        with self._database.reading() as connection:
-            self._ties.demand(connection, actor, Action.LIST, Subject(safe_id))
-        after = None
-        if cursor is not None:
-            if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 17):
-                raise Refused("FIELD_INVALID", "not a cursor of this list", field="cursor")
-            after = int(cursor)
-        limit = max(1, min(limit, _MAX_PAGE))
-        with self._database.reading() as connection:
-            documents = self._documents.in_safe(connection, safe_id, after, limit + 1)
-        more = len(documents) > limit
-        items = tuple(self._view(actor, document) for document in documents[:limit])
-        return Page(items, str(documents[limit - 1].first_seq) if more else None)
+    def list(
+        self, actor: Actor, safe_id: str, cursor: str | None, limit: int, wanted: Wanted = EVERYTHING
+    ) -> Page:
+        """Return documents of a safe, newest first. Raises what `Search.page` does."""
+        if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 17):
+            raise Refused("FIELD_INVALID", "not a cursor of this list", field="cursor")
+        before = None if cursor is None else int(cursor)
+        found = self._search.page(actor, safe_id, before, max(1, min(limit, _MAX_PAGE)), wanted)
+        pairs = zip(found.documents, found.labels, strict=True)
+        items = tuple(self._view(actor, document, labels) for document, labels in pairs)
+        return Page(items, None if found.next is None else str(found.next))
 
     def lookup(self, actor: Actor, sha256_hex: str) -> Lookup:
         """Tell what is known of a digest; without login only acts are spoken of.
@@ -382,13 +384,13 @@ class Reading:
             document.reception, document.sealing, document.scan, unscanned_allowed=self._unscanned_allowed
         )
 
-    def _view(self, actor: Actor, document: Document) -> View:
+    def _view(self, actor: Actor, document: Document, labels: tuple[str, ...] = ()) -> View:
         name = None
         if document.issuer_id is not None:
             with self._database.reading() as connection:
                 name = self._safes.administration(connection, document.issuer_id)
         shown = replace(document, private=None) if actor.role is Role.AUDITOR else document
-        return View(shown, self._is_published(document), name, self._receipts.published_size())
+        return View(shown, self._is_published(document), name, self._receipts.published_size(), labels)
 
 
 def _is_holder(actor: Actor, document: Document) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vault.assurance import Assurances
 from vault.closures import Closures
+from vault.labels import Labels
 from vault.ledger.writer import LedgerWriter
 from vault.mandates import Mandates
 from vault.matters import Matters
@@ -19,11 +20,13 @@ class SafeServices:
     """The services about safes.
 
     Attributes:
+        labels: free words by which holders find documents.
         mandates: who may act for whom.
         closures: how safes are closed.
         safes: opens safes and tells about them.
     """
 
+    labels: Labels
     mandates: Mandates
     closures: Closures
     safes: SafeRegistry
@@ -66,4 +69,5 @@ def open_safe_services(
     safes = SafeRegistry(
         database, keyring, parts.records, matters, ties, closures, clock, authorities=settings.authorities
     )
-    return SafeServices(mandates, closures, safes)
+    labels = Labels(database, keyring, parts.records, matters, ties)
+    return SafeServices(labels, mandates, closures, safes)

@@ -14,10 +14,11 @@ from vault.db import models
 from vault.db.engine import Database
 from vault.db.repositories import COMPANY, PERSON, SafeRecord, Safes
 from vault.domain.actors import Actor
-from vault.domain.matters import Matter, MatterKind
+from vault.domain.matters import Matter
 from vault.errors import Conflict, NotFound, Refused
 from vault.fields import check_text
 from vault.keyring import Keyring
+from vault.labels import mandate_types
 from vault.matters import Matters
 from vault.records import RecordBook
 from vault.safe_opening import open_safe_within
@@ -151,14 +152,10 @@ class SafeRegistry:
             safe = self._safes.load(connection, safe_id)
             if safe is None:
                 raise NotFound("NOT_FOUND")
-            types = self._types(connection, granted.cited(Relation.MANDATE))
+            types = mandate_types(connection, self._matters, granted.cited(Relation.MANDATE))
             return SafeView(
                 safe, count(connection, safe_id, types), self._closures.running(connection, safe_id)
             )
-
-    def _types(self, connection: Connection, mandate_id: str) -> Sequence[str]:
-        mandate = self._matters.rows.load(connection, mandate_id, MatterKind.MANDATE) if mandate_id else None
-        return () if mandate is None else tuple(mandate.private.get("document_types", ()))
 
 
 def open_registered(

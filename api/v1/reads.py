@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
@@ -20,6 +21,8 @@ from api.v1.views import described, json_response
 from vault.errors import Conflict, Refused
 from vault.ledger.generations import prefix_of
 from vault.names import content_disposition
+from vault.reading import Page
+from vault.searching import Wanted
 
 router = APIRouter()
 NDJSON = "application/x-ndjson"
@@ -233,7 +236,10 @@ def receipt_response(document_id: str, receipt: bytes | None) -> Response:
 @router.get(
     "/v1/safes/{safe_id}/documents",
     operation_id="listDocuments",
-    summary="List the documents of a safe, newest first",
+    summary="List or find the documents of a safe, newest first",
+    description="With `q` or `case`, which are looked for in encrypted rows, a page may hold few items or none and "
+    "still have a `next`: go on with it until it is null. Addresses stand in logs of proxies: `searchDocuments` takes "
+    "the same in a body.",
     tags=["safes"],
     response_model=DocumentPage,
     responses=problems("UNAUTHENTICATED", "NOT_FOUND", "FIELD_INVALID", "DATABASE_UNAVAILABLE"),
@@ -246,12 +252,28 @@ def list_documents(
     actor: Caller,
     cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="Documents a page.")] = 25,
+    document_type: Annotated[str, Query(alias="type", description="Of this type.")] = "",
+    year: Annotated[str, Query(description="Received in this year.", examples=["2026"])] = "",
+    status: Annotated[str, Query(description="`valid`, `superseded`, `revoked` or `destroyed`.")] = "",
+    kind: Annotated[str, Query(description="`act` or `attachment`.")] = "",
+    label: Annotated[str, Query(description="With this label, whatever its case and accents.")] = "",
+    case: Annotated[str, Query(description="Of the case with this reference.")] = "",
+    q: Annotated[str, Query(description="With these words in the title, whatever case and accents.")] = "",
 ) -> Response:
-    """List the documents of a safe."""
-    lang = wanted_language(request.headers.get("Accept-Language"))
-    page = vault.reading.list(actor, safe_id, cursor, limit)
-    headers = {"Content-Language": lang, "Vary": "Accept-Language"}
+    """List or find the documents of a safe."""
+    wanted = Wanted(document_type, year, status, kind, label, case, q)
+    page = vault.reading.list(actor, safe_id, cursor, limit, wanted)
+    answer = page_response(request, page)
     if page.next is not None:
-        headers["Link"] = f'</v1/safes/{safe_id}/documents?cursor={page.next}&limit={limit}>; rel="next"'
+        asked = [(name, value) for name, value in request.query_params.items() if name != "cursor"]
+        query = urlencode([("cursor", page.next), *asked])
+        answer.headers["Link"] = f'</v1/safes/{safe_id}/documents?{query}>; rel="next"'
+    return answer
+
+
+def page_response(request: Request, page: Page) -> Response:
+    """Answer with part of a list of documents."""
+    lang = wanted_language(request.headers.get("Accept-Language"))
+    headers = {"Content-Language": lang, "Vary": "Accept-Language"}
     body = {"items": [described(view, lang) for view in page.items], "next": page.next}
     return json_response(body, headers=headers)

@@ -240,6 +240,7 @@ class DocumentDescription(BaseModel):
     case: str | None
     language: str | None
     attributes: dict[str, str] | None = Field(description="What the issuer stated beside the act.")
+    labels: list[str] | None = Field(description="The holder's own; empty for others.")
     findings: list[Finding]
     notes: list[NoteAnswer] | None = Field(
         description="Rectification notes beside it, oldest first; null in lists and for evidence-only callers."

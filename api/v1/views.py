@@ -98,6 +98,7 @@ def described(view: View, lang: str, notes: Sequence[Matter] | None = None) -> d
         case=private.case if private else None,
         language=private.language if private else None,
         attributes=dict(private.attributes) if private else None,
+        labels=list(view.labels) if private else None,
         findings=findings(document, lang),
         notes=[described_note(each) for each in notes] if notes is not None and private else None,
         links=links(document.id),

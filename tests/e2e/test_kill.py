@@ -88,6 +88,8 @@ SYSTEM_POINTS = ("systems.recorded",)
 
 # Notifications: tests/notices kills at each.
 NOTICE_POINTS = ("contacts.recorded", "contacts.forgotten", "delivery.claimed", "delivery.sent")
+# Labels of documents: tests/integration/people/test_labels.py stops there.
+LABEL_POINTS = ("labels.recorded",)
 
 
 def test_the_list_of_points_is_the_codes() -> None:
@@ -109,6 +111,7 @@ def test_the_list_of_points_is_the_codes() -> None:
             *ALARM_POINTS,
             *WITNESS_POINTS,
             *SYSTEM_POINTS,
+            *LABEL_POINTS,
         )
     )
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from vault.db.account_tables import account_identities, accounts, logout_tokens, pending_logins, sessions
 from vault.db.base import BigKey, metadata
 from vault.db.export_tables import export_runs
+from vault.db.label_tables import document_labels
 from vault.db.notice_tables import deliveries, digest_items, notice_choices, notice_contacts, reminders
 from vault.db.service_tables import services
 from vault.db.share_tables import share_tokens, share_tries
@@ -29,6 +30,7 @@ __all__ = [
     "accounts",
     "deliveries",
     "digest_items",
+    "document_labels",
     "export_runs",
     "lockouts",
     "logout_tokens",

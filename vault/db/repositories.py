@@ -114,15 +114,6 @@ class Documents:
         row = connection.execute(select(table).where(table.c.id == document_id)).mappings().first()
         return None if row is None else self._document(connection, row)
 
-    def in_safe(self, connection: Connection, safe_id: str, after: int | None, limit: int) -> list[Document]:
-        """Return documents of a safe, newest first, those received before entry `after`."""
-        table = models.documents
-        query = select(table).where(table.c.safe_id == safe_id)
-        if after is not None:
-            query = query.where(table.c.first_seq < after)
-        rows = connection.execute(query.order_by(table.c.first_seq.desc()).limit(limit)).mappings()
-        return [self._document(connection, row) for row in rows]
-
     def of_types(
         self, connection: Connection, safe_id: str, types: Collection[str], limit: int
     ) -> list[Document]:
