@@ -205,6 +205,9 @@ RECIPES: dict[Route, Recipe] = {
         **_WAIT,
     ),
     ("GET", "/v1/safes/{safe_id}/documents"): Recipe(safes),
+    ("POST", "/v1/safes/{safe_id}/documents/search"): Recipe(safes, body=fixed(q="acte")),
+    ("PUT", "/v1/documents/{document_id}/labels"): Recipe(documents, body=fixed(labels=["Trié"])),
+    ("GET", "/v1/safes/{safe_id}/labels"): Recipe(safes),
     # pages
     ("GET", "/documents/{document_id}/original"): Recipe(documents, codes=_WHY, page="person"),
     ("GET", "/documents/{document_id}/dossier"): Recipe(documents, codes=_WHY, page="person"),
