@@ -17,6 +17,7 @@ from pikepdf import Array, Dictionary, Name, Object
 from pikepdf import settings as qpdf_settings
 from PIL import Image, ImageOps
 
+from vault.errors import Refused
 from vault.pdf_guard import InspectionLimits, fence
 
 _FLATE_LIMIT = 256 * 1024 * 1024
@@ -24,10 +25,6 @@ _LONGEST_SIDE = 14_400.0  # points (ISO 32000-1, annex C)
 _SHORTEST_SIDE = 3.0
 _MOST_TILES = 8
 _QUALITY = 88
-
-
-class NotMade(Exception):
-    """No copy can be made; the argument says why in one word."""
 
 
 class _Sheet(NamedTuple):
@@ -46,11 +43,11 @@ def mark_pdf(source: Path, band: Path, tile: Path, out: BinaryIO, pages: int) ->
     the mark. What its annotations show is drawn with it; optional content keeps its state.
 
     Raises:
-        NotMade: too many pages, or a page without usable sides.
+        Refused: COPY_IMPOSSIBLE, too many pages, or a page without usable sides.
     """
     with pikepdf.open(source) as pdf, pikepdf.open(band) as strip, pikepdf.open(tile) as square:
         if not 0 < len(pdf.pages) <= pages:
-            raise NotMade("pages")
+            raise _not_made("pages")
         pdf.flatten_annotations("screen")
         made = pikepdf.new()
         forms = Dictionary(
@@ -71,13 +68,13 @@ def mark_image(source: Path, band: Path, tile: Path, out: BinaryIO, media_type: 
     """Write an image of what another one shows, marked in its pixels, without its metadata.
 
     Raises:
-        NotMade: too many pixels.
+        Refused: COPY_IMPOSSIBLE, too many pixels.
     """
     kind = "JPEG" if media_type == "image/jpeg" else "PNG"
     Image.MAX_IMAGE_PIXELS = None
     with Image.open(source, formats=[kind]) as opened:
         if opened.width * opened.height > pixels:
-            raise NotMade("pixels")
+            raise _not_made("pixels")
         picture = _plain(opened)
     with Image.open(band, formats=["PNG"]) as opened:
         strip = opened.convert("RGB")
@@ -140,7 +137,7 @@ def _sheet(form: Object) -> _Sheet:
     if not all(math.isfinite(each) for each in sheet) or not all(
         _SHORTEST_SIDE <= each <= _LONGEST_SIDE for each in sides
     ):
-        raise NotMade("damaged")
+        raise _not_made("damaged")
     return sheet
 
 
@@ -155,6 +152,10 @@ def _plain(opened: Image.Image) -> Image.Image:
         white.paste(layered, (0, 0), layered)
         return white
     return picture.convert("RGB")
+
+
+def _not_made(reason: str) -> Refused:
+    return Refused("COPY_IMPOSSIBLE", reason=reason)
 
 
 def _path(descriptor: int) -> Path:
@@ -182,8 +183,8 @@ def main(arguments: list[str]) -> int:
             else:
                 paths = _path(source), _path(band), _path(tile)
                 mark_image(*paths, stream, media_type, limits["pixels"])
-    except NotMade as error:
-        reason = str(error)
+    except Refused as error:
+        reason = str(error.params["reason"])
     except MemoryError:
         reason = "limits"
     except pikepdf.PasswordError:
