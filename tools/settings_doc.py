@@ -32,7 +32,9 @@ altogether, since it has development keys only.
 
 def document() -> str:
     """Return the whole page."""
-    rows = (_row(name, field) for name, field in Settings.model_fields.items())
+    # What Settings inherits comes last.
+    names = sorted(Settings.model_fields, key=lambda name: name not in Settings.__annotations__)
+    rows = (_row(name, Settings.model_fields[name]) for name in names)
     return _HEAD + "".join(rows) + _TAIL
 
 

@@ -20,7 +20,6 @@ from signing.keys import PROBANS_ARC
 from signing.revocation import RevocationSource, fetch_http_crls
 from signing.trust import TrustStore
 from storage.errors import KeyRefused
-from storage.filesystem import FilesystemLogStore, FilesystemObjectStore, FilesystemRecordStore
 from storage.filesystem_disk import make_durable_folder
 from storage.keys import LocalKeyWrapper
 from timestamping.authority import EmbeddedAuthority
@@ -28,6 +27,7 @@ from timestamping.base import TimestampAuthority
 from timestamping.rfc3161 import HttpAuthority, HttpAuthorityConfig
 from timestamping.verify import Rfc3161Verifier
 from vault.assembly import assemble, desk_of
+from vault.bootstrap_stores import open_stores
 from vault.clock import Clock, SystemClock
 from vault.dating import Dating
 from vault.db.engine import Database
@@ -46,8 +46,6 @@ from vault.sealing import SealingDesk
 from vault.service import Vault
 from vault.settings import Settings
 
-_STAGING_AGE = timedelta(days=1)
-_RECORD_STAGING_AGE = timedelta(minutes=1)
 EMBEDDED_TSA_POLICY = f"{PROBANS_ARC}.100"
 
 
@@ -83,14 +81,8 @@ def open_parts(settings: Settings, clock: Clock | None = None, *, new_generation
         database = Database.open(settings.database_address, data / "run", settings.database_limits)
         resources.callback(database.close)
         database.migrate()
-        objects = FilesystemObjectStore(data / "objects")
-        resources.callback(objects.close)
-        root_log = FilesystemLogStore(data / "ledger")
-        log = _log_of(data, settings.origin) if prefix_of(settings.origin) else root_log
-        records = FilesystemRecordStore(data / "records")
-        # A crash may have left encrypted leftovers; of records none may outlive a destruction for long.
-        for swept, age in ((objects, _STAGING_AGE), (log, _STAGING_AGE), (records, _RECORD_STAGING_AGE)):
-            swept.sweep_staging(age)
+        stores = open_stores(settings, clock, resources)
+        log = stores.log_of(settings.origin) if prefix_of(settings.origin) else stores.root_log
         if not new_generation:
             demand_origin(database, settings.origin)
         create = generation_of(settings.origin) == 1 and not has_begun(database, log)
@@ -104,11 +96,11 @@ def open_parts(settings: Settings, clock: Clock | None = None, *, new_generation
             settings=settings,
             clock=clock,
             database=database,
-            objects=objects,
+            objects=stores.objects,
             log=log,
-            root_log=root_log,
-            log_of=lambda origin: _log_of(data, origin),
-            records=RecordBook(records, wrapper),
+            root_log=stores.root_log,
+            log_of=stores.log_of,
+            records=RecordBook(stores.records, wrapper),
             keyring=Keyring(wrapper, secret(index)),
             ledger_keys=LedgerKeyFolder.open(
                 key_folder_of(keys, settings.origin), settings.origin, create=create or new_generation
@@ -241,10 +233,6 @@ def _crl_fetcher(parts: Parts, authority: TimestampAuthority) -> Callable[[datet
         return (*own, *fetch_http_crls([authority.chain()], parts.settings.tsa_timeout))
 
     return fetch
-
-
-def _log_of(data: Path, origin: str) -> FilesystemLogStore:
-    return FilesystemLogStore(data / "ledger" / prefix_of(origin))
 
 
 def _key_wrapper(path: Path) -> LocalKeyWrapper:

@@ -12,11 +12,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from vault.db.limits import DatabaseLimits
 from vault.errors import SettingsRefused
+from vault.settings_store import StoreSettings
 
 GIB = 1024**3
 
 
-class Settings(BaseSettings):
+class Settings(BaseSettings, StoreSettings):
     """Everything an operator can choose; each field is an environment variable `PROBANS_<FIELD>`."""
 
     model_config = SettingsConfigDict(env_prefix="PROBANS_", extra="forbid", frozen=True, allow_inf_nan=False)
@@ -267,6 +268,11 @@ class Settings(BaseSettings):
         return self.spool or self.data / "spool"
 
     @property
+    def store_proof_file(self) -> Path:
+        """Where the proof of the object store lies."""
+        return self.store_proof or self.keys_folder / "store-proof.json"
+
+    @property
     def database_address(self) -> str:
         """The database's SQLAlchemy address."""
         return self.database_url or f"sqlite:///{(self.data / 'probans.db').resolve()}"
@@ -319,6 +325,7 @@ class Settings(BaseSettings):
 
     def check(self) -> Settings:
         """Refuse combinations that would weaken the safe. Raises SettingsRefused."""
+        self.check_store(production=self.is_production)
         if self.client_certificate_header and not self.proxy_networks:
             raise SettingsRefused(
                 "SETTINGS_REFUSED",
