@@ -250,7 +250,7 @@ def built(members: list[tuple[str, bytes, bool]]) -> bytes:
 
 
 NAMES = st.lists(
-    st.text(st.characters(codec="utf-8", exclude_characters="\0\\/", exclude_categories=("Cs",)), min_size=1, max_size=20),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0\\/"), min_size=1, max_size=20),
     unique=True,
     max_size=6,
 )  # fmt: skip

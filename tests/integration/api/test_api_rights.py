@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import io
 import json
+import random
 import zipfile
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from vault.access import Action
@@ -197,3 +200,35 @@ def test_every_kind_of_matter_is_either_taken_along_or_not_the_holders():
     assert left_out == {MatterKind.REQUISITION}, "its paper is its authority's; the journal has its lines"
     assert {action for _, action in FOLDERS.values()} <= set(Action)
     assert {"tag_key", "secret", "salt"} <= HIDDEN
+
+
+def test_a_client_that_goes_away_leaves_the_next_one_room(start, soon):
+    running = start(workers=2)
+    with httpx.Client(base_url=running.url, timeout=60) as client:
+        headers = running.headers("Camille")
+        for number in range(4):
+            said = base64.urlsafe_b64encode(json.dumps({"file_name": f"{number}.bin"}).encode()).decode()
+            made = client.post(
+                "/v1/attachments",
+                content=random.Random(number).randbytes(6 << 20),
+                headers={**headers, "Idempotency-Key": f"big-{number}", "Probans-Document": said.rstrip("=")},
+            )
+            assert made.status_code == 201, made.text
+        document = client.get(f"/v1/documents/{made.json()['id']}", headers=headers).json()
+        asked = client.post(
+            f"/v1/safes/{document['safe']}/exports", headers={**headers, "Idempotency-Key": "cut"}
+        )
+        place = f"{asked.headers['Location']}/archive"
+        with client.stream("GET", place, headers=headers) as answer:
+            assert answer.status_code == 200
+            leaving = answer.iter_raw(1000)
+            assert next(leaving)
+            # Somebody else, on any process, is told to wait while it leaves.
+            assert httpx.get(running.url + place, headers=headers).json()["code"] == "TWIN_RUNNING"
+        # The client has closed its connection in the middle.
+        soon(lambda: client.get(place, headers=headers).status_code == 200)
+        whole = zipfile.ZipFile(io.BytesIO(client.get(place, headers=headers).content))
+        assert whole.testzip() is None
+        assert len([name for name in whole.namelist() if "/original/" in name]) == 4
+    assert running.stop() == 0
+    assert "Traceback" not in running.errors.read_text()
