@@ -133,7 +133,8 @@ class LedgerWriter:
             Unavailable: LEDGER_UNAVAILABLE once closed.
             LedgerError: LEDGER_TRANSACTION_BROKEN when called from within a work.
         """
-        if threading.get_ident() == self._thread.ident:
+        # The number of a thread that ended may be another's by now.
+        if threading.get_ident() == self._thread.ident and self._thread.is_alive():
             raise LedgerError("LEDGER_TRANSACTION_BROKEN", "a work cannot wait for another one")
         with self._gate:
             if self._closed:
