@@ -166,3 +166,11 @@ def aside(tmp_path: Path) -> Iterator[World]:
     made = World(Settings(data=tmp_path / "data", publish_interval=0.05, retention_days=0))
     yield made
     made.vault.close()
+
+
+@pytest.fixture
+def everywhere(each_database: str, tmp_path: Path) -> Iterator[World]:
+    """A safe of the test's own, on each kind of database."""
+    made = World(Settings(data=tmp_path / "data", publish_interval=0.05, retention_days=0))
+    yield made
+    made.vault.close()

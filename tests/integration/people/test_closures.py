@@ -274,24 +274,27 @@ def test_there_is_one_at_a_time_but_a_death_waits_for_no_wish(aside, step, refus
         aside.people.closures.to_confirm(aside.registrar, None, 10)
 
 
-def test_a_company_is_dissolved_and_its_liquidator_acts(aside, step, refused):
+def test_a_company_is_dissolved_and_its_liquidator_acts(everywhere, refused):
+    step = Step(everywhere)
     new = NewSafe("rci-1", "Société Exemple", "company", "RCI", "99P01234")
-    safe_id, is_new = aside.people.safes.open(aside.registrar, new)
+    safe_id, is_new = everywhere.people.safes.open(everywhere.registrar, new)
     assert is_new
-    assert aside.people.safes.open(aside.registrar, new) == (safe_id, False)
-    director = aside.mandate(aside.registrar, kind="representative", holder="rci-1", basis="RCI 99P01234")
-    document = aside.issue(holder="rci-1")
-    assert aside.read(document, director)
-    view = aside.people.safes.see(director, safe_id)
+    assert everywhere.people.safes.open(everywhere.registrar, new) == (safe_id, False)
+    director = everywhere.mandate(
+        everywhere.registrar, kind="representative", holder="rci-1", basis="RCI 99P01234"
+    )
+    document = everywhere.issue(holder="rci-1")
+    assert everywhere.read(document, director)
+    view = everywhere.people.safes.see(director, safe_id)
     assert (view.safe.kind, view.safe.register, view.safe.number) == ("company", "RCI", "99P01234")
     assert refused(lambda: step.ask("death", holder="rci-1")) == "FIELD_INVALID"
     closure = step.ask("dissolution", holder="rci-1")
-    step.confirm(closure, aside.officer)
-    assert refused(lambda: aside.read(document, director)) == "NOT_FOUND"
-    liquidator = aside.mandate(
-        aside.registrar, kind="representative", holder="rci-1", mandatary="liquidateur"
+    step.confirm(closure, everywhere.officer)
+    assert refused(lambda: everywhere.read(document, director)) == "NOT_FOUND"
+    liquidator = everywhere.mandate(
+        everywhere.registrar, kind="representative", holder="rci-1", mandatary="liquidateur"
     )
-    assert aside.read(document, liquidator)
+    assert everywhere.read(document, liquidator)
 
 
 def test_a_safe_that_closes_while_a_file_comes_takes_nothing_in(aside, step, refused):
@@ -306,22 +309,23 @@ def test_a_safe_that_closes_while_a_file_comes_takes_nothing_in(aside, step, ref
     aside.audited()
 
 
-def test_what_a_lost_database_leaves(aside, step, refused):
-    document = aside.issue()
+def test_what_a_lost_database_leaves(everywhere, refused):
+    step = Step(everywhere)
+    document = everywhere.issue()
     company = NewSafe("rci-1", "Société Exemple", "company", "RCI", "99P01234")
-    safe_id, _ = aside.people.safes.open(aside.registrar, company)
-    aside.issue(holder="rci-1")
-    proxy = aside.mandate()
+    safe_id, _ = everywhere.people.safes.open(everywhere.registrar, company)
+    everywhere.issue(holder="rci-1")
+    proxy = everywhere.mandate()
     closure = step.dead()
-    notary = aside.guardian(mandatary="notaire")
-    aside.audited()
-    aside.lose_and_recover()
-    assert refused(lambda: aside.read(document)) == "NOT_FOUND"
-    assert refused(lambda: aside.read(document, proxy)) == "NOT_FOUND"
-    assert aside.read(document, notary)
-    step = Step(aside)
+    notary = everywhere.guardian(mandatary="notaire")
+    everywhere.audited()
+    everywhere.lose_and_recover()
+    assert refused(lambda: everywhere.read(document)) == "NOT_FOUND"
+    assert refused(lambda: everywhere.read(document, proxy)) == "NOT_FOUND"
+    assert everywhere.read(document, notary)
+    step = Step(everywhere)
     step.close()
-    assert step.closures.see(aside.officer, closure).state == "closed"
-    assert refused(aside.issue) == "SAFE_CLOSED"
-    assert aside.people.safes.open(aside.registrar, company) == (safe_id, False)
-    aside.audited()
+    assert step.closures.see(everywhere.officer, closure).state == "closed"
+    assert refused(everywhere.issue) == "SAFE_CLOSED"
+    assert everywhere.people.safes.open(everywhere.registrar, company) == (safe_id, False)
+    everywhere.audited()

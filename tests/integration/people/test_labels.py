@@ -38,14 +38,14 @@ def rows_of(world, document: str) -> int:
         return connection.scalar(query)
 
 
-def test_documents_are_found_by_each_property(aside):
-    birth = aside.issue(title="Acte de NAISSANCE d’Élodie", case="DEM-1")
-    pay = aside.issue("bulletin-de-paie", title="Bulletin de paie, œuvre")
-    aside.deposit(title="Quittance de loyer", case="DEM-2", document_type="justificatif")
-    aside.people.labels.put(aside.camille, birth, ["Famille", "à garder"])
-    aside.people.labels.put(aside.camille, pay, ["A GARDER"])
-    aside.vault.lifecycle.revoke(aside.registrar, pay, "error", Transfer(aside.key()))
-    year = f"{aside.clock.now():%Y}"
+def test_documents_are_found_by_each_property(everywhere):
+    birth = everywhere.issue(title="Acte de NAISSANCE d’Élodie", case="DEM-1")
+    pay = everywhere.issue("bulletin-de-paie", title="Bulletin de paie, œuvre")
+    everywhere.deposit(title="Quittance de loyer", case="DEM-2", document_type="justificatif")
+    everywhere.people.labels.put(everywhere.camille, birth, ["Famille", "à garder"])
+    everywhere.people.labels.put(everywhere.camille, pay, ["A GARDER"])
+    everywhere.vault.lifecycle.revoke(everywhere.registrar, pay, "error", Transfer(everywhere.key()))
+    year = f"{everywhere.clock.now():%Y}"
     for wanted, expected in (
         ({}, 3),
         ({"document_type": "bulletin-de-paie"}, 1),
@@ -68,10 +68,12 @@ def test_documents_are_found_by_each_property(aside):
         ({"words": "_"}, 0),
         ({"words": "  "}, 3),
     ):
-        assert len(titles(aside, **wanted)) == expected, wanted
-    view = aside.vault.reading.list(aside.camille, aside.safe_id, None, 10, Wanted(label="famille")).items[0]
+        assert len(titles(everywhere, **wanted)) == expected, wanted
+    view = everywhere.vault.reading.list(
+        everywhere.camille, everywhere.safe_id, None, 10, Wanted(label="famille")
+    ).items[0]
     assert view.labels == ("à garder", "Famille")
-    used = aside.people.labels.of_safe(aside.camille, aside.safe_id)
+    used = everywhere.people.labels.of_safe(everywhere.camille, everywhere.safe_id)
     assert [(folded(each.label), each.documents) for each in used] == [("a garder", 2), ("famille", 1)]
 
 
@@ -199,25 +201,25 @@ def test_a_search_opens_a_bounded_number_of_rows_a_request(aside, monkeypatch):
     tracemalloc.stop()
 
 
-def test_a_destroyed_document_leaves_no_label(aside):
-    document, other = aside.issue(), aside.issue()
+def test_a_destroyed_document_leaves_no_label(everywhere):
+    document, other = everywhere.issue(), everywhere.issue()
     for each in (document, other):
-        aside.people.labels.put(aside.camille, each, ["trace-reconnaissable"])
-    aside.vault.lifecycle.destroy(aside.operator, document)
-    assert (rows_of(aside, document), rows_of(aside, other)) == (0, 1)
-    names = set(aside.vault.parts.records.names())
+        everywhere.people.labels.put(everywhere.camille, each, ["trace-reconnaissable"])
+    everywhere.vault.lifecycle.destroy(everywhere.operator, document)
+    assert (rows_of(everywhere, document), rows_of(everywhere, other)) == (0, 1)
+    names = set(everywhere.vault.parts.records.names())
     assert labels_record(document) not in names
     assert labels_record(other) in names
-    used = aside.people.labels.of_safe(aside.camille, aside.safe_id)
+    used = everywhere.people.labels.of_safe(everywhere.camille, everywhere.safe_id)
     assert [(each.label, each.documents) for each in used] == [("trace-reconnaissable", 1)]
-    aside.audited()
-    aside.lose_and_recover()
-    assert (rows_of(aside, document), rows_of(aside, other)) == (0, 1)
-    assert len(titles(aside, label="trace-reconnaissable")) == 1
-    for file in aside.settings.data.rglob("*"):
+    everywhere.audited()
+    everywhere.lose_and_recover()
+    assert (rows_of(everywhere, document), rows_of(everywhere, other)) == (0, 1)
+    assert len(titles(everywhere, label="trace-reconnaissable")) == 1
+    for file in everywhere.settings.data.rglob("*"):
         if file.is_file():
             assert b"reconnaissable" not in file.read_bytes(), file
-    aside.audited()
+    everywhere.audited()
 
 
 def test_a_destruction_cut_short_leaves_no_label_after_a_recovery(aside):

@@ -115,29 +115,29 @@ def test_software_needs_the_scope_and_the_authority(world, refused):
     assert refused(lambda: world.mandate(other, kind="guardian")) == "NOT_FOUND"
 
 
-def test_what_a_lost_database_leaves(aside, refused):
-    document = aside.issue()
-    live, revoked, guardian = aside.mandate(), aside.mandate(), aside.guardian()
-    aside.people.mandates.end(aside.camille, revoked.mandate_id, "Fin", "the-end")
-    dated = aside.mandate(ends_at=aside.clock.now() + timedelta(days=2))
-    deposited = aside.deposit(live)
-    assert aside.read(document, live)
-    aside.audited()
-    aside.lose_and_recover()
-    held = aside.people.mandates.held(aside.dominique)
+def test_what_a_lost_database_leaves(everywhere, refused):
+    document = everywhere.issue()
+    live, revoked, guardian = everywhere.mandate(), everywhere.mandate(), everywhere.guardian()
+    everywhere.people.mandates.end(everywhere.camille, revoked.mandate_id, "Fin", "the-end")
+    dated = everywhere.mandate(ends_at=everywhere.clock.now() + timedelta(days=2))
+    deposited = everywhere.deposit(live)
+    assert everywhere.read(document, live)
+    everywhere.audited()
+    everywhere.lose_and_recover()
+    held = everywhere.people.mandates.held(everywhere.dominique)
     assert {view.mandate.id: view.state for view in held} == {
         live.mandate_id: "live",
         guardian.mandate_id: "live",
         dated.mandate_id: "live",
         revoked.mandate_id: "revoked",
     }
-    assert aside.read(document, live)
-    assert aside.read(deposited, guardian)
-    assert refused(lambda: aside.read(document, revoked)) == "NOT_FOUND"
-    assert aside.people.mandates.end(aside.camille, revoked.mandate_id, "Fin", "the-end").replayed
-    aside.clock.forward(days=3)
-    assert refused(lambda: aside.read(document, dated)) == "NOT_FOUND"
-    aside.audited()
+    assert everywhere.read(document, live)
+    assert everywhere.read(deposited, guardian)
+    assert refused(lambda: everywhere.read(document, revoked)) == "NOT_FOUND"
+    assert everywhere.people.mandates.end(everywhere.camille, revoked.mandate_id, "Fin", "the-end").replayed
+    everywhere.clock.forward(days=3)
+    assert refused(lambda: everywhere.read(document, dated)) == "NOT_FOUND"
+    everywhere.audited()
 
 
 def test_nothing_of_it_stands_in_clear(aside):
