@@ -40,6 +40,7 @@ class World:
         self.vault = vault
         self.app = create_app(vault)
         self.client = Client(self.app, vault.settings)
+        self.exports: list[str] = []
         self._keys = (f"access-{number}" for number in count())
         self._personas: dict[str, Persona] = {each.actor.id: each for each in vault.personas.all()}
         self.safes = {name: self._safe_of(name) for name in HOLDERS}
