@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from vault.domain.documents import Document, ObjectRole
 from vault.domain.states import Scan, Sealing, Status, is_published
 from vault.errors import LedgerError, VaultError
 from vault.keyring import DocumentKey, Keyring
+from vault.labels import LabelRows
 from vault.ledger.entry import decode
 from vault.messages import message
 from vault.objects import Shelf
@@ -118,6 +119,7 @@ class DocumentMembers:
         """
         self._database = database
         self._documents = Documents(keyring)
+        self._labels = LabelRows(keyring)
         self._shelf = shelf
         self._bundles = bundles
         self._unscanned_allowed = unscanned_allowed
@@ -147,20 +149,24 @@ class DocumentMembers:
             document_id: the document.
             noted: whether an entry says that it leaves; without one its content stays.
         """
+        code = "DOCUMENT_DESTROYED"
         with self._database.reading() as connection:
             try:
                 document = self._documents.load(connection, document_id)
                 key = self._documents.key(connection, document_id)
                 entries = self._entries(connection, document_id)
+                labels = self._labels.of(connection, [document_id]).get(document_id, ())
             except LedgerError as error:
-                document, key, entries = None, None, []
+                document, key, entries, labels = None, None, [], ()
                 code = error.code
         if document is None:
             yield from writing.lacking(f"documents/{document_id}/document.json", code)
             return
+        if not noted:  # nothing of it that is somebody's leaves without its line
+            document, labels = replace(document, private=None), ()
         folder = f"documents/{rfc3339(document.created_at)[:10]}-{document_id}"
         withheld = self._withheld(document, key, noted=noted)
-        yield from writing.json(f"{folder}/document.json", _described(document, entries, withheld))
+        yield from writing.json(f"{folder}/document.json", _described(document, entries, labels, withheld))
         if document.private is not None:
             writing.follow_keys[document_id] = {
                 "status": document.private.status_key,
@@ -208,7 +214,9 @@ def _measured(begin: Begin, sha256: str | None) -> Measured:
     return content
 
 
-def _described(document: Document, entries: Sequence[Mapping[str, Any]], withheld: str) -> Mapping[str, Any]:
+def _described(
+    document: Document, entries: Sequence[Mapping[str, Any]], labels: Sequence[str], withheld: str
+) -> Mapping[str, Any]:
     private = document.private
     original = document.parts.get(ObjectRole.ORIGINAL)
     said: dict[str, Any] = {
@@ -239,6 +247,7 @@ def _described(document: Document, entries: Sequence[Mapping[str, Any]], withhel
             "case": private.case,
             "language": private.language,
             "attributes": dict(private.attributes),
+            "labels": list(labels),
             "findings": list(private.findings),
             "sha256": None if original is None else original.sha256,
         }
