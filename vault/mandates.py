@@ -124,9 +124,7 @@ class Mandates:
             Conflict: TWIN_RUNNING, IDEMPOTENCY_KEY_REUSED.
             Unavailable: the entry cannot be written.
         """
-        self._check(actor, new)
-        with self._database.reading() as connection:
-            safe_id = self._entitled_safe(connection, actor, new)
+        safe_id = self.check(actor, new)
         if actor.role is not Role.SYSTEM:
             self._assurances.demand(actor, Act.MANDATE)
         official = new.kind in OFFICIAL
@@ -169,6 +167,16 @@ class Mandates:
         said_start = "" if new.starts_at is None else rfc3339(new.starts_at)
         request = {**private, "starts_at": said_start, "ends_at": rfc3339(new.ends_at)}
         return self._matters.once(actor, "mandates", idempotency_key, request, work)
+
+    def check(self, actor: Actor, new: NewMandate) -> str:
+        """Check a mandate that is about to be given, and return its safe; nothing is written.
+
+        Raises:
+            NotFound, Refused: as `grant`.
+        """
+        self._check(actor, new)
+        with self._database.reading() as connection:
+            return self._entitled_safe(connection, actor, new)
 
     def end(self, actor: Actor, mandate_id: str, reason: str, idempotency_key: str) -> Outcome:
         """End a mandate at once: revoked by who gave it, renounced by who has it.

@@ -85,6 +85,13 @@ LOGINS = {
         "For this act, your identity must be proven again or more surely.",
         f"Prove it on the page {{place}}, then try again. {_EN}",
     ),
+    "MANDATE_OVER": Entry(
+        404,
+        "Le mandat sous lequel vous agissiez ne compte plus.",
+        "Revenez à votre propre espace.",
+        "The mandate you were acting under no longer counts.",
+        "Go back to your own space.",
+    ),
     "ASSURANCE_TOO_LOW": Entry(
         401,
         "Le niveau d’identification obtenu ne suffit pas pour cet acte.",

@@ -147,9 +147,7 @@ class Shares:
             Conflict: NOT_PUBLISHED, DOCUMENT_NOT_IN_FORCE, TWIN_RUNNING, IDEMPOTENCY_KEY_REUSED.
             Unavailable: the entry cannot be written.
         """
-        self._check(new)
-        with self._database.reading() as connection:
-            self._given(connection, actor, new)
+        self.check(actor, new)
         self._assurances.demand(actor, Act.SHARE)
         key = self._matters.draw(MatterKind.SHARE)
         code, secret, salt = draw_code(), draw_secret(), secrets.token_hex(16)
@@ -183,6 +181,16 @@ class Shares:
 
         outcome = self._matters.once(actor, "shares", idempotency_key, _asked(new), work)
         return Created(outcome) if outcome.replayed else Created(outcome, code, secret)
+
+    def check(self, actor: Actor, new: NewShare) -> Sequence[Document]:
+        """Check a share that is about to be made, and return its documents; nothing is written.
+
+        Raises:
+            NotFound, Refused, Conflict: as `create`.
+        """
+        self._check(new)
+        with self._database.reading() as connection:
+            return self._given(connection, actor, new)
 
     def withdraw(self, actor: Actor, share_id: str, idempotency_key: str) -> Outcome:
         """End a share at once, whoever reads at this moment included.

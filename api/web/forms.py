@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from fastapi import Request
@@ -17,22 +19,63 @@ from vault.settings import Settings
 _MAX_FIELD = 1024
 _MAX_FORM = 8192
 _MAX_FIELDS = 8
+_MAX_WHOLE = 65_536
+_MAX_VALUES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What a form of the document space says.
+
+    Attributes:
+        values: by name, in the order sent.
+    """
+
+    values: Mapping[str, tuple[str, ...]]
+
+    def one(self, name: str) -> str:
+        """Return the value of a field, "" when it is missing. Raises Refused(FIELD_INVALID): it stands twice."""
+        found = self.values.get(name, ())
+        if len(found) > 1:
+            raise Refused("FIELD_INVALID", "the field stands more than once", field=name)
+        return found[0] if found else ""
+
+    def text(self, name: str) -> str:
+        """Return what somebody wrote in a field, composed, on one line: entries of the ledger have no others."""
+        return " ".join(unicodedata.normalize("NFC", self.one(name)).split())
+
+    def every(self, name: str) -> tuple[str, ...]:
+        """Return the values of a field that may have several."""
+        return self.values.get(name, ())
+
+    def kept(self) -> dict[str, str]:
+        """Return each field's first value, for a form that is shown again."""
+        return {name: values[0] for name, values in self.values.items()}
+
+
+def whole_form(request: Request) -> Fields:
+    """Read a form whose fields may have several values. Raises Refused(BODY_INVALID, ENCODING_INVALID)."""
+    values: dict[str, tuple[str, ...]] = {}
+    for name, value in _pairs(request, _MAX_WHOLE, _MAX_VALUES):
+        values[name] = (*values.get(name, ()), value)
+    return Fields(values)
 
 
 def small_form(request: Request) -> dict[str, str]:
     """Read a form without files. Raises Refused(BODY_INVALID, ENCODING_INVALID)."""
+    return dict(_pairs(request, _MAX_FORM, _MAX_FIELDS))
+
+
+def _pairs(request: Request, longest: int, most: int) -> list[tuple[str, str]]:
     if media_type(request.headers.get("Content-Type")) != "application/x-www-form-urlencoded":
         raise Refused("UNSUPPORTED_MEDIA_TYPE")
-    data = collect(body_chunks(request), _MAX_FORM)
+    data = collect(body_chunks(request), longest)
     try:
-        pairs = parse_qsl(
-            data.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
-        )
+        return parse_qsl(data.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=most)
     except UnicodeDecodeError:
         raise Refused("ENCODING_INVALID") from None
     except ValueError:
         raise Refused("BODY_INVALID") from None
-    return dict(pairs)
 
 
 def file_form(request: Request, settings: Settings) -> tuple[dict[str, str], Part, Iterator[bytes]]:

@@ -29,7 +29,7 @@ from api.deps import Desk, Safe
 from api.rates import limited
 from api.uploads import media_type, read_small_body
 from api.web.forms import small_form
-from api.web.rendering import FORM_FIELD, PERSONA_COOKIE, check_form, language, page, words
+from api.web.rendering import FORM_FIELD, check_form, language, page, words
 from vault.errors import Refused
 from vault.logins import Begun
 from vault.service import Vault
@@ -117,7 +117,6 @@ def come_back(request: Request, provider: str, vault: Safe) -> Response:
     response = RedirectResponse(done.back, 303)
     set_private_cookie(response, settings, session_cookie(settings), done.session)
     drop_private_cookie(response, settings, login_cookie(settings, tag))
-    response.delete_cookie(PERSONA_COOKIE, path="/", httponly=True, samesite="strict")
     return response
 
 

@@ -1,4 +1,4 @@
-"""The first pages: what this is, verify a file, a holder's documents."""
+"""The first pages: what this is, verify a file, and the files that verifiers and holders download."""
 
 from __future__ import annotations
 
@@ -17,33 +17,27 @@ from api.errors import problem_of
 from api.rates import limited
 from api.security import DOCS_CSP
 from api.v1.reads import receipt_response
-from api.v1.views import findings
-from api.web import login, session, share_page
-from api.web.forms import file_form, small_form
+from api.web import login, session, share_page, space_routes
+from api.web.forms import file_form
 from api.web.rendering import (
     FORM_FIELD,
-    PERSONA_COOKIE,
     STATIC,
     check_form,
+    known_reader,
     language,
     page,
     problem_page,
     reader,
-    set_cookie,
-    viewer,
 )
 from api.web.verdicts import arrange
-from vault.domain.actors import Role
 from vault.errors import NotFound, Refused, VaultError
 from vault.evidence.findings import Verdict
 from vault.evidence.wording import status_words
 from vault.messages import CATALOGUE, message
 from vault.names import clean_file_name
 from vault.reading import Lookup
-from vault.service import Vault
 
 router = APIRouter(include_in_schema=False)
-_PAGE = 20
 _RECEIPT_WAIT = 3.0
 _KEEP = "public, max-age=31536000, immutable"
 Document = Annotated[str, Path()]
@@ -51,7 +45,7 @@ Document = Annotated[str, Path()]
 
 def install(app: FastAPI) -> None:
     """Add pages, static files and error pages to the application."""
-    for each in (router, login.router, session.router, share_page.router):
+    for each in (router, login.router, session.router, share_page.router, *space_routes.ROUTERS):
         app.include_router(each)
     app.mount("/static", _Static(directory=STATIC), name="static")
     app.state.render_problem = problem_page
@@ -69,9 +63,9 @@ class _Static(StaticFiles):
 
 
 @router.get("/")
-def home(request: Request, vault: Safe, cursor: str | None = None) -> Response:
-    """Say what this is, offer to verify a file, show the chosen holder's documents."""
-    return _home(request, vault, cursor)
+def home(request: Request) -> Response:
+    """Say what this is, offer to verify a file, lead to one's own space."""
+    return _home(request)
 
 
 @router.post("/verifier", dependencies=[limited("verifications")])
@@ -86,7 +80,7 @@ async def verify(request: Request, vault: Safe, desk: Desk) -> Response:
             state = hashlib.sha256()
             verdict = vault.verifying.upload(_hashed(chunks, state))
         except (Refused, NotFound) as error:
-            return _home(request, vault, None, error)
+            return _home(request, error)
         known = vault.reading.lookup(reader(request), state.hexdigest())
         return _verdict_page(request, verdict, known, _shown_name(part.file_name or ""))
 
@@ -99,38 +93,23 @@ def verify_address() -> Response:
     return RedirectResponse("/#verifier", 303)
 
 
-@router.post("/identite")
-def choose_persona(request: Request, vault: Safe) -> Response:
-    """Choose a made-up holder, or leave."""
-    fields = small_form(request)
-    check_form(request, fields.get(FORM_FIELD, ""))
-    response = RedirectResponse("/#documents", 303)
-    chosen = fields.get("persona", "")
-    persona = next((each for each in _holders(vault) if each.actor.id == chosen), None)
-    if persona is None:
-        response.delete_cookie(PERSONA_COOKIE, path="/", httponly=True, samesite="strict")
-    else:
-        set_cookie(response, PERSONA_COOKIE, persona.token)
-    return response
-
-
 @router.get("/documents/{document_id}/original")
 def original(request: Request, document_id: Document, vault: Safe) -> Response:
     """Download an original of the reader's safe."""
-    return download_response(request, vault.reading.original(reader(request), document_id, ""))
+    return download_response(request, vault.reading.original(known_reader(request), document_id, ""))
 
 
 @router.get("/documents/{document_id}/dossier")
 def bundle(request: Request, document_id: Document, vault: Safe) -> Response:
     """Download an evidence bundle."""
-    return download_response(request, vault.reading.bundle(reader(request), document_id, ""))
+    return download_response(request, vault.reading.bundle(known_reader(request), document_id, ""))
 
 
 @router.get("/documents/{document_id}/recepisse")
 def receipt(request: Request, document_id: Document, vault: Safe) -> Response:
     """Download a receipt."""
     return receipt_response(
-        document_id, vault.reading.receipt(reader(request), document_id, "", _RECEIPT_WAIT)
+        document_id, vault.reading.receipt(known_reader(request), document_id, "", _RECEIPT_WAIT)
     )
 
 
@@ -181,28 +160,12 @@ def favicon() -> Response:
     return RedirectResponse("/static/seal.svg", 301)
 
 
-def _home(request: Request, vault: Vault, cursor: str | None, error: VaultError | None = None) -> Response:
-    actor = viewer(request)
-    documents, following = [], None
-    if actor.role is Role.HOLDER and actor.safe_id is not None:
-        listed = vault.reading.list(actor, actor.safe_id, cursor, _PAGE)
-        lang = language(request)
-        documents = [(view, findings(view.document, lang)) for view in listed.items]
-        following = listed.next
+def _home(request: Request, error: VaultError | None = None) -> Response:
     said = None
     if error is not None:
         problem = problem_of(error)
         said = message(problem.code, language(request), **problem.params)
-    return page(
-        request,
-        "home.html",
-        said.status if said else 200,
-        documents=documents,
-        following=following,
-        cursor=cursor,
-        holders=_holders(vault),
-        said=said,
-    )
+    return page(request, "home.html", said.status if said else 200, said=said)
 
 
 def _verdict_page(request: Request, verdict: Verdict, known: Lookup, name: str) -> Response:
@@ -215,10 +178,6 @@ def _verdict_page(request: Request, verdict: Verdict, known: Lookup, name: str) 
         known=known if known.value != "unknown" else None,
         known_status=status_words(known.value, lang),
     )
-
-
-def _holders(vault: Vault) -> list[Any]:
-    return [persona for persona in vault.personas.all() if persona.actor.role is Role.HOLDER]
 
 
 def _shown_name(name: str) -> str:

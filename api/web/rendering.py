@@ -27,7 +27,8 @@ from api.browser import (
 from api.deps import get_vault
 from api.errors import Problem
 from api.web.words import LANGUAGES, WORDS
-from vault.domain.actors import ANONYMOUS, Actor
+from vault.domain.actors import ANONYMOUS, Actor, Role
+from vault.errors import Unauthenticated
 from vault.messages import message, readable_size
 
 HERE = Path(__file__).parent
@@ -89,6 +90,11 @@ def human_time(moment: datetime, lang: str) -> str:
     return f"{day}\u00a0{month} {moment.year} {joint} {moment:%H:%M:%S}\u00a0UTC"
 
 
+def human_day(moment: datetime, lang: str) -> str:
+    """Write the day of an instant for people: `22 novembre 2026`, UTC."""
+    return human_time(moment, lang).rsplit(" à " if lang == "fr" else " at ", 1)[0]
+
+
 def human_times(text: str, lang: str) -> str:
     """Replace RFC 3339 instants in a text by times for people."""
 
@@ -119,6 +125,14 @@ def reader(request: Request) -> Actor:
         return ANONYMOUS
     session = acting_session(request)
     return session.actor if session is not None else _persona(request)
+
+
+def known_reader(request: Request) -> Actor:
+    """Return who asks for this. Raises Unauthenticated for nobody in particular, whom pages lead to the login."""
+    actor = reader(request)
+    if actor.role is Role.ANONYMOUS:
+        raise Unauthenticated("UNAUTHENTICATED")
+    return actor
 
 
 def viewer(request: Request) -> Actor:
@@ -196,9 +210,11 @@ def problem_page(request: Request, problem: Problem) -> Response:
         asked = {
             "niveau": problem.params["level"],
             "minutes": problem.params["minutes"],
-            "retour": here(request),
+            "retour": getattr(request.state, "back", here(request)),
         }
         return RedirectResponse(f"{problem.params['place']}?{urlencode(asked)}", 303)
+    if problem.code == "MANDATE_OVER":
+        return RedirectResponse("/espace/mandats?fait=mandat-fini", 303)
     if problem.code in {"UNAUTHENTICATED", "SESSION_ENDED"} and request.method in SAFE_METHODS:
         return RedirectResponse(login_address(here(request)), 303)
     said = message(problem.code, language(request), **problem.params)

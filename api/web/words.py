@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from api.web.login_words import LOGIN_WORDS
+from api.web.request_words import REQUEST_WORDS
+from api.web.rights_words import RIGHTS_WORDS
 from api.web.share_words import SHARE_WORDS
+from api.web.sharing_words import SHARING_WORDS
+from api.web.space_words import SPACE_WORDS
 
 LANGUAGES = ("fr", "en")
 
@@ -18,7 +22,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "tagline": _both("Coffre-fort numérique à valeur probante", "Evidential digital safe"),
     "nav": _both("Navigation principale", "Main navigation"),
     "nav_verify": _both("Vérifier un fichier", "Verify a file"),
-    "nav_documents": _both("Mes documents", "My documents"),
     "nav_docs": _both("Interface REST", "REST interface"),
     "other_language": _both("English", "Français"),
     "banner": _both(
@@ -59,30 +62,22 @@ WORDS: dict[str, tuple[str, str]] = {
     "verify_running": _both("Vérification en cours…", "Verifying…"),
     "chosen": _both("Fichier choisi : ", "File chosen: "),
     "problem": _both("Il y a un problème", "There is a problem"),
-    "documents_title": _both("Coffre-fort de {name}", "Safe of {name}"),
     "documents_none": _both("Ce coffre-fort est vide.", "This safe is empty."),
-    "documents_older": _both("Documents plus anciens", "Older documents"),
-    "documents_newest": _both("Documents récents", "Newest documents"),
-    "identity_title": _both("Voir un coffre-fort de démonstration", "See a demonstration safe"),
-    "identity_hint": _both(
-        "Choisissez un titulaire fictif. Chaque lecture d’un document est inscrite au journal des accès.",
-        "Choose a made-up holder. Every reading of a document is written in the access journal.",
+    "home_space_title": _both("Mon espace de documents", "My document space"),
+    "home_space": _both(
+        "Vos actes et vos pièces, qui les a consultés et pourquoi, ce que l’on vous demande, et où en sont vos"
+        " démarches.",
+        "Your acts and attachments, who looked at them and why, what you are asked for, and where your cases are.",
     ),
-    "identity_as": _both("Continuer comme {name}", "Continue as {name}"),
-    "identity_now": _both("Vous voyez ce coffre-fort comme {name}.", "You see this safe as {name}."),
-    "identity_other": _both("Changer de titulaire", "Change holder"),
-    "identity_leave": _both("Quitter", "Leave"),
+    "home_enter": _both("Entrer dans mon espace", "Enter my space"),
     "kind_act": _both("Acte", "Act"),
     "kind_attachment": _both("Pièce jointe", "Attachment"),
     "issued_by": _both("Délivré par {name}", "Issued by {name}"),
     "submitted": _both("Déposée par vous", "Submitted by you"),
     "received_on": _both("Reçu le {date}", "Received on {date}"),
-    "entry": _both("Inscription n° {seq} du registre", "Ledger entry {seq}"),
-    "download": _both("Télécharger", "Download"),
     "original": _both("Original numérique", "Original"),
     "bundle": _both("Dossier de preuve", "Evidence bundle"),
     "receipt": _both("Récépissé", "Receipt"),
-    "of_document": _both("de « {title} »", "of “{title}”"),
     "status_valid": _both("En vigueur", "In force"),
     "status_superseded": _both("Remplacé", "Superseded"),
     "status_revoked": _both("Révoqué", "Revoked"),
@@ -99,6 +94,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "finding": _both("À savoir avant de l’ouvrir :", "Good to know before opening it:"),
     "verdict_title": _both("Résultat de la vérification", "Result of the verification"),
     "case_authentic": _both("Authentique", "Authentic"),
+    "case_line": _both("Ligne de journal prouvée", "Journal line proven"),
     "case_time": _both("Date prouvée", "Date proven"),
     "case_other_file": _both("Un autre fichier", "Another file"),
     "case_changed": _both("Modifié après la signature", "Changed after it was signed"),
@@ -214,5 +210,9 @@ WORDS: dict[str, tuple[str, str]] = {
         "This page needs JavaScript; the description itself is here:",
     ),
     **LOGIN_WORDS,
+    **SPACE_WORDS,
+    **REQUEST_WORDS,
+    **SHARING_WORDS,
+    **RIGHTS_WORDS,
     **SHARE_WORDS,
 }

@@ -30,7 +30,7 @@ def test_a_made_up_holder_finds_the_safe_that_was_there(browser, login_vault):
     assert (actor.role, actor.id, actor.safe_id) == (Role.HOLDER, "camille", persona.safe_id)
     assert actor.assurance is Assurance.HIGH
     assert actor.authenticated_at is not None
-    assert "Camille Exemple" in browser.get("/").text
+    assert "Camille Exemple" in browser.get("/espace").text
 
 
 @pytest.mark.parametrize(
