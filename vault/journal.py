@@ -136,7 +136,7 @@ class Journal:
         access = _Access(actor, document.id, purpose, "", action, READ_REFUSED, None)
         try:
             with self._database.reading() as connection:
-                if self._open_window(connection, window) is not None:
+                if self._covered(connection, access, window) is not None:
                     return
             self._ledger.run(lambda tx: self._append(tx, access, window))
         except (NotFound, Unavailable) as error:
@@ -164,8 +164,23 @@ class Journal:
             return None
         return int(row["seq"])
 
+    def _covered(self, connection: Connection, access: _Access, window: bytes) -> int | None:
+        """Return the entry that covers an access already, if one does.
+
+        A refusal covers no refusal after a read: who could read in between and no longer can, as after a consent is
+        withdrawn, is told of anew.
+        """
+        seq = self._open_window(connection, window)
+        if seq is None or access.event != READ_REFUSED:
+            return seq
+        table = models.document_entries
+        read = select(table.c.seq).where(
+            table.c.document_id == access.document_id, table.c.event == READ, table.c.seq > seq
+        )
+        return seq if connection.scalar(read.limit(1)) is None else None
+
     def _append(self, tx: LedgerTransaction, access: _Access, window: bytes) -> int:
-        if (seq := self._open_window(tx.connection, window)) is not None:
+        if (seq := self._covered(tx.connection, access, window)) is not None:
             return seq  # a twin was first
         document = self._documents.load(tx.connection, access.document_id)
         key = self._documents.key(tx.connection, access.document_id)

@@ -11,9 +11,10 @@ from urllib.parse import urlencode
 import httpx
 from fastapi import FastAPI
 
-from api.web.rendering import FORM_COOKIE, FORM_FIELD, PERSONA_COOKIE
+from api.browser import session_cookie
+from api.web.rendering import FORM_COOKIE, FORM_FIELD
 from api.web.share_page import share_cookie
-from vault.settings import Settings
+from vault.service import Vault
 
 FORM_TOKEN = "f" * 43
 
@@ -27,6 +28,9 @@ class Asker(Protocol):
     @property
     def token(self) -> str: ...
 
+    @property
+    def session(self) -> str: ...
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -39,7 +43,8 @@ class Ask:
         content: body as octets, or None.
         headers: more headers.
         form: fields of a form, or None; the form's token is added.
-        page: it is asked by a browser, with the cookie of a made-up `person` or of an opened `share`; "": it is not.
+        page: it is asked by a browser, with the cookie of a `person`'s session or of an opened `share`; "": it is not.
+        file: octets of a file that the form brings, or None.
     """
 
     method: str
@@ -49,13 +54,14 @@ class Ask:
     headers: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] | None = None
     page: str = ""
+    file: bytes | None = None
 
 
 class Client:
     """Asks an application without a socket, all in one event loop: thousands of requests are made here."""
 
-    def __init__(self, app: FastAPI, settings: Settings) -> None:
-        self.cookies = {"person": PERSONA_COOKIE, "share": share_cookie(settings)}
+    def __init__(self, app: FastAPI, vault: Vault) -> None:
+        self._vault = vault
         self._loop = asyncio.new_event_loop()
         # The development identities answer this machine alone.
         transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("127.0.0.1", 50000))
@@ -65,6 +71,18 @@ class Client:
         """Ask; cookies are those of the request alone."""
         self._client.cookies.clear()
         return self._loop.run_until_complete(self._client.request(method, path, **more))
+
+    def cookies(self, caller: Asker, page: str) -> tuple[str, str]:
+        """Return the cookies of somebody's browser, and the token of its forms."""
+        settings, sessions = self._vault.settings, self._vault.people.login.sessions
+        named = {FORM_COOKIE: FORM_TOKEN}
+        token = FORM_TOKEN
+        if page == "share":
+            named[share_cookie(settings)] = caller.token
+        elif caller.session:
+            named[session_cookie(settings)] = caller.session
+            token = sessions.form_token(caller.session)
+        return "; ".join(f"{name}={value}" for name, value in named.items() if value), token
 
     def close(self) -> None:
         """Let go of the loop and its threads."""
@@ -78,13 +96,17 @@ def send(client: Client, caller: Asker, ask: Ask, key: str) -> httpx.Response:
     headers = {**ask.headers}
     if ask.method not in {"GET", "HEAD"}:
         headers["Idempotency-Key"] = key
+    token = ""
     if ask.page:
-        cookies = {client.cookies[ask.page]: caller.token, FORM_COOKIE: FORM_TOKEN}
-        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items() if value)
+        headers["Cookie"], token = client.cookies(caller, ask.page)
     else:
         headers.update(caller.headers)
+    if ask.form is not None and ask.file is not None:
+        fields = {**ask.form, "key": key, FORM_FIELD: token}
+        file = {"file": ("piece.txt", ask.file)}
+        return client.request(ask.method, ask.path, data=fields, files=file, headers=headers)
     if ask.form is not None:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
-        content = urlencode({**ask.form, FORM_FIELD: FORM_TOKEN}).encode()
+        content = urlencode({**ask.form, "key": key, FORM_FIELD: token}, doseq=True).encode()
         return client.request(ask.method, ask.path, content=content, headers=headers)
     return client.request(ask.method, ask.path, json=ask.json, content=ask.content, headers=headers)

@@ -30,6 +30,7 @@ class Caller:
         label: said in failures.
         role: in what quality.
         token: bearer token; "" for nobody.
+        session: value of the cookie of a session, under the mandate if there is one; "" for who has none.
         safe: holder whose safe is theirs.
         administration: for whom an agent or a system acts.
         service: of that administration.
@@ -61,6 +62,7 @@ class Caller:
     documents: frozenset[str] = frozenset()
     gives: frozenset[str] = frozenset()
     requisitioned: str = ""
+    session: str = ""
 
     @property
     def headers(self) -> dict[str, str]:

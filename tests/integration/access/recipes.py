@@ -63,7 +63,9 @@ class Recipe:
         codes: problems that only somebody who may can get: what was asked is not possible now.
         used_up: a success changes the thing so that the next could not succeed: it is made anew.
         form: fields of a form, made for a thing and a caller.
-        page: asked by a browser with the cookie of a made-up `person` or of an opened `share`; "": it is not.
+        page: asked by a browser with the cookie of a `person`'s session or of an opened `share`; "": it is not.
+        file: octets of a file that the form brings.
+        roles: in what quality somebody finds the page; empty: in any.
         sent_away: where a browser is led that may not.
         by_share: it knows who opened a share, and nobody else; other routes know everybody else.
         granted: tells from a success whether it was granted, where refusals are told inside.
@@ -78,6 +80,8 @@ class Recipe:
     used_up: bool = False
     form: Callable[[World, Thing, Caller], dict[str, str]] | None = None
     page: str = ""
+    file: bytes | None = None
+    roles: frozenset[Role] = frozenset()
     sent_away: str = ""
     by_share: bool = False
     granted: Callable[[httpx.Response], bool] | None = None
@@ -92,6 +96,7 @@ class Recipe:
             {} if self.headers is None else self.headers(world, thing, caller),
             None if self.form is None else self.form(world, thing, caller),
             self.page,
+            self.file,
         )
 
     def verdict(self, answer: httpx.Response) -> bool | None:
@@ -100,6 +105,8 @@ class Recipe:
             return answer.headers["location"] != self.sent_away
         if answer.is_success:
             return True if self.granted is None else self.granted(answer)
+        if answer.headers["content-type"].startswith("text/html"):
+            return True  # the form again, with what is wrong in it: others are refused without a word of it
         if answer.json().get("code") in self.codes:
             return True
         return False if answer.status_code in REFUSED else None
@@ -176,6 +183,126 @@ _STEP = fixed(state="instruction", words={"fr": "En cours.", "en": ""})
 _WHY = frozenset({"PURPOSE_REQUIRED"})
 _STATE = frozenset({"STATE_CONFLICT"})
 _TOLD = fixed(words="Voici pourquoi.")
+
+_HOLDERS = frozenset({Role.HOLDER, Role.MANDATARY})
+
+
+def _page(things: Callable[[World], Sequence[Thing]], **more: Any) -> Recipe:
+    """A page of one's document space."""
+    return Recipe(things, page="person", **{"roles": _HOLDERS, **more})
+
+
+def _form(things: Callable[[World], Sequence[Thing]], **fields: Any) -> Recipe:
+    """A form of one's document space that acts; what it acts on is used up."""
+    return _page(things, form=lambda world, thing, caller: fields, used_up=True)
+
+
+def _own_form(things: Callable[[World], Sequence[Thing]], **fields: Any) -> Recipe:
+    """A form of one's document space that can be sent again."""
+    return _page(things, form=lambda world, thing, caller: fields)
+
+
+def _own_files(world: World) -> list[Thing]:
+    return [Thing("own journal", {"form": form}, own=True) for form in ("csv", "json", "pdf")]
+
+
+def _agents(**more: Any) -> Recipe:
+    return Recipe(
+        documents,
+        page="person",
+        roles=frozenset({Role.AGENT}),
+        form=lambda world, thing, caller: {"purpose": PURPOSE},
+        **more,
+    )
+
+
+def _pages() -> dict[Route, Recipe]:
+    """Pages of a session; what they show is decided by the same services as REST."""
+    mandate = {"mandatary": "quelqu-un", "scope": "read", "basis": "Procuration", "ends_at": soon(30)[:10]}
+    return {
+        ("GET", "/espace"): _page(own),
+        ("POST", "/espace/recherche"): _own_form(own, q="acte"),
+        ("GET", "/espace/documents/{document_id}"): _page(documents),
+        ("POST", "/espace/documents/{document_id}/etiquettes"): _own_form(documents, labels="Logement"),
+        ("GET", "/espace/documents/{document_id}/remarque"): _page(documents),
+        ("POST", "/espace/documents/{document_id}/remarque"): _own_form(documents, words="C’est faux."),
+        ("GET", "/espace/depot"): _page(own),
+        ("POST", "/espace/depot"): _page(
+            own,
+            form=lambda world, thing, caller: {"document_type": next(iter(caller.types), TYPE)},
+            file=b"piece",
+        ),
+        ("GET", "/espace/demandes"): _page(own),
+        ("GET", "/espace/demandes/{request_id}"): _page(both(request)),
+        ("GET", "/espace/demandes/{request_id}/reponse"): _page(both(request)),
+        ("POST", "/espace/demandes/{request_id}/reponse"): _own_form(both(request), step="check"),
+        ("GET", "/espace/demandes/{request_id}/refus"): _page(both(request)),
+        ("POST", "/espace/demandes/{request_id}/refus"): _form(both(request)),
+        ("GET", "/espace/consentements"): _page(own),
+        ("GET", "/espace/consentements/{consent_id}"): _page(consents),
+        ("GET", "/espace/consentements/{consent_id}/piece"): _page(consents),
+        ("GET", "/espace/consentements/{consent_id}/retrait"): _page(withdrawn_consents),
+        ("POST", "/espace/consentements/{consent_id}/retrait"): _form(consents),
+        ("GET", "/espace/attestations/{statement_id}"): _page(statements),
+        ("GET", "/espace/attestations/{statement_id}/piece"): _page(statements),
+        ("GET", "/espace/demarches"): _page(own),
+        ("GET", "/espace/demarches/{case_id}"): _page(both(case)),
+        ("GET", "/espace/journal"): _page(own),
+        ("GET", "/espace/journal/fichier/{form}"): _page(_own_files),
+        ("GET", "/espace/journal/{entry}/preuve"): _page(lines, codes=frozenset({"RECEIPT_PENDING"})),
+        ("GET", "/espace/journal/{entry}/signaler"): _page(lines),
+        ("POST", "/espace/journal/{entry}/signaler"): _form(lines, words="Pourquoi ?"),
+        ("GET", "/espace/signalements"): _page(own),
+        ("GET", "/espace/signalements/{report_id}"): _page(reports),
+        ("POST", "/espace/signalements/{report_id}"): _own_form(reports, verdict="enough"),
+        ("GET", "/espace/mandats"): _page(own_as_person),
+        ("GET", "/espace/mandats/nouveau"): _page(own),
+        ("POST", "/espace/mandats/nouveau"): _own_form(own, step="check", **mandate),
+        ("GET", "/espace/mandats/{mandate_id}"): _page(mandates),
+        ("POST", "/espace/mandats/{mandate_id}/fin"): _form(proxies),
+        ("GET", "/espace/partages"): _page(own),
+        ("GET", "/espace/partages/nouveau"): _page(own),
+        ("POST", "/espace/partages/nouveau"): _page(
+            own_documents,
+            form=lambda world, thing, caller: {
+                "documents": thing.ids["document_id"],
+                "purpose": "housing",
+                "recipient": "Agence",
+                "views": "3",
+                "ends_at": soon(30)[:10],
+                "form": "original",
+                "step": "check",
+            },
+        ),
+        ("GET", "/espace/partages/{share_id}"): _page(shares),
+        ("POST", "/espace/partages/{share_id}/feuillet"): _page(
+            shares, form=lambda world, thing, caller: {"code": thing.more["code"]}
+        ),
+        ("POST", "/espace/partages/{share_id}/retrait"): _form(shares),
+        ("GET", "/espace/droits"): _page(own),
+        ("GET", "/espace/export"): _page(own),
+        ("POST", "/espace/export"): _own_form(own),
+        ("GET", "/espace/export/{export_id}"): _page(exports),
+        ("GET", "/espace/export/{export_id}/archive"): _page(exports),
+        ("GET", "/espace/cloture"): _page(own),
+        # Without the box ticked: nobody's safe is to be closed here.
+        ("POST", "/espace/cloture"): _own_form(own),
+        ("POST", "/espace/cloture/{closure_id}/confirmation"): _form(closures),
+        ("POST", "/espace/cloture/{closure_id}/annulation"): _form(closures),
+        ("GET", "/espace/remarques"): _page(own),
+        ("POST", "/espace/remarques/{note_id}/retrait"): _form(both(note)),
+        ("GET", "/espace/contacts"): _page(own),
+        ("POST", "/espace/contacts"): _own_form(own, channel="mail", address="camille@example.org"),
+        ("POST", "/espace/contacts/choix"): _own_form(own, language="fr"),
+        ("POST", "/espace/contacts/{contact_id}/retrait"): _form(contacts),
+        ("POST", "/espace/contacts/{contact_id}/code"): _own_form(contacts),
+        ("POST", "/espace/contacts/{contact_id}/confirmation"): _own_form(contacts, code="00000-00000"),
+        ("GET", "/agent"): Recipe(own, page="person", roles=frozenset({Role.AGENT})),
+        ("POST", "/agent/documents/{document_id}"): _agents(),
+        ("POST", "/agent/documents/{document_id}/original"): _agents(),
+        ("POST", "/agent/documents/{document_id}/dossier"): _agents(),
+    }
+
 
 RECIPES: dict[Route, Recipe] = {
     # documents
@@ -342,4 +469,5 @@ RECIPES: dict[Route, Recipe] = {
     ("GET", "/v1/cases/{case_id}"): Recipe(both(case)),
     ("GET", "/v1/safes/{safe_id}/cases"): Recipe(safes),
     ("GET", "/v1/administrations/{administration_id}/cases"): Recipe(administrations),
+    **_pages(),
 }

@@ -76,6 +76,8 @@ def _by_mandate(caller: Caller, thing: Thing, action: Action) -> bool:
 def expected(recipe: Recipe, caller: Caller, action: Action, thing: Thing) -> bool:
     if recipe.by_share is not (caller.role is Role.BEARER):
         return False
+    if recipe.roles and caller.role not in recipe.roles:
+        return False
     if action in NARROWER and not NARROWER[action](caller, thing):
         return False
     if caller.role is Role.SYSTEM and SYSTEM_SCOPES.get(action) not in caller.scopes:
@@ -96,8 +98,8 @@ BY_THING = frozenset(
 def asking(world: World, recipe: Recipe, action: Action, *, first: bool) -> Iterator[Caller]:
     """Everybody, but of the systems that lack one scope those alone that lack the one needed here."""
     for caller in world.callers:
-        if recipe.page and caller.mandate:
-            continue  # pages name no mandate: the session does
+        if recipe.page == "person" and not caller.session and caller.role is not Role.ANONYMOUS:
+            continue  # software and whose mandate does not count now have none
         if caller.lacks in {"", SYSTEM_SCOPES.get(action, "")} and (first or caller.label in BY_THING):
             yield caller
 

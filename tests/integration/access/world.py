@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import count
 from typing import Any
 
 from api.app import create_app
+from identity.base import ProvenIdentity
 from tests.integration.access.asking import Client
 from tests.integration.access.facts import (
     EMPLOYER,
@@ -39,7 +41,7 @@ class World:
     def __init__(self, vault: Vault, act_pdf: bytes) -> None:
         self.vault = vault
         self.app = create_app(vault)
-        self.client = Client(self.app, vault.settings)
+        self.client = Client(self.app, vault)
         self.exports: list[str] = []
         self._keys = (f"access-{number}" for number in count())
         self._personas: dict[str, Persona] = {each.actor.id: each for each in vault.personas.all()}
@@ -52,7 +54,7 @@ class World:
         self.pdf = self.issue("camille", content=act_pdf, file_name="acte.pdf")
         self.consent(self.given, "describe", "read", "evidence")
         self.requisitioned("camille", "auditeur-requis")
-        self.callers = self._callers()
+        self.callers = [replace(each, session=self._session(each)) for each in self._callers()]
 
     # --- who asks
 
@@ -68,6 +70,32 @@ class World:
 
     def token(self, name: str) -> str:
         return self._personas[name].token
+
+    def _session(self, caller: Caller) -> str:
+        """Log a person in, as an identity provider would prove them; under a mandate where it counts now."""
+        personas = [each for each in self._personas.values() if each.token == caller.token]
+        if not personas or (caller.mandate and not caller.mandate_of):
+            return ""
+        actor, login = personas[0].actor, self.vault.people.login
+        if actor.role is Role.SYSTEM or (actor.role is Role.AUDITOR and actor.administration_id):
+            return ""
+        said = {
+            "role": actor.role.value,
+            "administration": actor.administration_id or "",
+            "service": actor.service,
+            "holder": actor.id if actor.role is Role.HOLDER else "",
+        }
+        config = login.logins.providers["developpement"].config
+        proven = ProvenIdentity(
+            "developpement", config.issuer, actor.id, actor.name, "", "high", datetime.now(UTC), "", "",
+            {name: value for name, value in said.items() if value},
+        )  # fmt: skip
+        value = login.sessions.open(login.accounts.sign_in(proven), proven, "Browser")
+        if caller.mandate:
+            session = login.sessions.find(value)
+            assert session is not None
+            login.sessions.act_under(session.id, caller.mandate)
+        return value
 
     def _enter(self, actor: Actor) -> str:
         persona = Persona(actor, f"dev-{actor.id}-{next(self._keys)}", actor.name)
