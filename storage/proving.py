@@ -16,9 +16,8 @@ from typing import Literal
 
 from storage.errors import ObjectMissing, StorageError, StorageUnavailable
 from storage.retention import system_now
-from storage.s3_buckets import lockable, versioning
+from storage.s3_buckets import PROOFS, honours_conditions, lockable, versioning
 from storage.s3_client import S3Client, StoreRefused
-from storage.s3_findings import PROOFS
 from storage.s3_versions import (
     COMPLIANCE,
     by_name,
@@ -132,7 +131,7 @@ class Prover:
         kept = self._lock(_KEPT, until)
         answer = self._client.call("HEAD", self._bucket, kept.key, query={"versionId": kept.version})
         server = answer.headers.get("server", "").encode("ascii", "backslashreplace").decode()[:100]
-        conditions = self._honours_conditions(kept)
+        conditions = honours_conditions(self._client, self._bucket)
         self._tidy()
         return Proof(
             self._client.endpoint,
@@ -233,14 +232,6 @@ class Prover:
         return Attempt(
             name, "harmless" if gone else "undecided", "a lock in GOVERNANCE mode can be passed over"
         )
-
-    def _honours_conditions(self, kept: _Target) -> bool:
-        key = kept.key.replace(_KEPT, "conditional")
-        with suppress(StorageError):
-            for _ in range(2):
-                self._client.call("PUT", self._bucket, key, body=kept.octets, headers={"If-None-Match": "*"})
-            return False
-        return True
 
     def _lock(self, name: str, until: datetime | None, mode: str = COMPLIANCE) -> _Target:
         octets = secrets.token_bytes(64)

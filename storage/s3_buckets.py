@@ -6,9 +6,10 @@ files that are replaced lie in one that never had versioning, since an old versi
 
 from __future__ import annotations
 
-from storage.errors import StorageError, StorageUnavailable
-from storage.s3_client import S3Client, StoreRefused
+from storage.errors import StorageUnavailable
+from storage.s3_client import PreconditionFailed, S3Client, StoreRefused
 
+PROOFS = "prove/"
 _THERE = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
 
 
@@ -59,10 +60,11 @@ def lockable(client: S3Client, bucket: str) -> bool:
     return answer.findtext("ObjectLockEnabled") == "Enabled"
 
 
-def answers(client: S3Client, bucket: str) -> bool:
-    """Tell whether a bucket can be asked for."""
+def honours_conditions(client: S3Client, bucket: str) -> bool:
+    """Tell whether a service refuses to write over a name when it is asked to. Raises StorageUnavailable."""
     try:
-        client.call("HEAD", bucket)
-    except StorageError:
-        return False
-    return True
+        for _ in range(2):
+            client.call("PUT", bucket, f"{PROOFS}conditions", headers={"If-None-Match": "*"})
+    except PreconditionFailed:
+        return True
+    return False

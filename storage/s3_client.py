@@ -180,6 +180,27 @@ class S3Client(Minio):  # type: ignore[misc, unused-ignore]
         )
         self.endpoint = f"{parts.scheme}://{parts.netloc}"
 
+    def put_small(
+        self, bucket: str, key: str, data: bytes, media_type: str, condition: Mapping[str, str] | None = None
+    ) -> None:
+        """Write a small object where no versions are kept, its checksum sent and what is answered compared.
+
+        Raises:
+            PreconditionFailed: the condition does not hold.
+            StoreRefused: any other error that the service states.
+            StorageUnavailable: it was not acknowledged.
+        """
+        checksum = b64(hashlib.sha256(data).digest())
+        headers = {
+            "Content-Type": media_type,
+            "Content-MD5": b64(hashlib.md5(data, usedforsecurity=False).digest()),
+            "x-amz-checksum-sha256": checksum,
+            **(condition or {}),
+        }
+        answer = self.call("PUT", bucket, key, body=data, headers=headers).headers
+        if not answer.get("etag") or answer.get("x-amz-checksum-sha256", checksum) != checksum:
+            raise StorageUnavailable("the store did not say that it holds what was sent")
+
     def call(
         self,
         method: str,
@@ -244,7 +265,9 @@ def translated(error: Exception) -> StorageUnavailable | ObjectMissing:
         found = re.search(r"Response code: (\d{3})", str(error))
         status = int(found[1]) if found else 0
     else:
-        late = isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError)
+        late = isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError) and not isinstance(
+            error, urllib3.exceptions.NewConnectionError
+        )
         return StorageUnavailable(
             "the object store did not answer in time"
             if late

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from storage.base import Oddity
 from storage.names import is_address
+from storage.s3_buckets import PROOFS
 from storage.s3_client import S3Client, b64
 from storage.s3_versions import Version, by_name, head, level, versions
 
-OBJECTS, LEDGER, PROOFS = "objects/", "ledger/", "prove/"
+OBJECTS, LEDGER = "objects/", "ledger/"
 
 
 def oddities(client: S3Client, bucket: str) -> Iterator[Oddity]:

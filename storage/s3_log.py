@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from storage import retention
 from storage.errors import LogConflict, ObjectMissing, RetentionActive, StorageUnavailable
 from storage.names import is_log_path, writable_log_path
-from storage.s3_client import PreconditionFailed, S3Client, StoreRefused, b64
+from storage.s3_client import PreconditionFailed, S3Client, StoreRefused
 from storage.s3_upload import READ_SIZE, Content, fetch, write
 from storage.s3_versions import Held, by_name, due, head, names, of_key, versions, whole_seconds
 
@@ -177,14 +177,9 @@ class S3LogStore:
             )
             write(self._client, self._config.locked, self._key(path), content, parts_above=_AT_ONCE)
             return
-        headers = {
-            "Content-Type": media_type or "application/octet-stream",
-            "Content-MD5": b64(hashlib.md5(data, usedforsecurity=False).digest()),
-            "x-amz-checksum-sha256": b64(hashlib.sha256(data).digest()),
-        }
         try:
-            self._client.call(
-                "PUT", self._config.plain, self._key(path), body=data, headers=headers | condition
+            self._client.put_small(
+                self._config.plain, self._key(path), data, media_type or "application/octet-stream", condition
             )
         except StoreRefused as refusal:
             raise _collision(refusal) from refusal

@@ -8,24 +8,24 @@ every object and read back, to the second, rounded up.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
-from typing import IO
 
 from storage import retention
 from storage.base import Durability, Oddity, Staged, Stored
 from storage.errors import ObjectDamaged, ObjectMissing, RetentionActive, StorageUnavailable
 from storage.names import is_address, known_address
+from storage.s3_buckets import honours_conditions
 from storage.s3_client import PreconditionFailed, S3Client, StoreRefused, b64
 from storage.s3_findings import OBJECTS as FOLDER
 from storage.s3_findings import oddities
+from storage.s3_staging import StagedOctets, stage, staged_octets
 from storage.s3_upload import READ_SIZE, Content, digest_of, fetch, write
 from storage.s3_versions import (
     Held,
@@ -43,7 +43,6 @@ from storage.s3_versions import (
 
 _MEDIA_TYPE = "application/octet-stream"
 _YIELD = 1 << 20
-_IN_MEMORY = 1 << 18
 _TRIES = 5
 _STRIPES = 64
 
@@ -69,16 +68,6 @@ class S3ObjectsConfig:
     proved: bool = False
 
 
-class StagedOctets:
-    """Encrypted octets that wait for their commit."""
-
-    __slots__ = ("file", "lock")
-
-    def __init__(self, spool: Path | None) -> None:
-        self.file: IO[bytes] = SpooledTemporaryFile(_IN_MEMORY, dir=str(spool) if spool else None)  # noqa: SIM115 - closed by commit or discard
-        self.lock = threading.Lock()
-
-
 def key_of(address: str) -> str:
     """Return an object's name in the bucket."""
     return f"{FOLDER}{address[:2]}/{address}"
@@ -101,6 +90,7 @@ class S3ObjectStore:
         self._pool = ThreadPoolExecutor(config.threads, thread_name_prefix="s3-put")
         self._known: OrderedDict[str, str] = OrderedDict()
         self._guard = threading.Lock()
+        self._conditions: bool | None = None
         self._stripes = [threading.Lock() for _ in range(_STRIPES)]
 
     def put(self, chunks: Iterable[bytes], retain_until: datetime | None = None) -> Staged:
@@ -110,21 +100,7 @@ class S3ObjectStore:
             StorageUnavailable: they cannot be written.
             ValueError: the retention has no time zone.
         """
-        until = whole_seconds(retention.checked(retain_until))
-        digest, size = hashlib.sha256(), 0
-        staged = StagedOctets(self._config.spool)
-        try:
-            for chunk in chunks:
-                digest.update(chunk)
-                size += len(chunk)
-                try:
-                    staged.file.write(chunk)
-                except OSError as error:
-                    raise StorageUnavailable("staging an object failed") from error
-        except BaseException:
-            staged.file.close()
-            raise
-        return Staged(digest.hexdigest(), size, until, staged)
+        return stage(chunks, whole_seconds(retention.checked(retain_until)), self._config.spool)
 
     def commit(self, staged: Sequence[Staged]) -> list[Stored]:
         """Make staged objects durable and immutable: each acknowledged, its version and lock read back.
@@ -134,7 +110,7 @@ class S3ObjectStore:
             ObjectDamaged: other octets stand under one of the addresses.
         """
         for item in staged:
-            _staged(item)
+            staged_octets(item)
         if len(staged) < 2:
             return [self._commit(item) for item in staged]
         try:
@@ -145,7 +121,7 @@ class S3ObjectStore:
     def discard(self, staged: Sequence[Staged]) -> None:
         """Close staged files, which lets the file system forget them."""
         for item in staged:
-            _staged(item).file.close()
+            staged_octets(item).file.close()
 
     def read(self, address: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield stored octets by version; a range is cut at the end of the object.
@@ -278,7 +254,7 @@ class S3ObjectStore:
         self._pool.shutdown()
 
     def _commit(self, item: Staged) -> Stored:
-        staged = _staged(item)
+        staged = staged_octets(item)
         with staged.lock:
             for _ in range(_TRIES):
                 try:
@@ -295,15 +271,18 @@ class S3ObjectStore:
 
     def _written(self, item: Staged, staged: StagedOctets) -> Held:
         """Write an object, or take the one that stands there for it."""
-        bucket, key, until = self._config.bucket, key_of(item.address), due(item.retain_until)
-        if not staged.file.closed:
-            content = Content(staged.file, item.size, bytes.fromhex(item.address), _MEDIA_TYPE, until)
-            try:
-                return write(self._client, bucket, key, content, parts_above=self._config.parts_above)
-            except PreconditionFailed:
-                pass
+        if not staged.file.closed and self._honours_conditions():
+            with suppress(PreconditionFailed):
+                return self._sent(item, staged)
         with self._locked(item.address):
-            held = self._find(item.address)
+            try:
+                held = self._find(item.address)
+            except ObjectMissing:
+                if staged.file.closed:
+                    raise
+                # Nobody else in this process writes it now; another host's twin would be harmless.
+                return self._sent(item, staged)
+            bucket, key, until = self._config.bucket, key_of(item.address), due(item.retain_until)
             if held.size != item.size:
                 raise ObjectDamaged("the object that stands under this address has another size")
             if held.sha256 != b64(bytes.fromhex(item.address)) and digest_of(
@@ -313,6 +292,26 @@ class S3ObjectStore:
             if retention.later(held.retain_until, until) != held.retain_until:
                 held = self._kept(item.address, held, until)
             return held
+
+    def _sent(self, item: Staged, staged: StagedOctets) -> Held:
+        content = Content(
+            staged.file, item.size, bytes.fromhex(item.address), _MEDIA_TYPE, due(item.retain_until)
+        )
+        bucket, key = self._config.bucket, key_of(item.address)
+        return write(self._client, bucket, key, content, parts_above=self._config.parts_above)
+
+    def _honours_conditions(self) -> bool:
+        """Tell whether the service refuses to write over a name when asked to; found out once, at the first commit.
+
+        Where it does not, a commit looks before it writes, which costs a request.
+        """
+        with self._guard:
+            known = self._conditions
+        if known is None:
+            known = honours_conditions(self._client, self._config.bucket)
+            with self._guard:
+                self._conditions = known
+        return known
 
     def _kept(self, address: str, held: Held, until: datetime | None) -> Held:
         """Lengthen a lock; whoever was faster with a longer one has done it."""
@@ -368,12 +367,6 @@ class S3ObjectStore:
 
     def _locked(self, address: str) -> threading.Lock:
         return self._stripes[int(address[:8], 16) % _STRIPES]
-
-
-def _staged(item: Staged) -> StagedOctets:
-    if not isinstance(item.handle, StagedOctets):
-        raise TypeError("this was staged by another store")
-    return item.handle
 
 
 def _stored(address: str, held: Held) -> Stored:

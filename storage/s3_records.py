@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from datetime import timedelta
 
 from storage.errors import ObjectMissing
 from storage.names import is_record_name, writable_record_name
-from storage.s3_client import S3Client, b64
+from storage.s3_client import S3Client
 from storage.s3_versions import names
 
 FOLDER = "records/"
@@ -29,13 +28,8 @@ class S3RecordStore:
             NameRefused: no record may bear this name.
             StorageUnavailable: it cannot be written.
         """
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-MD5": b64(hashlib.md5(data, usedforsecurity=False).digest()),
-            "x-amz-checksum-sha256": b64(hashlib.sha256(data).digest()),
-        }
-        self._client.call(
-            "PUT", self._bucket, FOLDER + writable_record_name(name), body=data, headers=headers
+        self._client.put_small(
+            self._bucket, FOLDER + writable_record_name(name), data, "application/octet-stream"
         )
 
     def read(self, name: str) -> bytes:

@@ -32,11 +32,13 @@ _TITLES = {
         "Mandats, consentements, partages, démarches",
         "Mandates, consents, shares, cases",
     ),
+    "store": ("Magasin d'objets : noms cachés ou recouverts", "Object store: names hidden or written over"),
 }
 _UNITS = {
     "documents": ("documents", "documents"),
     "matters": ("affaires", "matters"),
     "anchors": ("ancres", "anchors"),
+    "store": ("objets", "objects"),
 }
 _CONCLUSIONS = {
     "PASSED": ("Tout ce qui a été examiné concorde.", "Everything that was looked at holds."),

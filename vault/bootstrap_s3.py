@@ -23,7 +23,7 @@ from vault.errors import SettingsRefused
 from vault.ledger.finished import is_finished
 from vault.ledger.generations import prefix_of
 from vault.settings import Settings
-from vault.store_proofs import demand_fresh, load
+from vault.store_proofs import demand_fresh, load, save
 
 _STAGING_AGE = timedelta(days=1)
 
@@ -73,6 +73,14 @@ def prove(settings: Settings, client: S3Client) -> Proof:
     """
     demand_locked(client, settings.store_bucket)
     return Prover(client, settings.store_bucket).prove(timedelta(days=settings.store_proof_days))
+
+
+def save_proof(settings: Settings, proof: Proof) -> None:
+    """Write a proof where starts look for it. Raises SettingsRefused."""
+    try:
+        save(proof, settings.store_proof_file)
+    except OSError as error:
+        raise SettingsRefused("SETTINGS_REFUSED", f"The proof cannot be written: {error}") from error
 
 
 def open_s3(settings: Settings, clock: Clock, resources: ExitStack) -> Stores:

@@ -283,6 +283,13 @@ def test_commit_delete_and_extend_at_once(object_store: ObjectStore, clock) -> N
     assert len(list(object_store.addresses())) == 10
 
 
+def test_what_was_committed_is_no_oddity(object_store: ObjectStore, clock) -> None:
+    for turn in range(3):
+        for _ in range(2):
+            store_one(object_store, f"object {turn}".encode(), clock.now() + DAY if turn else None)
+    assert list(object_store.oddities()) == []
+
+
 def test_durability_is_said(object_store: ObjectStore) -> None:
     said = object_store.durability()
     assert said.note.endswith(".")

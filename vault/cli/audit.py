@@ -185,6 +185,7 @@ def _of_safe(
     from vault.audit_seals import SealJudge
     from vault.bootstrap import open_parts, sealing_desk, timestamp_trust
     from vault.ledger.audit import StoreFiles, audit_agreement, audit_database
+    from vault.scrubbing import audit_store
 
     parts = open_parts(settings_for(data))
     policy = given or parts.policy
@@ -214,6 +215,7 @@ def _of_safe(
                 progress=progress,
             ),
         }
+        checks["store"] = lambda _progress: audit_store(parts.objects, parts.settings.origin)
         if how.sample is None:
             checks = {
                 "database": lambda progress: audit_database(parts.database, policy, progress=progress),

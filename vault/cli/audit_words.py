@@ -13,7 +13,14 @@ WORDS = {
     "FAILED": "ANOMALIE / PROBLEM",
     "INDETERMINATE": "INDÉTERMINÉ / INDETERMINATE",
 }
-_UNITS = {"documents": "documents", "matters": "affaires / matters", "anchors": "ancres / anchors"}
+_OBJECTS = "objets / objects"
+_UNITS = {
+    "store": _OBJECTS,
+    "scrub": _OBJECTS,
+    "documents": "documents",
+    "matters": "affaires / matters",
+    "anchors": "ancres / anchors",
+}
 
 
 def tell(name: str, report: AuditReport) -> None:

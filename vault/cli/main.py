@@ -25,6 +25,7 @@ COMMANDS = (
     "services",
     "safes",
     "access",
+    "storage",
 )
 _MODULES = {"issue": "deposit"}
 

@@ -1,0 +1,147 @@
+"""`probans storage`: buckets of an object store, the proof of its locks, and the comparison of all it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from vault.cli.audit_words import summary, tell
+from vault.cli.common import FAILED, existing, plain_errors, settings_for
+from vault.cli.ledger_options import EXIT_CODES, shown_progress
+
+storage = typer.Typer(
+    help="Le magasin d'objets : le préparer, l'éprouver, le relire. / The object store: prepare, prove and scrub it.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+Data = Annotated[Path, typer.Option("--data", help="Folder of the safe.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+AccessKey = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, dir_okay=False, metavar="FILE", help="Access key of the store's administrator."
+    ),
+]
+SecretKey = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Its secret."),
+]
+_TRIED = {
+    "control-delete": "contrôle : effacer ce qui n'est pas verrouillé / control: delete what is not locked",
+    "control-bypass": "contrôle : passer outre un verrou GOVERNANCE / control: pass over a GOVERNANCE lock",
+    "delete-version": "effacer une version / delete a version",
+    "delete-version-bypass": "l'effacer en passant outre / delete it with the bypass header",
+    "delete-many-bypass": "l'effacer par lot / delete it in a batch",
+    "shorten": "raccourcir le verrou / shorten the lock",
+    "shorten-bypass": "le raccourcir en passant outre / shorten it with the bypass header",
+    "downgrade": "l'affaiblir en GOVERNANCE / weaken it to GOVERNANCE",
+    "downgrade-bypass": "l'affaiblir en passant outre / weaken it with the bypass header",
+    "remove-lock-bypass": "ôter le verrou / take the lock away",
+    "overwrite": "écrire par-dessus / write over it",
+    "hide": "cacher par un marqueur / hide it by a delete marker",
+    "suspend-versioning": "suspendre les versions / suspend versioning",
+    "drop-bucket-lock": "désactiver les verrous / switch Object Lock off",
+    "empty-bucket-lock": "vider la règle du compartiment / empty the bucket's lock rule",
+    "delete-bucket": "supprimer le compartiment / delete the bucket",
+}
+_OUTCOMES = {
+    "refused": "refusé / refused",
+    "harmless": "sans effet / no effect",
+    "succeeded": "RÉUSSI / SUCCEEDED",
+    "undecided": "INDÉCIS / UNDECIDED",
+}
+
+
+@storage.command("make-buckets")
+def make_buckets(
+    data: Data = Path("demo/data"), access_key: AccessKey = None, secret_key: SecretKey = None
+) -> None:
+    """Créer les deux compartiments s'ils manquent. / Make the two buckets that are missing, and check them."""
+    settings = settings_for(data)
+    with plain_errors():
+        from vault import bootstrap_s3
+
+        bootstrap_s3.make_buckets(settings, bootstrap_s3.open_client(settings, access_key, secret_key))
+    typer.echo(f"{settings.store_bucket} : versions, Object Lock")
+    typer.echo(f"{settings.store_plain_bucket} : ni versions ni verrous / neither versions nor locks")
+
+
+@storage.command("prove")
+def prove(
+    data: Data = Path("demo/data"),
+    access_key: AccessKey = None,
+    secret_key: SecretKey = None,
+    json: Json = False,
+) -> None:
+    """Attaquer les verrous du magasin. / Attack the store's locks as its administrator could; the service may run.
+
+    Exit code: 0 nothing succeeded, 1 something did or could not be tried.
+    """
+    settings = settings_for(data)
+    with plain_errors():
+        from vault import bootstrap_s3, store_proofs
+
+        client = bootstrap_s3.open_client(settings, access_key, secret_key)
+        proof = bootstrap_s3.prove(settings, client)
+        bootstrap_s3.save_proof(settings, proof)
+    if json:
+        typer.echo(orjson.dumps(store_proofs.to_json(proof)))
+    else:
+        typer.echo(f"{proof.endpoint}/{proof.bucket} ({proof.server or '?'})")
+        table = Table("essai / attempt", "résultat / outcome", "réponse / answer")
+        for each in proof.attempts:
+            table.add_row(_TRIED[each.name], _OUTCOMES[each.outcome], each.found)
+        Console(width=160).print(table)
+        typer.echo(
+            "conditions (If-None-Match) : honorées / honoured"
+            if proof.conditions
+            else "conditions (If-None-Match) : ignorées / ignored"
+        )
+        typer.echo(
+            "preuve / proof: rien n'a réussi / nothing succeeded"
+            if proof.holds
+            else "ce magasin ne convient pas / this store will not do"
+        )
+    raise typer.Exit(0 if proof.holds else FAILED)
+
+
+@storage.command("scrub")
+def scrub(
+    data: Data = Path("demo/data"),
+    rate: Annotated[
+        float, typer.Option(min=0, metavar="MIB", help="Mebibytes read in a second at most; 0: no limit.")
+    ] = 50.0,
+    json: Json = False,
+) -> None:
+    """Relire tout le magasin. / Read every object, compare it with its address; the service may run.
+
+    Exit code: 0 everything holds, 1 something does not, 3 something cannot be decided.
+    """
+    from vault.bootstrap import open_parts
+    from vault.scrubbing import Pace
+    from vault.scrubbing import scrub as scrub_store
+
+    with plain_errors():
+        parts = open_parts(settings_for(existing(data)))
+        try:
+            with shown_progress("scrub") as progress:
+                report = scrub_store(
+                    parts.database,
+                    parts.objects,
+                    parts.clock,
+                    pace=Pace(int(rate * (1 << 20))),
+                    origin=parts.settings.origin,
+                    progress=progress,
+                )
+        finally:
+            parts.close()
+    if json:
+        typer.echo(orjson.dumps({"verdict": report.verdict, "scrub": summary(report)}))
+    else:
+        tell("scrub", report)
+    raise typer.Exit(EXIT_CODES[report.verdict])
