@@ -13,10 +13,13 @@ from fastapi import Depends, Request
 from api.browser import check_header, session_of, session_value
 from api.deps import AGENT_HEADER, MANDATE_HEADER, get_vault, single_header
 from api.peers import demand_rate, get_peers
+from vault.access import Action
+from vault.assurance import Act
 from vault.domain.actors import ANONYMOUS, Actor, Assurance, Role
 from vault.errors import NotFound, Refused, Unauthenticated
 from vault.pseudonyms import checked_agent, pseudonym_of
 from vault.systems import TOKEN_PREFIX
+from vault.ties import Subject
 
 _MAX_TOKEN = 512
 
@@ -47,6 +50,20 @@ def caller(request: Request) -> Actor:
     if actor is ANONYMOUS:
         raise Unauthenticated("UNAUTHENTICATED")
     return actor
+
+
+def demand_proof(request: Request, actor: Actor, action: Action, safe_id: str, act: Act) -> None:
+    """Demand the proof of identity that an act takes, of a caller who may do it: of others nothing is asked.
+
+    Raises:
+        NotFound: not for this caller.
+        Conflict: SAFE_CLOSED.
+        Unauthenticated: STEP_UP_REQUIRED.
+    """
+    vault = get_vault(request)
+    with vault.parts.database.reading() as connection:
+        vault.people.ties.demand(connection, actor, action, Subject(safe_id))
+    vault.people.login.assurance.demand(actor, act)
 
 
 def _under_mandate(request: Request, actor: Actor) -> Actor:

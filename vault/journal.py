@@ -154,7 +154,10 @@ class Journal:
     ) -> bytes:
         rests_on = "" if grant is None else grant.matter_id
         who = (actor.role.value, actor.id, actor.mandate_id or "")
-        return self._keyring.index("window", *who, document_id, purpose, words, rests_on, action.value, event)
+        # Each person behind a system has a line. Refused, a system has one whomever it names: see `note_refusal`.
+        behind = () if event == READ_REFUSED else (actor.administration_id or "", actor.service, actor.agent)
+        about = (document_id, purpose, words, rests_on, action.value, event)
+        return self._keyring.index("window", *who, *behind, *about)
 
     def _open_window(self, connection: Connection, window: bytes) -> int | None:
         table = models.access_windows

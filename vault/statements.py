@@ -173,8 +173,15 @@ class Statements:
         """Return the statements made from a safe, newest first. Raises NotFound."""
         with self._database.reading() as connection:
             self._ties.demand(connection, actor, Action.STATEMENT_SEE, Subject(safe_id))
-            return self._matters.rows.find(
-                connection, MatterKind.STATEMENT, safe_id=safe_id, before=before, limit=limit
+            return self._matters.rows.visible(
+                connection,
+                MatterKind.STATEMENT,
+                lambda each: (
+                    self._ties.grant(connection, actor, Action.STATEMENT_SEE, _subject(each)) is not None
+                ),
+                safe_id=safe_id,
+                before=before,
+                limit=limit,
             )
 
     def paper(self, actor: Actor, statement_id: str) -> bytes:
@@ -196,12 +203,15 @@ class Statements:
         statement = self._matters.rows.load(connection, statement_id, MatterKind.STATEMENT)
         if statement is None or not is_of_service(actor, statement):
             raise NotFound("NOT_FOUND")
-        # A mandate for some types of documents reaches the statements that follow from those alone.
-        private = statement.private
-        act, act_type = private["document_id"], private["document"]["type"]
-        subject = Subject(statement.safe_id, statement.administration_id, act, act_type)
-        self._ties.demand(connection, actor, Action.STATEMENT_SEE, subject)
+        self._ties.demand(connection, actor, Action.STATEMENT_SEE, _subject(statement))
         return statement
+
+
+def _subject(statement: Matter) -> Subject:
+    """Return a statement as a subject: a mandate for some types reaches those that follow from such documents alone."""
+    private = statement.private
+    act, act_type = private["document_id"], private["document"]["type"]
+    return Subject(statement.safe_id, statement.administration_id, act, act_type)
 
 
 def salted(salt: bytes, sha256: str) -> str:

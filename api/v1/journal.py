@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
-from api.auth import Caller
+from api.auth import Caller, demand_proof
 from api.deps import Safe
 from api.errors import wanted_language
 from api.paging import after_of, page_of
@@ -26,6 +26,8 @@ from api.v1.schemas_journal import (
     Why,
 )
 from api.v1.views import json_response
+from vault.access import Action
+from vault.assurance import Act
 from vault.domain.actors import Actor
 from vault.errors import Conflict
 from vault.evidence.journal_line import MEDIA_TYPE
@@ -118,12 +120,13 @@ def safe_journal(
     tags=["journal"],
     responses={
         200: {"description": "The file.", "content": {"application/octet-stream": _OCTETS}},
-        **problems(*_LOOK, "LEDGER_UNAVAILABLE", "TSA_UNAVAILABLE"),
+        **problems(*_LOOK, "STEP_UP_REQUIRED", "LEDGER_UNAVAILABLE", "TSA_UNAVAILABLE"),
     },
     openapi_extra={"security": BEARER},
     response_class=Response,
 )
 def export_journal(
+    request: Request,
     safe_id: str,
     form: Literal["csv", "json", "pdf"],
     vault: Safe,
@@ -134,6 +137,7 @@ def export_journal(
     granted: Granted = None,
 ) -> Response:
     """Export the journal of a safe."""
+    demand_proof(request, actor, Action.EXPORT, safe_id, Act.EXPORT)
     filters = _filters(since, until, document, granted, None)
     file = vault.people.journal.exports.export(actor, safe_id, form, filters)
     headers = {

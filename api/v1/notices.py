@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.auth import Caller
+from api.auth import Caller, demand_proof
 from api.deps import Safe, single_header
 from api.peers import demand_rate
 from api.strict_json import parse_as
@@ -23,6 +23,8 @@ from api.v1.schemas_notices import (
     PreferencesRequest,
 )
 from api.v1.views import json_response
+from vault.access import Action
+from vault.assurance import Act
 from vault.bounces import Report
 from vault.clock import rfc3339
 from vault.domain.contacts import Choice, Choices, Contact, When
@@ -34,7 +36,8 @@ _LOOK = ("UNAUTHENTICATED", "NOT_FOUND", "DATABASE_UNAVAILABLE")
 _BODY = (
     "BODY_INVALID", "FIELD_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE", "ENCODING_INVALID",
 )  # fmt: skip
-_WRITE = (*_LOOK, *_BODY, "STORAGE_UNAVAILABLE")
+_CHANGE = (*_LOOK, "STEP_UP_REQUIRED")
+_WRITE = (*_CHANGE, *_BODY, "STORAGE_UNAVAILABLE")
 
 
 @router.get(
@@ -68,6 +71,7 @@ def contacts(safe_id: str, vault: Safe, actor: Caller) -> Response:
 )
 def replace_contacts(request: Request, safe_id: str, vault: Safe, actor: Caller) -> Response:
     """Replace the contacts."""
+    demand_proof(request, actor, Action.CONTACTS, safe_id, Act.CONTACTS)
     said = parse_as(ContactsRequest, read_small_body(request, vault.settings.max_json_bytes))
     wanted = [(each.channel, each.address) for each in said.contacts]
     return _contacts(vault.notifying.contacts.replace(actor, safe_id, wanted))
@@ -79,12 +83,13 @@ def replace_contacts(request: Request, safe_id: str, vault: Safe, actor: Caller)
     summary="Erase a contact",
     tags=["notices"],
     status_code=204,
-    responses=problems(*_LOOK, "STORAGE_UNAVAILABLE"),
+    responses=problems(*_CHANGE, "STORAGE_UNAVAILABLE"),
     openapi_extra={"security": BEARER},
     response_class=Response,
 )
-def erase_contact(safe_id: str, contact_id: str, vault: Safe, actor: Caller) -> Response:
+def erase_contact(request: Request, safe_id: str, contact_id: str, vault: Safe, actor: Caller) -> Response:
     """Erase a contact."""
+    demand_proof(request, actor, Action.CONTACTS, safe_id, Act.CONTACTS)
     vault.notifying.contacts.erase(actor, safe_id, contact_id)
     return Response(status_code=204)
 
@@ -97,13 +102,14 @@ def erase_contact(safe_id: str, contact_id: str, vault: Safe, actor: Caller) -> 
     status_code=202,
     responses={
         202: {"description": "It is on its way; earlier codes count no longer."},
-        **problems(*_LOOK, "STATE_CONFLICT", "CODES_TOO_MANY"),
+        **problems(*_CHANGE, "STATE_CONFLICT", "CODES_TOO_MANY"),
     },
     openapi_extra={"security": BEARER},
     response_class=Response,
 )
-def send_code(safe_id: str, contact_id: str, vault: Safe, actor: Caller) -> Response:
+def send_code(request: Request, safe_id: str, contact_id: str, vault: Safe, actor: Caller) -> Response:
     """Send a code."""
+    demand_proof(request, actor, Action.CONTACTS, safe_id, Act.CONTACTS)
     vault.notifying.contacts.send_code(actor, safe_id, contact_id)
     return Response(status_code=202)
 
@@ -119,6 +125,7 @@ def send_code(safe_id: str, contact_id: str, vault: Safe, actor: Caller) -> Resp
 )
 def confirm_contact(request: Request, safe_id: str, contact_id: str, vault: Safe, actor: Caller) -> Response:
     """Confirm a contact."""
+    demand_proof(request, actor, Action.CONTACTS, safe_id, Act.CONTACTS)
     said = parse_as(CodeRequest, read_small_body(request, vault.settings.max_json_bytes))
     confirmed = vault.notifying.contacts.confirm(actor, safe_id, contact_id, said.code)
     return json_response(_contact(confirmed).model_dump())
@@ -155,6 +162,7 @@ def preferences(safe_id: str, vault: Safe, actor: Caller) -> Response:
 )
 def set_preferences(request: Request, safe_id: str, vault: Safe, actor: Caller) -> Response:
     """Set the preferences."""
+    demand_proof(request, actor, Action.CONTACTS, safe_id, Act.CONTACTS)
     said = parse_as(PreferencesRequest, read_small_body(request, vault.settings.max_json_bytes))
     events = {
         Event(name): Choice(When(choice.when), frozenset(map(ChannelName, choice.channels)))

@@ -749,3 +749,15 @@ def test_ties_ask_for_the_action_the_purpose_and_the_service(town: Town) -> None
         for purpose, allowed in (("", True), (ASKED, True), ("audit", False)):
             asked = replace(subject, purpose=purpose)
             assert (ties.grant(connection, town.payroll, Action.DESCRIBE, asked) is not None) is allowed
+
+
+def test_a_mandate_for_other_types_lists_no_statement(town: Town) -> None:
+    town.issue(of_type="certificat-de-nationalite")
+    statement = town.attest(town.ask_attribute("nationality-proven"))
+    safe_id = str(town.camille.safe_id)
+    for types, seen in ((["certificat-de-nationalite"], True), (["bulletin-de-paie"], False), ([], True)):
+        mandatary = town.mandate(["answer"], types)
+        listed = {each.id for each in town.once.statements.of_safe(mandatary, safe_id, None, 50)}
+        assert (statement in listed) is seen
+        if not seen:
+            assert code_of(lambda: town.once.statements.see(mandatary, statement)) == "NOT_FOUND"  # noqa: B023
