@@ -244,9 +244,9 @@ RULES: Mapping[tuple[str, str], Action | str] = {
     ("POST", "/espace/contacts/{contact_id}/retrait"): Action.CONTACTS,
     ("POST", "/espace/contacts/{contact_id}/code"): Action.CONTACTS,
     ("POST", "/espace/contacts/{contact_id}/confirmation"): Action.CONTACTS,
-    # agents' pages; a document's opens once its purpose is said
+    # agents' pages; a document's opens once its purpose is said, which is asked alike for every one
     ("GET", "/agent"): Action.REQUEST_SEE,
-    ("GET", "/agent/documents/{document_id}"): Action.DESCRIBE,
+    ("GET", "/agent/documents/{document_id}"): PUBLIC,
     ("POST", "/agent/documents/{document_id}"): Action.DESCRIBE,
     ("POST", "/agent/documents/{document_id}/original"): Action.READ,
     ("POST", "/agent/documents/{document_id}/dossier"): Action.EVIDENCE,

@@ -34,7 +34,6 @@ from vault.messages import message, readable_size
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 LANGUAGE_COOKIE = "probans_lang"
-PERSONA_COOKIE = "probans_persona"
 FORM_COOKIE = "probans_form"
 FORM_FIELD = "form_token"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
@@ -117,14 +116,14 @@ _environment = Environment(
 
 
 def reader(request: Request) -> Actor:
-    """Return who asks for this: the person of the session, in development also the persona of the cookie.
+    """Return who asks for this: the person of the session.
 
     A request that changes something is nobody's until its form token was checked.
     """
     if request.method not in SAFE_METHODS and not is_form_checked(request):
         return ANONYMOUS
     session = acting_session(request)
-    return session.actor if session is not None else _persona(request)
+    return session.actor if session is not None else ANONYMOUS
 
 
 def known_reader(request: Request) -> Actor:
@@ -138,13 +137,7 @@ def known_reader(request: Request) -> Actor:
 def viewer(request: Request) -> Actor:
     """Return whom a page is shown to, whatever was asked for: nobody else sees the answer."""
     session = session_of(request)
-    return session.actor if session is not None else _persona(request)
-
-
-def _persona(request: Request) -> Actor:
-    token = request.cookies.get(PERSONA_COOKIE, "")
-    actor = get_vault(request).personas.authenticate(token) if token else None
-    return actor or ANONYMOUS
+    return session.actor if session is not None else ANONYMOUS
 
 
 def form_token(request: Request) -> str:

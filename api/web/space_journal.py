@@ -199,11 +199,12 @@ def _report_form(request: Request, vault: Vault, space: Space, seq: int, shown: 
 
 
 def _line(request: Request, vault: Vault, space: Space, seq: int) -> JournalLine:
-    """Return one line of the safe's journal. Raises NotFound."""
-    lines = vault.people.journal.lines.of_safe(space.actor, space.safe_id, Filters(before=seq + 1), 1)
-    if not lines or lines[0].seq != seq:
+    """Return one line of the safe's journal, to who may report it. Raises NotFound."""
+    with vault.parts.database.reading() as connection:
+        found = vault.people.journal.lines.find(connection, space.actor, seq, Action.REPORT_MAKE)
+    if found.safe_id != space.safe_id:
         raise NotFound("NOT_FOUND")
-    return described_line(lines[0], names_of(vault), space.actor, language(request))
+    return described_line(found.line, names_of(vault), space.actor, language(request))
 
 
 def _filters(said: dict[str, str]) -> Filters:
