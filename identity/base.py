@@ -173,7 +173,7 @@ class ProvenIdentity:
         name: name for pages, personal data; without control characters.
         email: e-mail address, personal data; empty unless the provider says that it is verified.
         assurance: `low`, `substantial`, `high`, or None where no level is proven.
-        authenticated_at: when the person proved who they are, UTC.
+        authenticated_at: when the person proved who they are, UTC; 1970 where the provider does not say.
         sid: the provider's session, for its logout messages; empty when it names none.
         id_token: the ID token, a hint for the provider's logout; personal data.
         attributes: mapped claims such as role, administration, service, holder.

@@ -23,6 +23,8 @@ from identity.tokens import Claims, Trust, check_id_token, check_logout_token, u
 from identity.userinfo import fetch_userinfo
 
 MAX_PARAMETER = 4096
+LONGEST_AGO_S = 12 * 3600
+"""Of a usual login: somebody who proved who they are longer ago, at the provider, is asked again."""
 # Error codes of RFC 6749 4.1.2.1, OIDC Core 3.1.2.6 and OIDC Unmet Authentication Requirements that mean more
 # than "a malformed answer".
 _DENIED = frozenset(
@@ -107,9 +109,11 @@ class OpenIdProvider:
         }
         if acr:
             parameters["acr_values"] = acr
+        # max_age obliges the provider to say when the person was asked (OIDC Core 3.1.2.1): an old session there must
+        # not pass for a fresh proof here. prompt is what more of them obey.
+        parameters["max_age"] = "0" if fresh else str(LONGEST_AGO_S)
         if fresh:
-            # max_age obliges the provider to say when the person was asked; prompt is what more of them obey.
-            parameters |= {"prompt": "login", "max_age": "0"}
+            parameters["prompt"] = "login"
         return LoginStart(
             url=with_query(self._discovery.metadata().authorization_endpoint, parameters),
             state=state,
@@ -256,7 +260,8 @@ class OpenIdProvider:
     def _identity(
         self, claims: Claims, known: Mapping[str, Any], assurance: str | None, id_token: str
     ) -> ProvenIdentity:
-        proven_at = finite(known.get("auth_time")) or finite(known.get("iat")) or 0.0
+        # When the token was issued says nothing of when the person was asked: unsaid, it counts as long ago.
+        proven_at = finite(known.get("auth_time")) or 0.0
         sid = claims.values.get("sid")
         return ProvenIdentity(
             provider=self._config.name,

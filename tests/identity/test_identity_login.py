@@ -33,6 +33,7 @@ def test_the_request_has_all_that_protects_it(login: Any) -> None:
         "code_challenge": challenge.decode(),
         "code_challenge_method": "S256",
         "ui_locales": "en fr",
+        "max_age": "43200",
     }
     assert start.verifier not in start.url
     assert len({start.state, start.nonce, start.verifier}) == 3
@@ -173,6 +174,12 @@ def test_stepping_up_asks_the_person_again(login: Any) -> None:
     assert login.finish().authenticated_at.timestamp() == moment - 3600
     login.liar.change = {"auth_time": moment + 31}
     assert login.refused() == "TOKEN_NOT_YET"
+
+
+def test_an_old_session_at_the_provider_is_no_fresh_proof(login: Any) -> None:
+    """Whoever sits down at a browser that is logged in there comes in by a mere click: that proves nothing anew."""
+    login.liar.change = {"auth_time": None}
+    assert login.finish().authenticated_at.timestamp() == 0
 
 
 def test_a_provider_that_is_down_says_so_at_once_and_is_left_alone(login: Any) -> None:
