@@ -20,12 +20,15 @@ from sqlalchemy import select, update
 
 from timestamping.errors import AuthorityUnavailable
 from vault.archive import HELD, Archive, measure
+from vault.audit import audit_safe
+from vault.bootstrap import open_parts, open_vault
 from vault.db import models
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import NewDocument, ObjectRole, Outcome
 from vault.domain.transfer import Transfer
-from vault.errors import Unavailable, VaultError
+from vault.errors import Conflict, Unavailable, VaultError
 from vault.service import Vault
+from vault.settings import Settings
 
 Issue = Callable[..., Outcome]
 NOON = datetime(2026, 5, 4, 12, 30, 10, tzinfo=UTC)
@@ -235,6 +238,57 @@ def test_nothing_lies_on_disk_while_it_leaves(vault: Vault, issue: Issue) -> Non
     assert b"Camille" not in told
     assert b"acte.pdf" not in told
     assert b"%PDF" not in told
+
+
+def test_exports_and_notes_come_back_and_the_audit_is_content(tmp_path: Path, act_pdf: bytes) -> None:
+    settings = Settings(data=tmp_path / "data", publish_interval=0.05)
+    vault = open_vault(settings)
+    agent = vault.personas.named("agent-etat-civil").actor
+    new = NewDocument("camille", "Acte", "acte.pdf", document_type="acte-de-naissance")
+    act = vault.issuing.issue(agent, "mairie-specimen", new, iter((act_pdf,)), Transfer("a")).document_id
+    notes = vault.people.rights.notes
+    kept = notes.add(camille(vault), act, "Le prénom est faux.", "n1").document_id
+    back = notes.add(camille(vault), act, "Le nom aussi.", "n2").document_id
+    notes.answer(agent, kept, "kept", "L’acte est exact.", "n3")
+    notes.withdraw(camille(vault), back, "n4")
+    export = asked(vault)
+    taken(vault, export)
+    parts = vault.parts
+    assert audit_safe(parts.database, parts.keyring, parts.objects, parts.records).problems == []
+    vault.close()
+    for path in settings.data.glob("probans.db*"):
+        path.unlink()
+    opened = open_parts(settings)
+    assert opened.recovery().run(opened.clock).findings == []
+    opened.close()
+    vault = open_vault(settings)
+    found = vault.people.rights.notes.see(camille(vault), kept)
+    assert (found.state, found.private["answer"]["words"]) == ("answered", "L’acte est exact.")
+    assert vault.people.rights.notes.see(camille(vault), back).state == "withdrawn"
+    # How far it was is not worth keeping; that it was delivered is.
+    assert vault.people.rights.exports.see(camille(vault), export).state == "delivered"
+    assert taken(vault, export).testzip() is None
+    vault.close()
+
+
+@pytest.mark.usefixtures("each_database")
+def test_a_whole_export_on_either_database(vault: Vault, issue: Issue, deposit: Issue) -> None:
+    made = [
+        issue().document_id,
+        *(deposit(f"d{number}", b"<n>%d</n>" % number).document_id for number in range(3)),
+    ]
+    export = asked(vault)
+    exports = vault.people.rights.exports
+    begun = exports.archive(camille(vault), export)
+    with pytest.raises(Conflict, match="TWIN_RUNNING"):
+        exports.archive(camille(vault), export)
+    begun.chunks.close()
+    archive = taken(vault, export)
+    assert archive.testzip() is None
+    for document_id in made:
+        assert member(archive, document_id, "dossier-de-preuve.asice")
+    progress = exports.see(camille(vault), export)
+    assert (progress.state, progress.documents, progress.done) == ("delivered", 4, 4)
 
 
 # --- the archive itself
