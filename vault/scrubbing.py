@@ -56,6 +56,7 @@ def audit_store(objects: ObjectStore, origin: str = "") -> AuditReport:
     """List what others did to a store: names hidden, written over, or foreign. It reads no object."""
     report = AuditReport(origin=origin)
     try:
+        report.checked = sum(1 for _ in objects.addresses())
         for each in objects.oddities():
             report.add(
                 each.code, f"object {each.name}", "one version, as committed", each.found, check="store"

@@ -215,7 +215,8 @@ def _of_safe(
                 progress=progress,
             ),
         }
-        checks["store"] = lambda _progress: audit_store(parts.objects, parts.settings.origin)
+        if parts.settings.store_endpoint:
+            checks["store"] = lambda _progress: audit_store(parts.objects, parts.settings.origin)
         if how.sample is None:
             checks = {
                 "database": lambda progress: audit_database(parts.database, policy, progress=progress),
