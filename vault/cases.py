@@ -144,18 +144,17 @@ class Cases:
             if self._safes.administration(connection, administration_id) is None:
                 raise NotFound("UNKNOWN_ADMINISTRATION")
             demand(actor, Action.CASE_WRITE, issuer_id=administration_id)
-            safe_id = self._safes.of_holder(connection, new.holder)
-            if safe_id is None:
-                raise NotFound("UNKNOWN_HOLDER")
-            subject = Subject(safe_id, administration_id)
-            self._ties.demand(connection, actor, Action.CASE_WRITE, subject)
         lookup = self._lookup(administration_id, new.reference)
         key = self._matters.draw(MatterKind.CASE)
 
         def work(tx: LedgerTransaction, mark: Mark) -> tuple[str, int]:
-            self._ties.demand(tx.connection, actor, Action.CASE_WRITE, subject)
             if self._matters.rows.by_lookup(tx.connection, lookup) is not None:
                 raise Conflict("CASE_EXISTS")
+            # Last: who learns whether a holder has a safe has left a case in it.
+            safe_id = self._safes.of_holder(tx.connection, new.holder)
+            if safe_id is None:
+                raise NotFound("UNKNOWN_HOLDER")
+            self._ties.demand(tx.connection, actor, Action.CASE_WRITE, Subject(safe_id, administration_id))
             private = {
                 "holder": new.holder,
                 "reference": new.reference,
