@@ -152,7 +152,7 @@ def closing(world: World, thing: Thing, caller: Caller) -> dict[str, Any]:
 
 def ordered(world: World, thing: Thing, caller: Caller) -> dict[str, Any]:
     return {
-        "holder": "camille", "auditor": "auditeur", "authority": "Tribunal", "reference": "CR-1", "words": "Enquête.",
+        "holder": "camille", "auditor": "quelqu-un", "authority": "Tribunal", "reference": "CR-1", "words": "Enquête.",
         "ends_at": soon(30),
     }  # fmt: skip
 

@@ -181,6 +181,17 @@ def test_a_decision_that_forgets_what_a_relation_rests_on_would_be_seen(
             assert measured(world, HERE), forgotten
 
 
+def test_asking_for_the_head_alone_is_decided_like_the_whole(world: World) -> None:
+    recipe = RECIPES[HERE]
+    for thing in recipe.things(world):
+        for caller in asking(world, recipe, RULED[HERE], first=True):
+            whole = send(world.client, caller, recipe.ask(HERE, world, thing, caller), "")
+            head = send(
+                world.client, caller, replace(recipe.ask(HERE, world, thing, caller), method="HEAD"), ""
+            )
+            assert (head.status_code, head.content) == (whole.status_code, b""), (caller.label, thing.label)
+
+
 @dataclass
 class Rested:
     """Any matter at all."""
