@@ -25,9 +25,9 @@ settings into backends. The option `--data` of the command line goes before `PRO
 
 _TAIL = """
 Refused at start, with the variable to change (`SETTINGS_REFUSED`): in production, the embedded timestamp authority,
-keys inside the data folder, an address without TLS, development identities, and an S3 store that is reached without TLS or has no
-fresh proof ([storage](storage.md)). This version refuses production
-altogether, since it has development keys only.
+keys inside the data folder, an address without TLS, development identities, and an S3 store that is reached without
+TLS or has no fresh proof ([storage](storage.md)). This version refuses production altogether, since it has
+development keys only.
 """
 
 

@@ -15,13 +15,14 @@ from typer.testing import CliRunner
 from storage.retention import system_now
 from storage.s3_objects import key_of
 from storage.s3_versions import keep, of_key
+from tests.services.database import lose
 from tests.services.versitygw import SHORTENS, Gateway
 from tests.stores.conftest import Place, deposit, issue, place_at
 from vault.bootstrap import open_parts, open_vault
 from vault.cli.main import build
 from vault.db import models
 from vault.domain.actors import Actor, Role
-from vault.errors import Unavailable, VaultError
+from vault.errors import LedgerError, Unavailable, VaultError
 from vault.scrubbing import Pace, audit_store, scrub
 from vault.service import Vault
 
@@ -76,6 +77,25 @@ def test_a_safe_lives_in_a_store(place: Place, specimen: bytes) -> None:
     code, report = run(place, "storage", "scrub", "--data", str(place.settings.data))
     assert (code, report["scrub"]["problems"]) == (0, [])
     assert report["scrub"]["checked"] == 4
+
+
+def test_a_lost_database_is_rebuilt_from_the_store(place: Place, specimen: bytes) -> None:
+    first = open_vault(place.settings)
+    act, piece = issue(first, specimen), deposit(first)
+    sealed = octets(first, act)
+    first.close()
+    lose(place.settings.database_address)
+    with pytest.raises(LedgerError, match="probans recover"):
+        open_vault(place.settings)
+    done = runner.invoke(
+        build(["recover"]), ["recover", "--data", str(place.settings.data)], env=environment(place)
+    )
+    assert done.exit_code == 0, done.output
+    again = open_vault(place.settings)
+    assert (octets(again, act), octets(again, piece)) == (sealed, b"<a>\xc3\xa9</a>")
+    again.close()
+    code, report = run(place, "audit", str(place.settings.data))
+    assert (code, report["verdict"]) == (0, "PASSED"), report
 
 
 def test_what_an_attacker_can_do_is_found_and_said(place: Place, vault: Vault, specimen: bytes) -> None:
