@@ -26,7 +26,8 @@ class Intent:
         route: scopes the idempotency key.
         kind: act or attachment.
         actor: the caller.
-        safe_id: the safe that receives the document.
+        safe_id: the safe that receives the document; "" where there is none, which is said when nothing else is wrong:
+            who learns whether a holder has a safe has left a document there.
         issuer_id: the administration, for acts.
         new: what the caller says about the file.
         transfer: idempotency key and declared length and digest.

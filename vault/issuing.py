@@ -56,13 +56,11 @@ class Issuing:
             if safe_id is not None:
                 self._ties.demand(connection, actor, Action.ISSUE, subject)
         self._attributes.check_stated(new.document_type, administration_id, new.attributes)
-        if safe_id is None:
-            raise NotFound("UNKNOWN_HOLDER")
         intent = Intent(
             "acts",
             Kind.ACT,
             actor,
-            safe_id,
+            safe_id or "",
             administration_id,
             new,
             transfer,

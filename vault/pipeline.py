@@ -23,7 +23,7 @@ from vault.db.repositories import PRIVATE_ROLE, Documents, private_bytes
 from vault.domain.documents import Kind, ObjectRole, Outcome, Part, Private
 from vault.domain.states import Reception, Scan, Sealing, Status
 from vault.drafts import Draft, Intent, description, intent_of, reception_event, sealing_event
-from vault.errors import Refused, VaultError
+from vault.errors import NotFound, Refused, VaultError
 from vault.idempotency import Idempotency
 from vault.ids import new_id
 from vault.inspection import Inspection, InspectionLimits, inspect
@@ -113,6 +113,8 @@ class Pipeline:
                     as_act=intent.kind is Kind.ACT,
                     limits=self._config.inspection,
                 ) as inspection:
+                    if not intent.safe_id:
+                        raise NotFound("UNKNOWN_HOLDER")
                     draft = self._draft(intent, name, spooled, inspection)
                     made = self._seal_and_store(draft, spooled, inspection)
                     # 7 ledger entry, rows, outbox message: one transaction

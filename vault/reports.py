@@ -128,8 +128,13 @@ class Reports:
         with self._database.reading() as connection:
             safe_id = None if actor.role is Role.OFFICER else self._safe_of(connection, actor)
             self._ties.demand(connection, actor, Action.REPORT_SEE, Subject(safe_id))
-            found = self._matters.rows.find(
-                connection, MatterKind.REPORT, safe_id=safe_id, before=before, limit=limit
+            found = self._matters.rows.visible(
+                connection,
+                MatterKind.REPORT,
+                lambda each: self._is_for(connection, actor, each),
+                safe_id=safe_id,
+                before=before,
+                limit=limit,
             )
             return [self._report(connection, actor, matter) for matter in found]
 
@@ -164,6 +169,11 @@ class Reports:
             raise NotFound("NOT_FOUND")
         self._ties.demand(connection, actor, action, _subject(connection, matter))
         return matter
+
+    def _is_for(self, connection: Connection, actor: Actor, matter: Matter) -> bool:
+        return (
+            self._ties.grant(connection, actor, Action.REPORT_SEE, _subject(connection, matter)) is not None
+        )
 
     def _demand_first(self, connection: Connection, safe_id: str, seq: int) -> None:
         before: int | None = None
