@@ -154,13 +154,14 @@ def test_there_are_not_too_many_in_a_day(ask, monkeypatch):
 
 
 @pytest.mark.usefixtures("unlimited")
-def test_an_export_of_a_journal_is_none_of_everything(client, bearer, camille_safe, safe):
-    assert client.get(f"/v1/safes/{camille_safe}/journal.csv", headers=bearer("camille")).status_code == 200
+def test_an_export_of_a_journal_is_none_of_everything(client, bearer, safe):
+    whose = safe.personas.named("dominique").actor.safe_id
+    assert client.get(f"/v1/safes/{whose}/journal.csv", headers=bearer("dominique")).status_code == 200
     with safe.parts.database.reading() as connection:
-        found = safe.people.matters.rows.find(connection, MatterKind.EXPORT, safe_id=camille_safe)
+        found = safe.people.matters.rows.find(connection, MatterKind.EXPORT, safe_id=whose)
     journal = next(each for each in found if each.private["what"] == "journal")
     for path in ("", "/archive"):
-        answer = client.get(f"/v1/exports/{journal.id}{path}", headers=bearer("camille"))
+        answer = client.get(f"/v1/exports/{journal.id}{path}", headers=bearer("dominique"))
         assert answer.json()["code"] == "NOT_FOUND"
 
 
