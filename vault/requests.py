@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from vault import entries
-from vault.access import CONSENT_SCOPES, Action, demand
+from vault.access import CONSENT_SCOPES, Action, Grant, Relation, demand
 from vault.attributes import Attributes
 from vault.clock import Clock, rfc3339
 from vault.db.engine import Database
@@ -26,6 +26,7 @@ from vault.domain.requests import OTHER_WAYS, NewRequest, RequestView
 from vault.errors import Conflict, NotFound, Refused
 from vault.fields import check_code, check_text
 from vault.keyring import Keyring
+from vault.labels import mandate_types
 from vault.ledger.writer import LedgerTransaction, LedgerWriter
 from vault.matters import Mark, Matters, NewMatter, Said
 from vault.purposes import Purposes
@@ -158,8 +159,9 @@ class Requests:
             NotFound: not for this caller.
         """
         with self._database.reading() as connection:
-            self._ties.demand(connection, actor, Action.REQUEST_SEE, Subject(safe_id))
-            return self._found(connection, actor, before, limit, state, safe_id=safe_id)
+            grant = self._ties.demand(connection, actor, Action.REQUEST_SEE, Subject(safe_id))
+            types = self._types(connection, grant)
+            return self._found(connection, actor, before, limit, state, types, safe_id=safe_id)
 
     def of_administration(
         self, actor: Actor, administration_id: str, before: int | None, limit: int, state: str | None = None
@@ -222,7 +224,9 @@ class Requests:
         request = self._matters.rows.load(connection, request_id, MatterKind.REQUEST)
         if request is None or not is_of_service(actor, request):
             raise NotFound("NOT_FOUND")
-        self._ties.demand(connection, actor, action, Subject.about(request))
+        grant = self._ties.demand(connection, actor, action, Subject.about(request))
+        if not self._reaches(request, self._types(connection, grant)):
+            raise NotFound("NOT_FOUND")
         return request
 
     def demand_open(self, request: Matter) -> None:
@@ -288,18 +292,31 @@ class Requests:
         before: int | None,
         limit: int,
         state: str | None,
+        types: Collection[str] = (),
         **where: str,
     ) -> Sequence[RequestView]:
         # What is over may still stand as open.
         states = None if state is None else {state, OPEN} if state == EXPIRED else {state}
 
         def keep(request: Matter) -> bool:
-            return is_of_service(actor, request) and state in {None, self.state_of(request)}
+            ours = is_of_service(actor, request) and state in {None, self.state_of(request)}
+            return ours and self._reaches(request, types)
 
         found = self._matters.rows.visible(
             connection, MatterKind.REQUEST, keep, states=states, before=before, limit=limit, **where
         )
         return [self._view(connection, request) for request in found]
+
+    def _types(self, connection: Connection, grant: Grant) -> Collection[str]:
+        return mandate_types(connection, self._matters, grant.cited(Relation.MANDATE))
+
+    def _reaches(self, request: Matter, types: Collection[str]) -> bool:
+        """Tell whether a mandate for these types (none: all) reaches a request: one of them could answer it."""
+        asked = set(request.private["document_types"])
+        for attribute in self._attributes.all():
+            if attribute.code == request.private["attribute"]:
+                asked |= set(attribute.document_types)
+        return not types or not asked.isdisjoint(types)
 
     def _view(self, connection: Connection, request: Matter) -> RequestView:
         children: dict[MatterKind, tuple[Matter, ...]] = {

@@ -761,3 +761,24 @@ def test_a_mandate_for_other_types_lists_no_statement(town: Town) -> None:
         assert (statement in listed) is seen
         if not seen:
             assert code_of(lambda: town.once.statements.see(mandatary, statement)) == "NOT_FOUND"  # noqa: B023
+
+
+def test_a_mandate_for_other_types_reaches_no_request(town: Town) -> None:
+    birth, proof = town.ask(document_types=(TYPE,)), town.ask_attribute("nationality-proven")
+    requests, safe_id = town.once.requests, str(town.camille.safe_id)
+    for types, seen in (
+        ([TYPE], {birth}),
+        (["certificat-de-nationalite"], {proof}),
+        (["bulletin-de-paie"], set()),
+        ([], {birth, proof}),
+    ):
+        mandatary = town.mandate(["answer"], types)
+        listed = {each.request.id for each in requests.of_safe(mandatary, safe_id, None, 50)}
+        assert listed & {birth, proof} == seen
+        for request in {birth, proof} - seen:
+            decline = NewAnswer(Answer.DECLINE, ())
+            assert code_of(lambda: requests.see(mandatary, request)) == "NOT_FOUND"  # noqa: B023
+            assert (
+                code_of(lambda: town.once.answers.answer(mandatary, request, decline, next(keys)))  # noqa: B023
+                == "NOT_FOUND"
+            )
