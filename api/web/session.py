@@ -5,7 +5,14 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from api.browser import acting_session, local_path, session_of
+from api.browser import (
+    acting_session,
+    local_path,
+    session_cookie,
+    session_of,
+    session_value,
+    set_private_cookie,
+)
 from api.deps import Desk, Safe
 from api.rates import limited
 from api.web.forms import small_form
@@ -92,7 +99,11 @@ async def unlink(request: Request, vault: Safe, desk: Desk) -> Response:
 
 @router.post("/acces/mandat")
 async def act_under(request: Request, vault: Safe, desk: Desk) -> Response:
-    """Act under a mandate from now on in this session, or with an empty name for oneself again."""
+    """Act under a mandate from now on in this session, or with an empty name for oneself again.
+
+    The session gets a new value, and so its forms a new token: one that was opened for oneself in another window is not
+    sent in somebody else's name.
+    """
 
     def work() -> Response:
         """Run in the thread."""
@@ -103,7 +114,10 @@ async def act_under(request: Request, vault: Safe, desk: Desk) -> Response:
                 raise NotFound("NOT_FOUND")
             vault.people.mandates.demand_held(session.actor.id, chosen)
         vault.people.login.sessions.act_under(session.id, chosen or None)
-        return RedirectResponse(local_path(fields.get("retour", "/")), 303)
+        value = vault.people.login.sessions.rotate(session_value(request))
+        response = RedirectResponse(local_path(fields.get("retour", "/")), 303)
+        set_private_cookie(response, vault.settings, session_cookie(vault.settings), value)
+        return response
 
     return await desk.run(work)
 

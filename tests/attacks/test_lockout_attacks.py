@@ -360,7 +360,9 @@ UNLIMITED = {
     ("GET", "/deconnexion"), ("GET", "/docs"), ("GET", "/erreurs"), ("GET", "/favicon.ico"), ("GET", "/healthz"),
     ("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/readyz"), ("GET", "/static"), ("GET", "/v1/attributes"),
     ("GET", "/v1/administrations/{administration_id}/services"), ("GET", "/v1/trust"), ("GET", "/verifier"),
-    ("POST", "/acces/delier"), ("POST", "/acces/fermer"), ("POST", "/deconnexion"), ("POST", "/identite"),
+    ("POST", "/acces/delier"), ("POST", "/acces/fermer"), ("POST", "/acces/mandat"), ("POST", "/deconnexion"),
+    ("GET", "/agent/documents/{document_id}"), ("GET", "/espace/recherche"), ("GET", "/partage"),
+    ("POST", "/partage/fermer"),
     # Wrong secrets are counted there, not requests: a gateway may have much to report.
     ("POST", "/v1/notices/bounces"),
 }  # fmt: skip

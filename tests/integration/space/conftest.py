@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from html.parser import HTMLParser
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import httpx
@@ -23,6 +23,7 @@ from vault.domain.requests import Answer, NewAnswer, NewRequest, OtherWay
 from vault.domain.transfer import Transfer
 from vault.mandates import NewMandate
 from vault.pseudonyms import pseudonym_of
+from vault.purposes import Purpose, Service
 from vault.service import Vault
 from vault.settings import Settings
 
@@ -91,7 +92,7 @@ def sound(answer: httpx.Response) -> Page:
     # No level of heading is left out on the way down; the summary of errors stands before the heading of the page.
     levels = page.headings[1:] if page.headings[:2] == [2, 1] else page.headings
     assert levels[0] == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False)), levels
+    assert all(after <= before + 1 for before, after in pairwise(levels)), levels
     ids = [attrs["id"] for _, attrs in page.tags if attrs.get("id")]
     assert len(ids) == len(set(ids)), sorted(ids)
     for tag, attrs in page.tags:
@@ -150,9 +151,7 @@ class Browser:
     def become(self, persona: str, level: str = "high") -> Browser:
         """Log in at the embedded provider."""
         token = re.search(r'name="form_token" value="([^"]+)"', self.http.get("/connexion").text)[1]  # type: ignore[index]
-        begun = self.http.post(
-            "/connexion/developpement", data={"form_token": token, "retour": "/espace"}
-        )
+        begun = self.http.post("/connexion/developpement", data={"form_token": token, "retour": "/espace"})
         url = html.unescape(re.search(r'content="0; url=([^"]+)"', begun.text)[1])  # type: ignore[index]
         asked = Page(self.http.get(url).text)
         sent = self.fill(asked, "/dev-identity/authorize", persona=persona, assurance=level)
@@ -215,12 +214,12 @@ class World:
     def consent(self, document: str, holder: str = "camille") -> str:
         request = self.request(holder)
         once = self.vault.people.tell_once
-        once.answers.answer(
-            self.actor(holder), request, NewAnswer(Answer.ACCEPT, (document,)), self.key()
-        )
+        once.answers.answer(self.actor(holder), request, NewAnswer(Answer.ACCEPT, (document,)), self.key())
         return once.requests.see(self.actor(holder), request).consents[0].id
 
-    def mandate(self, holder: str, mandatary: str, *scope: str, days: int = 30, types: Sequence[str] = ()) -> str:
+    def mandate(
+        self, holder: str, mandatary: str, *scope: str, days: int = 30, types: Sequence[str] = ()
+    ) -> str:
         new = NewMandate(
             holder, mandatary, "proxy", scope, "Procuration", None,
             self.vault.parts.clock.now() + timedelta(days=days), tuple(types),
@@ -256,6 +255,14 @@ def space_vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
 
 @pytest.fixture(scope="session")
 def world(space_vault: Vault, act_pdf: bytes) -> World:
+    service = Service(
+        "employeur-specimen", "paie", "Service de la paie", "Payroll",
+        (
+            Purpose("contrat-de-travail", "Établir un contrat de travail", "Draw up a contract"),
+            Purpose("controle", "Contrôle interne", "Internal check"),
+        ),
+    )  # fmt: skip
+    space_vault.people.journal.purposes.register(service)
     return World(space_vault, act_pdf)
 
 
@@ -316,5 +323,3 @@ def trouble() -> Callable[[httpx.Response, str], Page]:
 @pytest.fixture(scope="session")
 def looked() -> Callable[[httpx.Response], Page]:
     return sound
-
-

@@ -48,9 +48,7 @@ def test_a_revoked_act_is_not_offered_for_sharing(world, camille):
     from vault.domain.transfer import Transfer
 
     document = world.issue()
-    world.vault.lifecycle.revoke(
-        world.actor("agent-etat-civil"), document, "error", Transfer(world.key())
-    )
+    world.vault.lifecycle.revoke(world.actor("agent-etat-civil"), document, "error", Transfer(world.key()))
     text = camille.page(f"/espace/documents/{document}").text
     assert "Révoqué" in text
     assert "n’est plus en vigueur" in text
@@ -87,7 +85,10 @@ def test_a_file_is_brought_kept_and_found(world, camille):
 
 def send_file(browser, fields, name, content):
     """As browsers send it: a field of a file without name where none was chosen."""
-    parts = [f'--x\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n' for key, value in fields.items()]
+    parts = [
+        f'--x\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+        for key, value in fields.items()
+    ]
     parts.append(f'--x\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n')
     body = "".join(parts).encode() + content + b"\r\n--x--\r\n"
     return browser.http.post(
