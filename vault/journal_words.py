@@ -68,6 +68,9 @@ ACTIONS: Mapping[str, Pair] = {
     "keys": ("clés de suivi", "keys to follow it"),
     "journal": ("journal des accès", "access journal"),
     "export": ("export de tout le coffre", "export of the whole safe"),
+    "revoke": ("révocation", "revocation"),
+    "destroy": ("destruction", "destruction"),
+    "label": ("étiquettes", "labels"),
 }
 ROLES: Mapping[str, Pair] = {
     Role.HOLDER.value: ("le titulaire", "the holder"),

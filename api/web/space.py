@@ -15,10 +15,11 @@ from starlette.responses import RedirectResponse, Response
 from api.errors import problem_of
 from api.web.forms import Fields, whole_form
 from api.web.rendering import FORM_FIELD, check_form, human_day, known_reader, language, page, words
-from api.web.words import WORDS
+from api.web.words import LANGUAGES, WORDS
 from vault.access import MANDATE_SCOPES, Action
 from vault.domain.actors import Actor, Role
 from vault.errors import NotFound, Refused, Unauthenticated, VaultError
+from vault.journal_words import ACTIONS
 from vault.messages import message
 from vault.service import Vault
 
@@ -161,6 +162,7 @@ def show(request: Request, space: Space | None, template: str, shown: Shown, **c
         key=str(shown.said.get("key") or new_key()),
         day=lambda moment: human_day(_moment(moment), lang),
         kind_of=lambda code: type_words(code, lang),
+        action_of=lambda code: ACTIONS.get(code, (code, code))[LANGUAGES.index(lang)],
         Action=Action,
         **context,
     )

@@ -188,13 +188,6 @@ SPACE_WORDS: dict[str, tuple[str, str]] = {
     "line_proof": ("Télécharger la preuve", "Download the proof"),
     "line_report": ("Signaler cet accès", "Report this access"),
     "line_number": ("(inscription n° {entry})", "(entry {entry})"),
-    "action_describe": ("description", "description"),
-    "action_read": ("original", "original"),
-    "action_evidence": ("dossier de preuve", "evidence bundle"),
-    "action_receipt": ("récépissé", "receipt"),
-    "action_keys": ("clés de suivi", "keys to follow it"),
-    "action_journal": ("journal des accès", "access journal"),
-    "action_export": ("export", "export"),
     "journal_files": ("Prendre le journal", "Take the journal"),
     "journal_files_text": (
         "Les mêmes lignes dans un fichier. L’export est lui-même inscrit au journal.",
