@@ -30,6 +30,7 @@ EVENTS: Mapping[str, Pair] = {
     "request.expired": ("Demande de pièce expirée", "Request expired"),
     "consent.given": ("Consentement donné", "Consent given"),
     "consent.withdrawn": ("Consentement retiré", "Consent withdrawn"),
+    "consent.withdrawal-sealed": ("Retrait du consentement scellé", "Withdrawal of the consent sealed"),
     "statement.issued": ("Attestation d’attribut délivrée", "Attribute statement issued"),
     "share.created": ("Partage créé", "Share created"),
     "share.opened": ("Partage ouvert", "Share opened"),
