@@ -69,9 +69,8 @@ SERVICES = {EMPLOYER: "paie", TOWN: "etat-civil"}
 
 def request(world: World, holder: str, administration: str, persona: str) -> Thing:
     made = world.request(holder, administration=administration, persona=persona)
-    return Thing(
-        f"request to {holder}", {"request_id": made}, holder, administration, SERVICES[administration]
-    )
+    service = SERVICES[administration]
+    return Thing(f"request to {holder}", {"request_id": made}, holder, administration, service, type=TYPE)
 
 
 def consents(world: World) -> list[Thing]:
