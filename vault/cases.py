@@ -19,7 +19,7 @@ from vault.access import Action, demand
 from vault.clock import Clock, rfc3339
 from vault.db.engine import Database
 from vault.db.repositories import Documents, Safes
-from vault.domain.actors import Actor
+from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document, Outcome
 from vault.domain.matters import Matter, MatterKind
 from vault.errors import Conflict, NotFound, Refused
@@ -140,6 +140,8 @@ class Cases:
         check_code("service", new.service)
         new.title.check("title", required=True)
         new.step.check(self._clock.now())
+        if actor.service and new.service not in {"", actor.service}:
+            raise Refused("FIELD_INVALID", "not the caller's own service", field="service")
         with self._database.reading() as connection:
             if self._safes.administration(connection, administration_id) is None:
                 raise NotFound("UNKNOWN_ADMINISTRATION")
@@ -264,14 +266,21 @@ class Cases:
         with self._database.reading() as connection:
             if reference is not None:
                 found = self._matters.rows.by_lookup(connection, self._lookup(administration_id, reference))
-                return [] if found is None else [found]
-            return self._matters.rows.find(
-                connection,
-                MatterKind.CASE,
-                administration_id=administration_id,
-                before=before,
-                limit=limit,
-            )
+                return [] if found is None or not _is_of_service(actor, found) else [found]
+            found_cases: list[Matter] = []
+            while len(found_cases) < limit:
+                page = self._matters.rows.find(
+                    connection,
+                    MatterKind.CASE,
+                    administration_id=administration_id,
+                    before=before,
+                    limit=limit,
+                )
+                found_cases += [case for case in page if _is_of_service(actor, case)]
+                if len(page) < limit:
+                    break
+                before = page[-1].first_seq
+            return found_cases[:limit]
 
     def _change(
         self,
@@ -308,6 +317,8 @@ class Cases:
         if case is None:
             raise NotFound("NOT_FOUND")
         self._ties.demand(connection, actor, action, Subject.about(case))
+        if not _is_of_service(actor, case):
+            raise NotFound("NOT_FOUND")
         return case
 
     def _sees(self, connection: Connection, actor: Actor, document: Document) -> bool:
@@ -344,6 +355,13 @@ class Cases:
             context=entries.context(case=private["reference"], title=private["title"]["fr"], words=words.fr),
             details={"state": private["state"]},
         )
+
+
+def _is_of_service(actor: Actor, case: Matter) -> bool:
+    """Tell whether a case is not another service's: whoever has a service sees its cases and those of none."""
+    if actor.role not in {Role.AGENT, Role.SYSTEM} or not actor.service:
+        return True
+    return case.private["service"] in {"", actor.service}
 
 
 def _moved(before: Mapping[str, Any], step: CaseStep, now: str) -> dict[str, Any]:

@@ -154,10 +154,9 @@ class Mandates:
             )
             said = Said(
                 holder=new.holder,
-                context=entries.context(words=new.basis),
+                context=entries.context(words=new.basis, person=new.mandatary),
                 details={
                     "kind": new.kind,
-                    "mandatary": new.mandatary,
                     "scope": " ".join(sorted(new.scope)),
                     "starts_at": starts_at,
                 },

@@ -26,7 +26,7 @@ from vault.fields import check_text
 from vault.keyring import DocumentKey, Keyring
 from vault.ledger.writer import LedgerTransaction
 from vault.matters import Mark, Matters, NewMatter, Said
-from vault.papers import Papers
+from vault.papers import Papers, SealedPaper
 
 REQUISITION_FORMAT = "probans/requisition/v1"
 PAPER = "requisition"
@@ -109,27 +109,29 @@ class Requisitions:
             )
             said = Said(
                 holder=new.holder,
-                context=entries.context(words=new.words),
-                details={
-                    "auditor": new.auditor,
-                    "authority": new.authority,
-                    "reference": new.reference,
-                },
-                sha256=paper.sha256,
+                context=entries.context(
+                    words=new.words, person=new.auditor, authority=new.authority, reference=new.reference
+                ),
+                sha256=sealed[0].sha256,
             )
-            seq = self._matters.begin(tx, matter, "requisition.recorded", said, papers=[row], mark=mark)
+            seq = self._matters.begin(tx, matter, "requisition.recorded", said, papers=rows, mark=mark)
             return key.document_id, seq
 
-        # Sealed before the transaction: the authority that dates it may take its time.
-        statement = {
-            "format": REQUISITION_FORMAT,
-            "requisition": key.document_id,
-            **request,
-            "recorded_at": rfc3339(self._clock.now()),
-        }
-        paper = self._papers.seal(PAPER, statement)
-        row = self._papers.store(key, [paper], None)[0]
-        return self._matters.once(actor, "requisitions", idempotency_key, request, work)
+        sealed: list[SealedPaper] = []
+        rows: list[PaperRow] = []
+
+        def prepare() -> None:
+            # Before the transaction: the authority that dates it may take its time.
+            statement = {
+                "format": REQUISITION_FORMAT,
+                "requisition": key.document_id,
+                **request,
+                "recorded_at": rfc3339(self._clock.now()),
+            }
+            sealed.append(self._papers.seal(PAPER, statement))
+            rows.extend(self._papers.store(key, sealed, None))
+
+        return self._matters.once(actor, "requisitions", idempotency_key, request, work, prepare=prepare)
 
     def end(self, actor: Actor, requisition_id: str, reason: str, idempotency_key: str) -> Outcome:
         """End a requisition at once.

@@ -48,7 +48,8 @@ _DIGESTS = frozenset({"sha256", "superseded_by_sha256"})
 _CITED = frozenset({"share", "requisition", "words"})
 _MATTER = frozenset({"event", "matter_id"})
 _MATTER_OPTIONAL = frozenset({"document_id", "parent_id", "sha256", "starts_at", "ends_at", "details"})
-_MATTER_CONTEXT_OPTIONAL = frozenset({"reason", "words"})
+# A person named besides the holder, and an order's particulars: private like the rest of the context.
+_MATTER_CONTEXT_OPTIONAL = frozenset({"reason", "words", "person", "authority", "reference"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,3 +189,23 @@ def test_an_appointment_reminds_the_day_before_and_not_after_the_end(client, bea
     for wrong in ("2020-01-01T00:00:00Z", "2199-01-01T00:00:00Z"):
         answer = opened(f"DEM-9-{wrong[:4]}", appointment_at=wrong)
         assert answer.json()["params"]["field"] == "appointment_at"
+
+
+def test_another_service_of_the_same_administration_neither_sees_nor_moves_it(client, bearer, opened, safe):
+    from dataclasses import replace
+
+    began = opened("DEM-10", service="etat-civil").json()
+    assert opened("DEM-11", service="urbanisme").json()["params"]["field"] == "service"
+    agent = safe.personas.named("agent-etat-civil").actor
+    cases = safe.people.cases
+    assert cases.see(agent, began["id"]).id == began["id"]
+    other = replace(agent, service="urbanisme")
+    from vault.errors import NotFound
+
+    with pytest.raises(NotFound):
+        cases.see(other, began["id"])
+    listed = cases.of_administration(other, "mairie-specimen", None, None, 3)
+    assert began["id"] not in [case.id for case in listed]
+    assert cases.of_administration(other, "mairie-specimen", "DEM-10", None, 3) == []
+    without = replace(agent, service="")
+    assert cases.see(without, began["id"]).id == began["id"]
