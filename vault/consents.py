@@ -8,6 +8,7 @@ moment of its end or of its withdrawal, whichever comes first.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,7 +26,7 @@ from vault.db.repositories import Safes
 from vault.domain.actors import Actor
 from vault.domain.documents import Document, Outcome
 from vault.domain.matters import Matter, MatterKind
-from vault.errors import Conflict, NotFound, Refused, VaultError
+from vault.errors import Conflict, NotFound, Refused, Unavailable, VaultError
 from vault.fields import check_text
 from vault.keyring import DocumentKey, Keyring
 from vault.ledger.canonical import canonical
@@ -35,6 +36,7 @@ from vault.papers import Papers
 from vault.requests import SERVICE, is_of_service
 from vault.ties import Subject, Ties
 
+_log = logging.getLogger("probans.consents")
 CONSENT = "consent"
 WITHDRAWAL = "withdrawal"
 _MAX_WORDS = 500
@@ -254,20 +256,29 @@ class Consents:
     def seal_withdrawals(self) -> int:
         """Seal withdrawals that took effect while no timestamp was to be had; return how many.
 
+        One that cannot be sealed, because its row is damaged, is logged and holds up no other.
+
         Raises:
             SealingWaits: still none.
-            Unavailable, VaultError: as `Papers`.
+            Unavailable: as `Papers`.
         """
         with self._database.reading() as connection:
             waiting = self._matters.rows.without_paper(
                 connection, MatterKind.CONSENT, "withdrawn", WITHDRAWAL, _BATCH
             )
+        sealed = 0
         for consent in waiting:
-            with self._database.reading() as connection:
-                key = self._matters.rows.key(connection, consent.id)
-            statement = consent.private["withdrawal"]
-            self._ledger.run(self._late_seal(consent.id, self._paper(key, WITHDRAWAL, statement)))
-        return len(waiting)
+            try:
+                with self._database.reading() as connection:
+                    key = self._matters.rows.key(connection, consent.id)
+                paper = self._paper(key, WITHDRAWAL, consent.private["withdrawal"])
+                self._ledger.run(self._late_seal(consent.id, paper))
+                sealed += 1
+            except Unavailable:
+                raise
+            except VaultError as error:
+                _log.error("withdrawal not sealed", extra={"matter": consent.id, "code": error.code})
+        return sealed
 
     def _late_seal(
         self, consent_id: str, sealed: tuple[str, list[PaperRow]]
