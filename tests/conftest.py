@@ -70,8 +70,8 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "tessera-bench": partial(_built, "tessera-bench"),
     "tlog-scales": partial(_built, "tlog-scales/version"),
     "aics-tlog": partial(_built, "aics-tlog/version"),
-    "oidc-provider": lambda: _built("oidc-provider/version") and _answers(
-        str(oidc_provider.NODE), "--version", at_least=20
+    "oidc-provider": lambda: (
+        _built("oidc-provider/version") and _answers(str(oidc_provider.NODE), "--version", at_least=20)
     ),
 }
 # Wants a newer Python than the product: `all` does not ask for it, and tools/install.sh says when it is left out.

@@ -162,9 +162,7 @@ def assemble(
     )
     people = make_people(parts, safes)
     lines = open_journal_desk(parts, writer, matters, ties, journal, receipts, purposes, desk)
-    services = _people(
-        parts, matters, ties, desk, writer, attributes, lines, journal, shelf, bundles, policy
-    )
+    services = _people(parts, matters, ties, desk, writer, attributes, lines, journal, shelf, bundles, policy)
     if background:
         services.tell_once.sweeper.start()
         running.callback(services.tell_once.sweeper.close)

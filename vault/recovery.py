@@ -138,7 +138,9 @@ class Recovery:
         in_use = held.safes_in_use()
         left = sorted(held.registry, key=lambda change: not change.names_any(in_use))
         while left:
-            free = [change for change in left if not any(is_taken(connection, each) for each in claims(change))]
+            free = [
+                change for change in left if not any(is_taken(connection, each) for each in claims(change))
+            ]
             left = []
             for change in free:
                 if lacks_parent(connection, change):

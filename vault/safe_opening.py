@@ -42,7 +42,9 @@ def open_safe_within(
     if (safe_id := safes.of_holder(connection, holder)) is not None:
         return safe_id
     safe_id = new_id("safe")
-    change = Change(safe_id, b"", b"", inserts=(("safes", safes.new_row(safe_id, holder, name, now, company)),))
+    change = Change(
+        safe_id, b"", b"", inserts=(("safes", safes.new_row(safe_id, holder, name, now, company)),)
+    )
     records.write(safe_id, [change.encode()])
     faults.point("safes.recorded")
     change.apply(connection, 0, safe_id)

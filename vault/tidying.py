@@ -67,7 +67,11 @@ def _drop_unopened(database: Database, records: RecordBook) -> int:
     """
     dropped = 0
     with database.writing() as connection:
-        for prefix, table in (("safe", models.safes), ("acc", models.accounts), ("cnt", models.notice_contacts)):
+        for prefix, table in (
+            ("safe", models.safes),
+            ("acc", models.accounts),
+            ("cnt", models.notice_contacts),
+        ):
             known = set(connection.scalars(select(table.c.id)))
             for name in records.names():
                 if looks_like_id(name, prefix) and name not in known:

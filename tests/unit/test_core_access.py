@@ -325,7 +325,11 @@ def test_production_refuses_what_would_weaken_it(tmp_path: Path) -> None:
             "PROBANS_ADDRESS",
         ),
         (
-            {"tsa_url": "https://tsa.example", "keys": tmp_path / "keys", "address": "https://coffre.example"},
+            {
+                "tsa_url": "https://tsa.example",
+                "keys": tmp_path / "keys",
+                "address": "https://coffre.example",
+            },
             "PROBANS_IDENTITY_PROVIDERS",
         ),
     ):
