@@ -253,7 +253,8 @@ def test_a_share_code_from_its_making_to_its_withdrawal(rest: Rest, act_pdf: byt
     for number in range(10):
         assert plain(opened(rest, share, secret=f"{number:04d}-0000")) == nobody
     assert plain(opened(rest, share)) == nobody, "locked: the right secret counts no longer"
-    assert plain(opened(rest, share, code=share["code"][:-1] + "0")) == nobody
+    near = share["code"][:-1] + ("0" if share["code"][-1] != "0" else "1")
+    assert plain(opened(rest, share, code=near)) == nobody
     rest.clock.ahead += timedelta(minutes=20)
     assert rest.get("camille", f"/v1/shares/{share['id']}")["refused"] == 11
     rest.world.vault.people.sharing.openings.record_refusals()

@@ -243,8 +243,6 @@ def askable(world: World) -> list[Thing]:
 
 def requisitions(world: World) -> list[Thing]:
     return [
-        Thing(
-            f"requisition about {holder}", {"requisition_id": world.requisitioned(holder, "auditeur-requis")}
-        )
+        Thing(f"requisition about {holder}", {"requisition_id": world.requisitioned(holder, "quelqu-un")})
         for holder in ("camille", "dominique")
     ]
