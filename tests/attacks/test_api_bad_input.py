@@ -466,7 +466,17 @@ def test_any_content_type_has_a_boundary_or_none(text):
     accepted_codes(lambda: boundary_of(f"multipart/form-data; boundary={text}"), {"BODY_INVALID"})
 
 
-@given(st.text(max_size=40))
+OWN_NAMES = ("localhost", "127.0.0.1", "127.8.8.8", "[::1]", "LOCALHOST")
+NEARLY = st.builds("{}{}{}".format, st.text(max_size=3), st.sampled_from(OWN_NAMES), st.text(max_size=12))
+
+
+def test_the_names_of_this_machine_pass():
+    for name in OWN_NAMES:
+        assert is_loopback(host_of(name))
+        assert is_loopback(host_of(f"{name}:8000"))
+
+
+@given(st.one_of(st.text(max_size=40), NEARLY))
 def test_only_names_of_this_machine_pass(text):
     if is_loopback(host_of(text)):
         bare = text.lower()
