@@ -17,7 +17,7 @@ UNKNOWN = "doc_" + "a" * 26
 @pytest.fixture
 def ask(client, bearer):
     def do(documents, persona="camille", status=200, wait=5, **members):
-        headers = bearer(persona) | ({} if persona == "camille" else {"Probans-Purpose": "control"})
+        headers = bearer(persona) | ({} if persona == "camille" else {"Probans-Purpose": "controle"})
         body = {"documents": documents, **members}
         answer = client.post("/v1/receipts", params={"wait": wait}, json=body, headers=headers)
         assert answer.status_code == status, answer.text
