@@ -175,4 +175,4 @@ def test_the_story_the_audit_and_the_recovery_on_postgresql(
     code, told = run("recover", "--data", str(out / "data"))
     assert code == 0, told
     code, told = run("audit", str(out / "data"))
-    assert (code, told.count("everything holds")) == (0, 5), told
+    assert (code, told.count("everything holds")) == (0, 6), told

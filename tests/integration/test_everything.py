@@ -227,6 +227,14 @@ def test_a_large_original_is_read_before_it_begins_to_leave(vault: Vault, tmp_pa
     )
 
 
+def _octets(path: Path) -> bytes:
+    """What lies in a file; nothing where the publisher has renamed it meanwhile."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
 def test_nothing_lies_on_disk_while_it_leaves(vault: Vault, issue: Issue) -> None:
     issue()
     before = {path for path in vault.settings.data.rglob("*") if path.is_file()}
@@ -234,7 +242,7 @@ def test_nothing_lies_on_disk_while_it_leaves(vault: Vault, issue: Issue) -> Non
     for _ in made.chunks:
         pass
     new = {path for path in vault.settings.data.rglob("*") if path.is_file()} - before
-    told = b"".join(path.read_bytes() for path in new)
+    told = b"".join(_octets(path) for path in new)
     assert b"Camille" not in told
     assert b"acte.pdf" not in told
     assert b"%PDF" not in told

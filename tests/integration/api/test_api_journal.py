@@ -408,7 +408,7 @@ def test_a_mandate_for_other_types_shows_nothing_of_this_one(safe, safe_id, stor
     every = lines.of_safe(mandate(safe, safe_id, ["read"], []), safe_id, Filters(), 500)
     assert story in {line.document_id for line in every}
     assert any(line.event == "mandate.granted" for line in every)
-    other = mandate(safe, safe_id, ["read"], ["bulletin-de-paie"])
+    other = mandate(safe, safe_id, ["read"], ["type-que-personne-ne-depose"])
     assert list(lines.of_safe(other, safe_id, Filters(), 500)) == []
     with pytest.raises(NotFound):
         lines.of_document(other, story, Filters(), 10)

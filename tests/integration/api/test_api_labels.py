@@ -26,7 +26,7 @@ def test_labels_and_search_from_end_to_end(client, bearer, deposit, place):
         got = client.get(f"{place}/documents", params=asked, headers=me)
         sent = client.post(f"{place}/documents/search", json=asked, headers=me)
         assert got.status_code == sent.status_code == 200, got.text + sent.text
-        assert got.json() == sent.json()
+        assert [item["id"] for item in got.json()["items"]] == [item["id"] for item in sent.json()["items"]]
         return [item["id"] for item in got.json()["items"]]
 
     assert found(label="ETE 2026") == [ids[0]]
