@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -127,9 +128,13 @@ def test_silence_and_a_cut_leave_a_doubt_in_time(gateway: Gateway) -> None:
     assert time.monotonic() - begun < 2.5
 
 
-def test_nobody_there_is_no_way(gateway: Gateway) -> None:
-    url = gateway.url
-    gateway._server.server_close()
+def test_nobody_there_is_no_way() -> None:
+    with socket.socket() as free:  # bound and not listening: nobody else takes the port meanwhile
+        free.bind(("127.0.0.1", 0))
+        _refused_at(f"http://127.0.0.1:{free.getsockname()[1]}/")
+
+
+def _refused_at(url: str) -> None:
     with pytest.raises(ChannelDown, match="SMS_UNREACHABLE"):
         channel(url).send(LETTER)
 
