@@ -22,7 +22,7 @@ from api.v1.schemas_cases import (
     Sentence,
     StepRequest,
 )
-from api.v1.views import json_response
+from api.v1.views import json_response, step_taken
 from vault.cases import CaseStep, NewCase, Words
 from vault.clock import rfc3339
 from vault.domain.documents import Outcome
@@ -199,12 +199,7 @@ def _step(said: StepRequest) -> CaseStep:
 
 
 def _receipt(outcome: Outcome) -> Response:
-    here = f"/v1/cases/{outcome.document_id}"
-    headers = {"Location": here}
-    if outcome.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    body = CaseReceipt(id=outcome.document_id, entry=outcome.seq, self=here)
-    return json_response(body.model_dump(), outcome.status_code, headers)
+    return step_taken(outcome, "/v1/cases", CaseReceipt)
 
 
 def _page(found: Sequence[Matter], limit: int) -> Response:

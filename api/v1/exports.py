@@ -12,7 +12,7 @@ from api.downloads import LeavingResponse
 from api.security import DOWNLOAD_CSP
 from api.v1.describe import BEARER, KEY_HEADER, problems
 from api.v1.schemas_rights import ExportAnswer, RightsReceipt
-from api.v1.views import json_response
+from api.v1.views import json_response, step_taken
 from vault.clock import rfc3339
 from vault.names import content_disposition
 from vault.rights import MEDIA_TYPE
@@ -39,12 +39,7 @@ _OCTETS: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 def ask_for_everything(safe_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Ask for everything."""
     outcome = vault.people.rights.exports.ask(actor, safe_id, key)
-    here = f"/v1/exports/{outcome.document_id}"
-    headers = {"Location": here}
-    if outcome.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    body = RightsReceipt(id=outcome.document_id, entry=outcome.seq, self=here)
-    return json_response(body.model_dump(), outcome.status_code, headers)
+    return step_taken(outcome, "/v1/exports", RightsReceipt)
 
 
 @router.get(

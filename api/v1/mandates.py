@@ -16,7 +16,7 @@ from api.uploads import read_small_body
 from api.v1.describe import BEARER, KEY_HEADER, json_body, problems
 from api.v1.requests import LOOK, WRITE, Cursor, Limit
 from api.v1.schemas_mandates import EndRequest, MandateAnswer, MandatePage, MandateReceipt, MandateRequest
-from api.v1.views import json_response
+from api.v1.views import json_response, step_taken
 from vault.clock import rfc3339
 from vault.domain.documents import Outcome
 from vault.fields import parse_instant
@@ -151,12 +151,7 @@ def _instant(field: str, said: str | None) -> datetime | None:
 
 
 def _receipt(outcome: Outcome) -> Response:
-    here = f"/v1/mandates/{outcome.document_id}"
-    headers = {"Location": here}
-    if outcome.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    body = MandateReceipt(id=outcome.document_id, entry=outcome.seq, self=here)
-    return json_response(body.model_dump(), outcome.status_code, headers)
+    return step_taken(outcome, "/v1/mandates", MandateReceipt)
 
 
 def _page(found: Sequence[MandateView], limit: int) -> Response:

@@ -15,7 +15,7 @@ from api.uploads import read_small_body
 from api.v1.describe import BEARER, KEY_HEADER, json_body, problems
 from api.v1.schemas import NoteAnswer
 from api.v1.schemas_rights import NotePage, NoteReply, NoteRequest, RightsReceipt
-from api.v1.views import described_note, json_response
+from api.v1.views import described_note, json_response, step_taken
 from vault.domain.documents import Outcome
 from vault.domain.matters import Matter
 
@@ -174,9 +174,4 @@ def _page(found: Sequence[Matter], limit: int) -> Response:
 
 
 def _receipt(outcome: Outcome) -> Response:
-    here = f"/v1/notes/{outcome.document_id}"
-    headers = {"Location": here}
-    if outcome.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    body = RightsReceipt(id=outcome.document_id, entry=outcome.seq, self=here)
-    return json_response(body.model_dump(), outcome.status_code, headers)
+    return step_taken(outcome, "/v1/notes", RightsReceipt)

@@ -15,7 +15,7 @@ from api.uploads import read_small_body
 from api.v1.describe import BEARER, KEY_HEADER, json_body, problems
 from api.v1.journal import described_line, names_of
 from api.v1.schemas_journal import Exchange, ReportAnswer, ReportPage, ReportReceipt, ReportRequest
-from api.v1.views import json_response
+from api.v1.views import json_response, step_taken
 from vault.clock import rfc3339
 from vault.domain.actors import Actor
 from vault.domain.documents import Outcome
@@ -157,12 +157,7 @@ def _words(request: Request, vault: Safe) -> str:
 
 
 def _receipt(outcome: Outcome) -> Response:
-    here = f"/v1/reports/{outcome.document_id}"
-    headers = {"Location": here}
-    if outcome.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    body = ReportReceipt(id=outcome.document_id, entry=outcome.seq, self=here)
-    return json_response(body.model_dump(), outcome.status_code, headers)
+    return step_taken(outcome, "/v1/reports", ReportReceipt)
 
 
 def _described(report: Report, names: ServiceNames, actor: Actor, lang: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from api.v1.schemas_requests import (
     RequestState,
     StepReceipt,
 )
-from api.v1.views import json_response
+from api.v1.views import json_response, step_taken
 from vault.clock import rfc3339
 from vault.domain.actors import Assurance
 from vault.domain.documents import Outcome
@@ -236,12 +236,7 @@ def list_attributes(vault: Safe) -> Response:
 
 def receipt(place: str, outcome: Outcome) -> Response:
     """Answer a write about a matter that lies at `/v1/<place>/`."""
-    here = f"/v1/{place}/{outcome.document_id}"
-    headers = {"Location": here}
-    if outcome.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    body = StepReceipt(id=outcome.document_id, entry=outcome.seq, self=here)
-    return json_response(body.model_dump(), outcome.status_code, headers)
+    return step_taken(outcome, f"/v1/{place}", StepReceipt)
 
 
 def _page(found: Sequence[RequestView], limit: int) -> Response:

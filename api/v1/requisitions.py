@@ -20,7 +20,7 @@ from api.v1.schemas_requisitions import (
     RequisitionReceipt,
     RequisitionRequest,
 )
-from api.v1.views import json_response
+from api.v1.views import json_response, step_taken
 from vault.clock import rfc3339
 from vault.domain.documents import Outcome
 from vault.domain.matters import Matter
@@ -152,12 +152,7 @@ def requisition_paper(requisition_id: str, vault: Safe, actor: Caller) -> Respon
 
 
 def _receipt(outcome: Outcome) -> Response:
-    here = f"/v1/requisitions/{outcome.document_id}"
-    headers = {"Location": here}
-    if outcome.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    body = RequisitionReceipt(id=outcome.document_id, entry=outcome.seq, self=here)
-    return json_response(body.model_dump(), outcome.status_code, headers)
+    return step_taken(outcome, "/v1/requisitions", RequisitionReceipt)
 
 
 def _described(found: Matter) -> RequisitionAnswer:

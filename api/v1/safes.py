@@ -24,7 +24,7 @@ from api.v1.schemas_safes import (
     SafeOpened,
     SafeRequest,
 )
-from api.v1.views import json_response
+from api.v1.views import json_response, step_taken
 from vault.clock import rfc3339
 from vault.closures import NewClosure
 from vault.domain.documents import Outcome
@@ -201,12 +201,7 @@ def cancel_closure(request: Request, closure_id: str, vault: Safe, actor: Caller
 
 
 def _receipt(outcome: Outcome) -> Response:
-    here = f"/v1/closures/{outcome.document_id}"
-    headers = {"Location": here}
-    if outcome.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    body = ClosureReceipt(id=outcome.document_id, entry=outcome.seq, self=here)
-    return json_response(body.model_dump(), outcome.status_code, headers)
+    return step_taken(outcome, "/v1/closures", ClosureReceipt)
 
 
 def _page(vault: Vault, found: Sequence[Matter], limit: int) -> Response:

@@ -15,7 +15,7 @@ from api.strict_json import parse_as
 from api.uploads import read_small_body
 from api.v1.describe import BEARER, KEY_HEADER, json_body, problems
 from api.v1.schemas_shares import ShareAnswer, SharePage, ShareReceipt, ShareRequest, SlipRequest
-from api.v1.views import json_response
+from api.v1.views import json_response, step_taken
 from vault.clock import parse_rfc3339, rfc3339
 from vault.domain.documents import Outcome
 from vault.fields import parse_instant
@@ -157,12 +157,7 @@ def print_slip(request: Request, share_id: str, vault: Safe, actor: Caller) -> R
 
 
 def _receipt(outcome: Outcome, **secrets: str) -> Response:
-    here = f"/v1/shares/{outcome.document_id}"
-    headers = {"Location": here}
-    if outcome.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    body = ShareReceipt(id=outcome.document_id, entry=outcome.seq, self=here, **secrets)
-    return json_response(body.model_dump(), outcome.status_code, headers)
+    return step_taken(outcome, "/v1/shares", ShareReceipt, **secrets)
 
 
 def _described(seen: SeenShare) -> dict[str, Any]:

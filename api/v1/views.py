@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from api.v1.schemas import (
@@ -51,6 +52,23 @@ def revoked(outcome: Outcome) -> Response:
         id=outcome.document_id, entry=outcome.seq, sealing="sealed", status="revoked",
         links=links(outcome.document_id),
     ))  # fmt: skip
+
+
+def step_taken(outcome: Outcome, place: str, receipt: type[BaseModel], **more: str) -> Response:
+    """Answer a step of a matter, first time and on each retry alike.
+
+    Args:
+        outcome: what was written.
+        place: address of the matters of its kind.
+        receipt: model of the answer: `id`, `entry`, `self`, and the members in `more`.
+        more: further members.
+    """
+    here = f"{place}/{outcome.document_id}"
+    headers = {"Location": here}
+    if outcome.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    body = receipt.model_validate({"id": outcome.document_id, "entry": outcome.seq, "self": here, **more})
+    return json_response(body.model_dump(), outcome.status_code, headers)
 
 
 def _receipt(outcome: Outcome, body: Receipt) -> Response:
