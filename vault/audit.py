@@ -6,27 +6,21 @@ committed to. It needs the keys, so only the operator, or an auditor at the oper
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from sqlalchemy import func, select
+from sqlalchemy import Connection, select
 
 from storage.base import ObjectStore
 from storage.errors import StorageError
 from vault.audit_document import Sources, audit_document
-from vault.audit_records import Book
+from vault.audit_records import Book, begin_report, judge_each
 from vault.audit_seals import SealJudge
 from vault.db import models
 from vault.db.engine import Database
 from vault.errors import LedgerError
 from vault.keyring import Keyring
 from vault.ledger.entry import RecordEntry, decode
-from vault.ledger.findings import AuditReport, Problem, Progress, quiet
-from vault.ledger.sampled import undetected_share
-from vault.ledger.stored import read_head
+from vault.ledger.findings import AuditReport, Progress, quiet
 from vault.records import RecordBook
 from vault.recovery_records import is_destruction_record
-
-_PAGE = 256
 
 
 def audit_safe(
@@ -56,50 +50,18 @@ def audit_safe(
         sample: documents to draw; None judges all.
         progress: called with documents done and documents in all.
     """
-    report, book = AuditReport(), Book(records)
-    with database.reading(patient=True) as connection:
-        head = read_head(connection)
-        total = connection.scalar(select(func.count()).select_from(models.documents)) or 0
-    report.origin, report.size = head.origin, head.size
+    book = Book(records)
+    report, total = begin_report(database, models.documents)
     # 1
     _check_ownership(database, records, report)
     # 2
     sources = Sources(keyring, objects, book.changes, seals)
-    wanted = total if sample is None else min(sample, total)
-    for document_id in _identifiers(database, sample):
-        if _problems(database, document_id, sources):
-            book.forget()
-            report.problems += _problems(database, document_id, sources)
-        report.checked += 1
-        progress(min(report.checked, wanted), wanted)
-    if sample is not None and report.checked < total:
-        report.undetected_share = undetected_share(report.checked)
+
+    def judge(connection: Connection, identifier: str, found: AuditReport) -> None:
+        audit_document(connection, identifier, sources, found)
+
+    judge_each(database, models.documents, judge, book, report, total, sample, progress)
     return report
-
-
-def _problems(database: Database, document_id: str, sources: Sources) -> list[Problem]:
-    found = AuditReport()
-    with database.reading() as connection:
-        audit_document(connection, document_id, sources, found)
-    return found.problems
-
-
-def _identifiers(database: Database, sample: int | None) -> Iterator[str]:
-    """Yield identifiers a page at a time, so that neither memory nor a transaction grows."""
-    table = models.documents
-    if sample is not None:
-        with database.reading(patient=True) as connection:
-            yield from list(connection.scalars(select(table.c.id).order_by(func.random()).limit(sample)))
-        return
-    last = ""
-    while True:
-        query = select(table.c.id).where(table.c.id > last).order_by(table.c.id).limit(_PAGE)
-        with database.reading() as connection:
-            page = list(connection.scalars(query))
-        if not page:
-            return
-        yield from page
-        last = page[-1]
 
 
 def _check_ownership(database: Database, records: RecordBook, report: AuditReport) -> None:

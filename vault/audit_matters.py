@@ -7,19 +7,19 @@ in an opening that the ledger committed to, or in the recovery record that was d
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, select
 
 from storage.base import ObjectStore
 from storage.encryption import decrypt
 from storage.errors import ObjectMissing
 from vault.audit_document import BROKEN, Sources, error_name
-from vault.audit_records import Book
+from vault.audit_records import Book, begin_report, judge_each
 from vault.db import models
 from vault.db.engine import Database
 from vault.db.matters import matter_opening_role, paper_digest_role, paper_role
@@ -30,15 +30,12 @@ from vault.errors import LedgerError
 from vault.keyring import DocumentKey, Keyring
 from vault.ledger.entry import RecordEntry, decode
 from vault.ledger.events import check_matter_opening
-from vault.ledger.findings import AuditReport, Problem, Progress, quiet
+from vault.ledger.findings import AuditReport, Progress, quiet
 from vault.ledger.opening import RevealedOpening
-from vault.ledger.sampled import undetected_share
-from vault.ledger.stored import read_head
 from vault.ledger.tags import tag
 from vault.matters import TAG_KEY
 from vault.records import RecordBook
 
-_PAGE = 256
 # What the first entry of a matter fixes for ever; the rest of its row follows from its events.
 _FIXED = ("kind", "safe_id", "administration_id", "document_id", "parent_id", "created_at", "lookup_ix")
 
@@ -64,46 +61,15 @@ def audit_matters(
         sample: matters to draw; None judges all.
         progress: called with matters done and matters in all.
     """
-    report, book = AuditReport(), Book(records)
-    with database.reading(patient=True) as connection:
-        head = read_head(connection)
-        total = connection.scalar(select(func.count()).select_from(models.matters)) or 0
-    report.origin, report.size = head.origin, head.size
+    book = Book(records)
+    report, total = begin_report(database, models.matters)
     sources = Sources(keyring, objects, book.changes)
-    wanted = total if sample is None else min(sample, total)
-    for matter_id in _identifiers(database, sample):
-        if _problems(database, matter_id, sources):
-            book.forget()
-            report.problems += _problems(database, matter_id, sources)
-        report.checked += 1
-        progress(min(report.checked, wanted), wanted)
-    if sample is not None and report.checked < total:
-        report.undetected_share = undetected_share(report.checked)
+
+    def judge(connection: Connection, identifier: str, found: AuditReport) -> None:
+        audit_matter(connection, identifier, sources, found)
+
+    judge_each(database, models.matters, judge, book, report, total, sample, progress)
     return report
-
-
-def _problems(database: Database, matter_id: str, sources: Sources) -> list[Problem]:
-    found = AuditReport()
-    with database.reading() as connection:
-        audit_matter(connection, matter_id, sources, found)
-    return found.problems
-
-
-def _identifiers(database: Database, sample: int | None) -> Iterator[str]:
-    table = models.matters
-    if sample is not None:
-        with database.reading(patient=True) as connection:
-            yield from list(connection.scalars(select(table.c.id).order_by(func.random()).limit(sample)))
-        return
-    last = ""
-    while True:
-        query = select(table.c.id).where(table.c.id > last).order_by(table.c.id).limit(_PAGE)
-        with database.reading() as connection:
-            page = list(connection.scalars(query))
-        if not page:
-            return
-        yield from page
-        last = page[-1]
 
 
 def audit_matter(connection: Connection, matter_id: str, sources: Sources, report: AuditReport) -> None:
