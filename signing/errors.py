@@ -19,6 +19,12 @@ class KeyUnusable(SigningError):
     code = "KEY_UNUSABLE"
 
 
+class SigningUnavailable(SigningError):
+    """The token or service that holds a key gives no signature now: sealing waits, the file is not at fault."""
+
+    code = "KEY_UNAVAILABLE"
+
+
 class RevocationStale(SigningError):
     """No revocation data with thisUpdate ≤ now < nextUpdate is at hand: sealing waits."""
 

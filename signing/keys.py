@@ -11,14 +11,14 @@ from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from signing.base import KeyPurpose
 from signing.crl import issued
 from signing.errors import KeyUnusable
+from signing.signers import ECDSA_P256, RSA_PSS, Signer, SoftSigner
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -33,13 +33,6 @@ PURPOSE_OIDS = MappingProxyType(
     }
 )
 
-ECDSA_P256 = "ecdsa-p256-sha256"
-RSA_PSS = "rsassa-pss-sha256"
-
-_P256_MAX_SIGNATURE = 72
-_RSA_SIZES = (3072, 4096)
-_PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
-_ECDSA = ec.ECDSA(hashes.SHA256())
 _FORBIDDEN_SEAL_EKUS = frozenset(
     {
         ExtendedKeyUsageOID.TIME_STAMPING,
@@ -123,7 +116,7 @@ def _check_extended_usage(extensions: x509.Extensions, purpose: KeyPurpose) -> N
 
 @dataclass(frozen=True, slots=True)
 class SealKey:
-    """A private key held open with its certificate, its issuers and its one purpose.
+    """A key that signs, wherever it lies, with its certificate, its issuers and its one purpose.
 
     Attributes:
         certificate: the key's certificate.
@@ -134,7 +127,7 @@ class SealKey:
     certificate: x509.Certificate
     chain: tuple[x509.Certificate, ...]
     purpose: KeyPurpose
-    _private: PrivateKey = field(repr=False, compare=False)
+    _signer: Signer = field(repr=False, compare=False)
 
     @classmethod
     def from_private_key(
@@ -157,42 +150,59 @@ class SealKey:
         """
         if not isinstance(private, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
             raise KeyUnusable("only P-256 and RSA keys make seals")
-        if isinstance(private, ec.EllipticCurvePrivateKey):
-            if not isinstance(private.curve, ec.SECP256R1):
-                raise KeyUnusable("the elliptic curve must be P-256")
-        elif private.key_size not in _RSA_SIZES:
-            raise KeyUnusable("the RSA key must have 3072 or 4096 bits")
+        return cls.from_signer(SoftSigner(private), certificate, chain, purpose)
+
+    @classmethod
+    def from_signer(
+        cls,
+        signer: Signer,
+        certificate: x509.Certificate,
+        chain: Sequence[x509.Certificate],
+        purpose: KeyPurpose,
+    ) -> SealKey:
+        """Bind whatever signs, a token or a remote service too, to its certificate and purpose.
+
+        Args:
+            signer: signs with ECDSA on P-256 or RSASSA-PSS.
+            certificate: the certificate of its key.
+            chain: certificates among which the issuers are, in any order; roots in it are dropped.
+            purpose: what the key will be used for.
+
+        Raises:
+            KeyUnusable: unfit algorithm, key of another certificate, or a certificate that may not do this.
+        """
+        if signer.algorithm not in (ECDSA_P256, RSA_PSS):
+            raise KeyUnusable(f"no seal is made with {signer.algorithm}")
         try:
-            matches = certificate.public_key() == private.public_key()
+            matches = certificate.public_key() == signer.public_key()
         except _UNREADABLE as error:
             raise KeyUnusable("the certificate's public key cannot be read") from error
         if not matches:
             raise KeyUnusable("the certificate belongs to another key")
         check_role(certificate, purpose)
-        return cls(certificate, _issuers(certificate, chain), purpose, private)
+        return cls(certificate, _issuers(certificate, chain), purpose, signer)
 
     @property
     def algorithm(self) -> str:
         """`ecdsa-p256-sha256` or `rsassa-pss-sha256`."""
-        return ECDSA_P256 if isinstance(self._private, ec.EllipticCurvePrivateKey) else RSA_PSS
+        return self._signer.algorithm
 
     @property
     def max_signature_size(self) -> int:
         """The largest signature in octets: 72 for P-256 (DER), for RSA the modulus (384 for 3072 bits)."""
-        if isinstance(self._private, ec.EllipticCurvePrivateKey):
-            return _P256_MAX_SIGNATURE
-        return self._private.key_size // 8
+        return self._signer.max_signature_size
 
     def sign(self, data: bytes) -> bytes:
         """Sign data with SHA-256.
 
         ECDSA gives a DER Ecdsa-Sig-Value; RSASSA-PSS uses MGF1-SHA-256 and a salt of 32 octets.
 
+        Raises:
+            SigningUnavailable: a key that lies elsewhere does not answer now.
+
         Source: FIPS 186-5; RFC 5754 section 3.3; RFC 4056.
         """
-        if isinstance(self._private, ec.EllipticCurvePrivateKey):
-            return self._private.sign(data, _ECDSA)
-        return self._private.sign(data, _PSS, hashes.SHA256())
+        return self._signer.sign(data)
 
     def require_valid_at(self, moment: datetime) -> None:
         """Refuse the key outside its certificate's validity.

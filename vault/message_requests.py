@@ -268,6 +268,13 @@ _SERVICE = {
         "The timestamp authority does not answer.",
         _AGAIN_EN,
     ),
+    "KEY_UNAVAILABLE": Entry(
+        503,
+        "La clé de scellement ne répond pas.",
+        _AGAIN_FR,
+        "The sealing key does not answer.",
+        _AGAIN_EN,
+    ),
     "ANCHOR_PUT_OFF": Entry(
         503,
         "La datation extérieure du registre est remise à plus tard.",

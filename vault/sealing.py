@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -12,7 +13,7 @@ from cryptography import x509
 from signing.asic import Reference
 from signing.base import KeyPurpose, Prepared, Revision, Sealer, SealSource, ValidationMaterial
 from signing.cades import CadesSealer
-from signing.errors import ReserveExceeded, RevocationStale
+from signing.errors import ReserveExceeded, RevocationStale, SigningUnavailable
 from timestamping.base import TimestampAuthority, Token
 from timestamping.errors import TimestampingError
 from vault.clock import Clock
@@ -55,7 +56,7 @@ class MaterialSource(Protocol):
 
 
 class SealingWaits(Unavailable):
-    """No timestamp or no fresh revocation data now: the file is kept and sealed later."""
+    """No timestamp, no fresh revocation data or no key now: the file is kept and sealed later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,8 @@ class SealingDesk:
         """Seal and timestamp a file.
 
         Raises:
-            SealingWaits: the authority does not answer or its time disagrees, or revocation data is stale.
+            SealingWaits: the authority does not answer or its time disagrees, revocation data is stale, or the
+                token or service that holds the key does not answer.
             signing.errors.SigningError: this file or key cannot be sealed at all.
         """
         return self._finish(
@@ -107,8 +109,10 @@ class SealingDesk:
         Raises:
             signing.errors.SigningError: this file or key cannot be sealed at all.
         """
-        # Not the authority's own size: one that never answered yet cannot say it.
-        sealer.prepare(source, ValidationMaterial((), ()), _REHEARSED_RESERVE, self._clock.now())
+        # Not the authority's own size: one that never answered yet cannot say it. The key is asked last: when it
+        # does not answer, nothing in the file stood against a seal.
+        with suppress(SigningUnavailable):
+            sealer.prepare(source, ValidationMaterial((), ()), _REHEARSED_RESERVE, self._clock.now())
 
     def seal_evidence(self, references: Callable[[ValidationMaterial], Sequence[Reference]]) -> Sealed:
         """Seal a list of members with the evidence seal.
@@ -146,6 +150,6 @@ class SealingDesk:
                     return Sealed(complete(prepared, token.der), token)
                 except ReserveExceeded as error:
                     reserve = error.needed
-        except (TimestampingError, RevocationStale) as error:
+        except (TimestampingError, RevocationStale, SigningUnavailable) as error:
             raise SealingWaits(error.code, str(error)) from error
         raise SealingWaits("TSA_UNAVAILABLE", "the authority's tokens keep changing size")
