@@ -155,7 +155,7 @@ def _find(held: Held, label: str, key_id: bytes, public: PublicKey | None) -> tu
 
 
 class TokenCipher:
-    """AES-256-GCM by keys of a token, named by CKA_ID; the `AesToken` of `storage.keys_token`, which it need not know."""
+    """AES-256-GCM by keys of a token, named by CKA_ID; an `AesToken` of `storage.keys_token`."""
 
     def __init__(self, session: TokenSession) -> None:
         """Take the session; see `Pkcs11Token.cipher`."""

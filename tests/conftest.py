@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.services import oidc_provider, postgresql, versitygw
+from tests.services import oidc_provider, postgresql, softhsm, versitygw
 
 JUDGES = Path(__file__).resolve().parents[1] / ".cache" / "judges"
 MISSING = pytest.StashKey[Counter[str]]()
@@ -62,6 +62,7 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "dss": partial(_judge, "dss.jar"),
     "verapdf": partial(_judge, "verapdf.jar"),
     "postgresql": postgresql.installed,
+    "softhsm2": softhsm.installed,
     "versitygw": partial(versitygw.installed, versitygw.NEWEST),
     "versitygw-1.7.0": partial(versitygw.installed, versitygw.SHORTENS),
     # It holds its key in an SSH agent.
@@ -102,6 +103,14 @@ def versitygw_server() -> Iterator[versitygw.Gateway]:
     gateway = versitygw.Gateway()
     yield gateway
     gateway.remove()
+
+
+@pytest.fixture(scope="session")
+def softhsm_tokens() -> Iterator[softhsm.Tokens]:
+    """One folder of tokens for each process that runs tests; tests make tokens of their own."""
+    tokens = softhsm.Tokens()
+    yield tokens
+    tokens.close()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))])

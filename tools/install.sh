@@ -2,6 +2,7 @@
 # Installs what the tests want beside Python: tools/install.sh [NAME...], no NAME or `all` meaning every one.
 #   qpdf pdfsig openssl unzip strace unshare   programs, from the distribution's packages
 #   postgresql                         database server, from the distribution's packages
+#   softhsm2                           tokens for keys in software, and pkcs11-tool, from the distribution's packages
 #   dss verapdf                        independent judges, built with Maven into .cache/judges/
 #   tessera-fsck litewitness           judge and witness of the ledger, built with Go into .cache/judges/
 #   tessera-bench                      what benchmarks compare the ledger's writers with, built with Go there too
@@ -16,7 +17,7 @@ set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 judges=$root/.cache/judges
-everything='qpdf pdfsig openssl unzip strace unshare postgresql dss verapdf tessera-fsck litewitness tessera-bench tlog-scales oidc-provider versitygw versitygw-1.7.0'
+everything='qpdf pdfsig openssl unzip strace unshare postgresql softhsm2 dss verapdf tessera-fsck litewitness tessera-bench tlog-scales oidc-provider versitygw versitygw-1.7.0'
 names=${*:-all}
 
 # The newest Python of at least 3.12, if any.
@@ -72,6 +73,7 @@ for name in $names; do
         unshare) want unshare util-linux ;;
         # Debian keeps the server's programs out of the path.
         postgresql) ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || want initdb postgresql ;;
+        softhsm2) want softhsm2-util softhsm2 && want pkcs11-tool opensc ;;
         dss | verapdf) want javac default-jdk-headless && want mvn maven ;;
         tessera-fsck | tessera-bench | versitygw | versitygw-1.7.0) with_go=yes ;;
         litewitness) with_go=yes && want ssh-agent openssh-client ;;
