@@ -211,6 +211,8 @@ class ServiceNames:
 OWN_PURPOSES: Mapping[str, tuple[str, str]] = {
     "consultation": ("Consultation", "Consultation"),
     "support": ("Intervention technique", "Technical support"),
+    "acces-aux-donnees": ("Accès à ses propres données", "Access to one's own data"),
+    "demonstration": ("Démonstration", "Demonstration"),
     "housing": ("Location d’un logement", "Renting a home"),
     "credit": ("Crédit ou compte bancaire", "Loan or bank account"),
     "employment": ("Emploi", "Employment"),
