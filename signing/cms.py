@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Protocol
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from signing import der
-from signing.cms_form import own_form, signed_attributes
+from signing.cms_form import SignerForm, ascending
 from signing.cms_read import CmsReport, ParsedCms, parse_cms, verify_cms
 from signing.hostile import refusing
 
@@ -37,21 +38,40 @@ class HeldKey(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class _Enclosed:
+    """The sets that stand in a SignedData, encoded once for all seals that have the same.
+
+    Attributes:
+        given: the sequences they were made of.
+        certificates: DER, in the order of our own form.
+        crls: the same.
+    """
+
+    given: tuple[Sequence[x509.Certificate], Sequence[bytes]] = field(repr=False)
+    certificates: tuple[bytes, ...] = field(repr=False)
+    crls: tuple[bytes, ...] = field(repr=False)
+
+    def made_of(self, certificates: Sequence[x509.Certificate], crls: Sequence[bytes]) -> bool:
+        """Whether these are the very tuples it was made of; equal ones are merely encoded again."""
+        return self.given[0] is certificates and self.given[1] is crls
+
+
+@dataclass(frozen=True, slots=True)
 class CmsDraft:
     """A CMS signature that lacks its timestamp.
 
     Attributes:
-        certificate: the seal certificate.
+        form: the pieces of the seal certificate.
         signature: the signature value.
         attributes: the signed attributes, DER SET OF.
-        certificates: what SignedData.certificates will hold.
+        certificates: what SignedData.certificates will hold, DER.
         crls: what SignedData.crls will hold.
     """
 
-    certificate: x509.Certificate
+    form: SignerForm
     signature: bytes
     attributes: bytes = field(repr=False)
-    certificates: tuple[x509.Certificate, ...] = field(repr=False)
+    certificates: tuple[bytes, ...] = field(repr=False)
     crls: tuple[bytes, ...] = field(repr=False)
 
     @property
@@ -67,22 +87,26 @@ class CmsDraft:
         """
         with refusing("the timestamp token"):
             der.require_sole_sequence(token)
-        return own_form(
-            self.certificate,
-            self.attributes,
-            self.signature,
-            token,
-            certificates=self.certificates,
-            crls=self.crls,
-        )
+        return self.form.cms(self.attributes, self.signature, token, self.certificates, self.crls)
 
 
 class CmsSigner:
-    """Makes CMS signatures with one held key, in the exact form that strict reading accepts."""
+    """Makes CMS signatures with one held key, in the exact form that strict reading accepts.
+
+    What is the same in every signature (the pieces of the certificate, the enclosed sets as long as the caller
+    hands in the same tuples) is encoded once. Instances are safe for threads.
+    """
 
     def __init__(self, key: HeldKey) -> None:
-        """Keep the key; it is neither reloaded nor copied."""
+        """Keep the key; it is neither reloaded nor copied.
+
+        Raises:
+            KeyUnusable: seals are not made with a key of this kind.
+        """
         self._key = key
+        self._form = SignerForm.of(key.certificate)
+        self._enclosed = _Enclosed(((), ()), (self._form.encoded,), ())
+        self._bound: tuple[_Enclosed, int, int] | None = None
 
     def sign(
         self,
@@ -100,16 +124,10 @@ class CmsSigner:
             certificates: for SignedData.certificates; the seal certificate is added when missing.
             crls: DER CRLs for SignedData.crls.
         """
-        certificate = self._key.certificate
-        attributes = signed_attributes(digest, certificate, signing_time)
-        everything = dict.fromkeys((certificate, *certificates))
-        return CmsDraft(
-            certificate=certificate,
-            signature=self._key.sign(attributes),
-            attributes=attributes,
-            certificates=tuple(everything),
-            crls=tuple(crls),
-        )
+        attributes = self._form.attributes(digest, signing_time)
+        enclosed = self._enclose(certificates, crls)
+        signature = self._key.sign(attributes)
+        return CmsDraft(self._form, signature, attributes, enclosed.certificates, enclosed.crls)
 
     def max_size(
         self,
@@ -122,14 +140,23 @@ class CmsSigner:
 
         The bound is reached when the signature value has its largest size and the token `token_size` octets.
         """
-        certificate = self._key.certificate
-        return len(
-            own_form(
-                certificate,
-                signed_attributes(bytes(32), certificate, signing_time),
-                bytes(self._key.max_signature_size),
-                bytes(token_size),
-                certificates=(certificate, *certificates),
-                crls=crls,
-            )
-        )
+        enclosed = self._enclose(certificates, crls)
+        bound = self._bound
+        if bound is not None and bound[0] is enclosed and bound[1] == token_size and signing_time is None:
+            return bound[2]
+        attributes = self._form.attributes(bytes(32), signing_time)
+        signature, token = bytes(self._key.max_signature_size), bytes(token_size)
+        size = len(self._form.cms(attributes, signature, token, enclosed.certificates, enclosed.crls))
+        if signing_time is None:
+            self._bound = (enclosed, token_size, size)
+        return size
+
+    def _enclose(self, certificates: Sequence[x509.Certificate], crls: Sequence[bytes]) -> _Enclosed:
+        held = self._enclosed
+        if not held.made_of(certificates, crls):
+            encoded = (item.public_bytes(Encoding.DER) for item in certificates)
+            held = _Enclosed((certificates, crls), ascending((self._form.encoded, *encoded)), ascending(crls))
+            # A list may change while it stays the same object.
+            if isinstance(certificates, tuple) and isinstance(crls, tuple):
+                self._enclosed = held
+        return held

@@ -7,8 +7,8 @@ either fixed by this template or belongs to a value that something else authenti
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from asn1crypto import x509 as asn1_x509
@@ -35,6 +35,7 @@ _SIGNING_TIME = bytes.fromhex("06092a864886f70d010905")
 _SIGNING_CERTIFICATE_V2 = bytes.fromhex("060b2a864886f70d010910022f")
 _ID_TIME_STAMP_TOKEN = bytes.fromhex("060b2a864886f70d010910020e")
 DETACHED_DATA = der.tlv(der.SEQUENCE, _ID_DATA)
+_CONTENT_TYPE_DATA = der.tlv(der.SEQUENCE, _CONTENT_TYPE, der.tlv(der.SET, _ID_DATA))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,80 @@ class SignedDataForm:
         return der.tlv(der.SEQUENCE, _ID_SIGNED_DATA, der.tlv(0xA0, signed_data))
 
 
+@dataclass(frozen=True, slots=True)
+class SignerForm:
+    """All that our own form fixes for one seal certificate, encoded once and used for every seal.
+
+    Attributes:
+        certificate: the seal certificate.
+        encoded: its DER.
+        sid: SignerIdentifier.
+        algorithm: AlgorithmIdentifier of the signatures.
+        reference: the attribute signing-certificate-v2 (RFC 5035).
+    """
+
+    certificate: x509.Certificate
+    encoded: bytes = field(repr=False)
+    sid: bytes = field(repr=False)
+    algorithm: bytes = field(repr=False)
+    reference: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, certificate: x509.Certificate) -> SignerForm:
+        """Encode the pieces of a certificate.
+
+        Raises:
+            KeyUnusable: the key is neither P-256 nor RSA of at least 3072 bits.
+        """
+        return cls(
+            certificate,
+            certificate.public_bytes(Encoding.DER),
+            issuer_and_serial(certificate),
+            signature_algorithm(certificate),
+            _reference(certificate),
+        )
+
+    def attributes(self, digest: bytes, signing_time: datetime | None) -> bytes:
+        """Encode our signed attributes as the DER SET OF that is signed; see `signed_attributes`."""
+        return _attributes(digest, self.reference, signing_time)
+
+    def cms(
+        self,
+        attributes: bytes,
+        signature: bytes,
+        token: bytes,
+        certificates: Sequence[bytes],
+        crls: Sequence[bytes],
+    ) -> bytes:
+        """Write a CMS in our own form: detached data, one SignerInfo, one timestamp.
+
+        Args:
+            attributes: the signed attributes, DER SET OF.
+            signature: the signature value.
+            token: TimeStampToken, copied as it is.
+            certificates: DER, ascending, each once (`ascending`).
+            crls: the same.
+        """
+        header = len(attributes) - _contents_size(attributes)
+        return SignedDataForm(
+            version=1,
+            digest_algorithm=SHA256,
+            content=DETACHED_DATA,
+            certificates=certificates,
+            crls=crls,
+            sid=self.sid,
+            signed_attributes=attributes[header:],
+            signature_algorithm=self.algorithm,
+            signature=signature,
+            unsigned_attributes=_attribute(_ID_TIME_STAMP_TOKEN, token),
+        ).encode()
+
+
+def ascending(encoded: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Put encodings in the order of our own form, each once."""
+    return tuple(sorted(set(encoded)))
+
+
 def own_form(
     certificate: x509.Certificate,
     attributes: bytes,
@@ -96,7 +171,7 @@ def own_form(
     certificates: Sequence[x509.Certificate],
     crls: Sequence[bytes],
 ) -> bytes:
-    """Write a CMS in our own form: detached data, one SignerInfo, one timestamp.
+    """Write the CMS that our own form gives for these values; see `SignerForm.cms`.
 
     Args:
         certificate: the seal certificate.
@@ -105,20 +180,12 @@ def own_form(
         token: TimeStampToken, copied as it is.
         certificates: what SignedData.certificates holds; duplicates are written once.
         crls: what SignedData.crls holds; duplicates are written once.
+
+    Raises:
+        KeyUnusable: as `SignerForm.of`.
     """
-    header = len(attributes) - _contents_size(attributes)
-    return SignedDataForm(
-        version=1,
-        digest_algorithm=SHA256,
-        content=DETACHED_DATA,
-        certificates=sorted({item.public_bytes(Encoding.DER) for item in certificates}),
-        crls=sorted(set(crls)),
-        sid=issuer_and_serial(certificate),
-        signed_attributes=attributes[header:],
-        signature_algorithm=signature_algorithm(certificate),
-        signature=signature,
-        unsigned_attributes=_attribute(_ID_TIME_STAMP_TOKEN, token),
-    ).encode()
+    encoded = ascending(item.public_bytes(Encoding.DER) for item in certificates)
+    return SignerForm.of(certificate).cms(attributes, signature, token, encoded, ascending(crls))
 
 
 def _contents_size(element: bytes) -> int:
@@ -131,6 +198,22 @@ def signed_attributes(digest: bytes, certificate: x509.Certificate, signing_time
     They are content-type (id-data), message-digest, signing-certificate-v2 (RFC 5035) and, when given,
     signing-time to the second: PAdES forbids it, CAdES demands it.
     """
+    return _attributes(digest, _reference(certificate), signing_time)
+
+
+def _attributes(digest: bytes, reference: bytes, signing_time: datetime | None) -> bytes:
+    attributes = [
+        _CONTENT_TYPE_DATA,
+        _attribute(_MESSAGE_DIGEST, der.tlv(der.OCTET_STRING, digest)),
+        reference,
+    ]
+    if signing_time is not None:
+        attributes.append(_attribute(_SIGNING_TIME, _time(signing_time.astimezone(UTC))))
+    return der.set_of(attributes)
+
+
+def _reference(certificate: x509.Certificate) -> bytes:
+    """Encode signing-certificate-v2."""
     # The digest of ESSCertIDv2 is SHA-256 by default, and DER leaves defaults out (X.690 section 11.5).
     certificate_id = der.tlv(
         der.SEQUENCE,
@@ -141,14 +224,8 @@ def signed_attributes(digest: bytes, certificate: x509.Certificate, signing_time
             der.integer(certificate.serial_number),
         ),
     )
-    attributes = [
-        _attribute(_CONTENT_TYPE, _ID_DATA),
-        _attribute(_MESSAGE_DIGEST, der.tlv(der.OCTET_STRING, digest)),
-        _attribute(_SIGNING_CERTIFICATE_V2, der.tlv(der.SEQUENCE, der.tlv(der.SEQUENCE, certificate_id))),
-    ]
-    if signing_time is not None:
-        attributes.append(_attribute(_SIGNING_TIME, _time(signing_time.astimezone(UTC))))
-    return der.set_of(attributes)
+    value = der.tlv(der.SEQUENCE, der.tlv(der.SEQUENCE, certificate_id))
+    return _attribute(_SIGNING_CERTIFICATE_V2, value)
 
 
 def _attribute(kind: bytes, value: bytes) -> bytes:

@@ -12,13 +12,16 @@ INTEGER = 0x02
 
 def tlv(tag: int, *contents: bytes) -> bytes:
     """Encode one element: tag octet, minimal definite length, contents one after another."""
-    size = sum(map(len, contents))
+    content = contents[0] if len(contents) == 1 else b"".join(contents)
+    size = len(content)
     if size < 0x80:
-        head = bytes((tag, size))
-    else:
-        length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-        head = bytes((tag, 0x80 | len(length))) + length
-    return b"".join((head, *contents))
+        return bytes((tag, size)) + content
+    if size < 0x100:
+        return bytes((tag, 0x81, size)) + content
+    if size < 0x10000:
+        return bytes((tag, 0x82, size >> 8, size & 0xFF)) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return b"".join((bytes((tag, 0x80 | len(length))), length, content))
 
 
 def integer(value: int) -> bytes:

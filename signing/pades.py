@@ -12,7 +12,7 @@ from signing.base import KeyPurpose, Prepared, Revision, SealSource, ValidationM
 from signing.cms import CmsDraft, CmsSigner
 from signing.errors import ReserveExceeded
 from signing.keys import SealKey
-from signing.revision import RevisionDraft, draft_revision, hash_source
+from signing.revision import MaterialObjects, RevisionDraft, draft_revision, hash_source
 
 # The strict form of our own acts: more zero octets after the CMS are refused by verification.
 MAX_PADDING = 16
@@ -20,7 +20,7 @@ MAX_PADDING = 16
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """What `complete` needs: the drafts and the hash state after the input."""
+    """What `complete` needs: the drafts and the hash state after the input and the head of the revision."""
 
     cms: CmsDraft
     revision: RevisionDraft
@@ -40,6 +40,7 @@ class PadesSealer:
         key.require_purpose(purpose)
         self._key = key
         self._signer = CmsSigner(key)
+        self._objects = MaterialObjects.of(ValidationMaterial((), ()))
 
     @property
     def purpose(self) -> KeyPurpose:
@@ -70,10 +71,15 @@ class PadesSealer:
         """
         self._key.require_valid_at(at)
         reserve = self._signer.max_size(self._key.chain, (), token_size, None)
-        revision = draft_revision(source, material, reserve, at)
+        # The source of material answers with the same object for as long as its lists are fresh.
+        objects = self._objects
+        if objects.material is not material:
+            objects = self._objects = MaterialObjects.of(material)
+        revision = draft_revision(source, objects, reserve, at)
+        # One pass: the input's digest, the covered digest and the sealed file's part here from one state.
         state = hash_source(source)
+        state.update(revision.head)
         covered = state.copy()
-        covered.update(revision.head)
         covered.update(revision.tail)
         cms = self._signer.sign(covered.digest(), signing_time=None, certificates=self._key.chain, crls=())
         return Prepared(imprint=cms.imprint, state=_Pending(cms, revision, state, source.size))
@@ -91,9 +97,10 @@ class PadesSealer:
         cms = pending.cms.finish(token)
         if not 0 <= pending.revision.reserve - len(cms) <= MAX_PADDING:
             raise ReserveExceeded(len(token))
-        appended = pending.revision.fill(cms)
+        filled = pending.revision.fill(cms) + pending.revision.tail
         state = pending.state.copy()
-        state.update(appended)
+        state.update(filled)
+        appended = pending.revision.head + filled
         return Revision(
             appended=appended,
             sha256=state.digest(),

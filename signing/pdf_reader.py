@@ -10,7 +10,7 @@ import copy
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -32,11 +32,18 @@ MAX_OBJECT_NUMBER = 8_388_607
 _TAIL = 1054
 _STARTXREF = re.compile(rb"startxref\s+([0-9]{1,15})\s")
 _MAX_NODES = 200_000
+_NO_MORE = object()
+_PAGE = pikepdf.Name.Page
 _DAMAGE: tuple[type[Exception], ...] = (pikepdf.PdfError, pikepdf.ForeignObjectError, OSError, *HOSTILE)
-_XREF_STREAM_KEYS = frozenset(
+# What is about one section only, and what the writer makes itself.
+_LEFT_OUT_OF_TRAILER = frozenset(
     {"/Type", "/W", "/Index", "/Length", "/Filter", "/DecodeParms", "/F", "/FFilter", "/FDecodeParms", "/DL"}
+    | {"/Size", "/Prev", "/XRefStm", "/Root"}
 )
-_OWN_TRAILER_KEYS = frozenset({"/Size", "/Prev", "/XRefStm", "/Root"})
+_OWN_CATALOG_KEYS = frozenset({"/AcroForm", "/DSS", "/Perms"})
+_OWN_FORM_KEYS = frozenset({"/Fields", "/SigFlags"})
+_ANNOTATIONS = frozenset({"/Annots"})
+_OWN_PAGE_KEYS = frozenset({"/Annots", "/Tabs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +131,9 @@ def _read(pdf: pikepdf.Pdf, stream: BinaryIO, file_size: int) -> SealablePdf:
     root = _dictionary(pdf.trailer.get("/Root"), "catalog")
     if not root.is_indirect:
         raise ValueError("the catalog is not an indirect object")
-    form = root.get("/AcroForm")
+    form = _get(root, "/AcroForm")
     form = None if form is None else _dictionary(form, "form")
-    fields = None if form is None else form.get("/Fields")
+    fields = None if form is None else _get(form, "/Fields")
     # 2
     names = _refuse_signed(root, fields)
     # 3
@@ -134,8 +141,9 @@ def _read(pdf: pikepdf.Pdf, stream: BinaryIO, file_size: int) -> SealablePdf:
     size = int(pdf.trailer["/Size"])
     # 4
     page = _first_page(root)
-    tagged = root.get("/MarkInfo") is not None and bool(root["/MarkInfo"].get("/Marked", False))
-    annotations = page.get("/Annots")
+    marks = _get(root, "/MarkInfo")
+    tagged = marks is not None and bool(marks.get("/Marked", False))
+    annotations = _get(page, "/Annots")
     # 5
     known = SealablePdf(
         startxref=startxref,
@@ -143,14 +151,14 @@ def _read(pdf: pikepdf.Pdf, stream: BinaryIO, file_size: int) -> SealablePdf:
         size=size,
         trailer=_trailer(pdf.trailer, size),
         root=root.objgen,
-        catalog=_entries(root, "/AcroForm", "/DSS", "/Perms"),
+        catalog=_entries(root, _OWN_CATALOG_KEYS),
         page=page.objgen,
-        page_entries=_entries(page, "/Annots", *(("/Tabs",) if tagged else ())),
+        page_entries=_entries(page, _OWN_PAGE_KEYS if tagged else _ANNOTATIONS),
         annotations=_elements(annotations),
         corner=_corner(page),
         tagged=tagged,
         has_id="/ID" in pdf.trailer,
-        form=b"" if form is None else _entries(form, "/Fields", "/SigFlags"),
+        form=b"" if form is None else _entries(form, _OWN_FORM_KEYS),
         fields=_elements(fields),
         field_names=names,
     )
@@ -184,7 +192,7 @@ def _trailer(trailer: pikepdf.Object, size: int) -> bytes:
     info = trailer.get("/Info")
     if info is not None and info.is_indirect and info.objgen[0] >= size:
         raise PdfRefused("PDF_UNSUPPORTED", "the PDF was changed in memory before sealing")
-    return _entries(trailer, *_XREF_STREAM_KEYS, *_OWN_TRAILER_KEYS)
+    return _entries(trailer, _LEFT_OUT_OF_TRAILER)
 
 
 def _dictionary(value: Any, what: str) -> pikepdf.Dictionary:
@@ -193,13 +201,19 @@ def _dictionary(value: Any, what: str) -> pikepdf.Dictionary:
     return value
 
 
-def _entries(dictionary: pikepdf.Object, *without: str) -> bytes:
+def _get(dictionary: pikepdf.Object, key: str) -> Any:
+    """Return a value or None; `get` takes five times as long to say that there is none."""
+    return dictionary[key] if key in dictionary else None  # noqa: SIM401 - it is the slow one
+
+
+def _entries(dictionary: pikepdf.Object, without: frozenset[str]) -> bytes:
     """Return a dictionary's entries as PDF text, references kept, some left out, brackets cut."""
-    reduced = copy.copy(dictionary)
-    for key in without:
-        if key in reduced:
-            del reduced[key]
-    text: bytes = reduced.unparse(resolved=True)
+    unwanted = without.intersection(dictionary.keys())
+    if unwanted:
+        dictionary = copy.copy(dictionary)
+        for key in unwanted:
+            del dictionary[key]
+    text: bytes = dictionary.unparse(resolved=True)
     return text.strip()[2:-2].strip()
 
 
@@ -214,12 +228,13 @@ def _elements(array: Any) -> bytes:
 
 def _refuse_signed(root: pikepdf.Dictionary, fields: Any) -> frozenset[str]:
     """Refuse a document that carries any signature; return the top-level field names."""
-    if root.get("/Perms") is not None and len(root["/Perms"].keys()) > 0:
+    permissions = _get(root, "/Perms")
+    if permissions is not None and len(permissions.keys()) > 0:
         raise PdfRefused("PDF_ALREADY_SIGNED", "the PDF carries a permission signature")
     if fields is None:
         return frozenset()
     names = set()
-    for depth, entry in walk_tree(list(fields)):
+    for depth, entry in walk_tree(fields):
         name = entry.get("/T")
         if depth == 0 and name is not None:
             names.add(str(name))
@@ -231,13 +246,17 @@ def _refuse_signed(root: pikepdf.Dictionary, fields: Any) -> frozenset[str]:
     return frozenset(names)
 
 
-def walk_tree(nodes: list[Any]) -> Iterator[tuple[int, Any]]:
+def walk_tree(nodes: Iterable[Any]) -> Iterator[tuple[int, Any]]:
     """Yield the dictionaries of a tree under /Kids in document order, each indirect one once."""
-    stack = [(0, node) for node in reversed(nodes)]
+    stack: list[tuple[int, Iterator[Any]]] = [(0, iter(nodes))]
     seen: set[tuple[int, int]] = set()
     count = 0
     while stack:
-        depth, node = stack.pop()
+        depth, siblings = stack[-1]
+        node = next(siblings, _NO_MORE)
+        if node is _NO_MORE:
+            stack.pop()
+            continue
         count += 1
         if count > _MAX_NODES:
             raise ValueError("the tree has too many nodes")
@@ -251,13 +270,14 @@ def walk_tree(nodes: list[Any]) -> Iterator[tuple[int, Any]]:
         yield depth, node
         kids = node.get("/Kids")
         if kids is not None and isinstance(kids, pikepdf.Array):
-            stack.extend((depth + 1, kid) for kid in reversed(list(kids)))
+            # One by one: who wants the first page must not pay for the thousand after it.
+            stack.append((depth + 1, map(kids.__getitem__, range(len(kids)))))
 
 
 def _first_page(root: pikepdf.Dictionary) -> Any:
     for _, node in walk_tree([root.get("/Pages")]):
         if "/Kids" not in node:
-            if not node.is_indirect or node.get("/Type") != pikepdf.Name.Page:
+            if not node.is_indirect or node.get("/Type") != _PAGE:
                 raise ValueError("the first page is not an indirect page object")
             return node
     raise ValueError("no page")
@@ -270,10 +290,22 @@ def _corner(page: pikepdf.Dictionary) -> tuple[bytes, bytes]:
         seen: set[tuple[int, int]] = set()
         while isinstance(node, pikepdf.Dictionary) and node.objgen not in seen:
             seen.add(node.objgen)
-            box = node.get(name)
+            box = _get(node, name)
             if isinstance(box, pikepdf.Array) and len(box) == 4:
-                numbers = [float(value) for value in box]
+                numbers = _numbers(box)
                 low = [min(numbers[axis], numbers[axis + 2]) for axis in (0, 1)]
                 return tuple(f"{value:f}".rstrip("0").rstrip(".").encode() for value in low)  # type: ignore[return-value]
-            node = node.get("/Parent")
+            node = _get(node, "/Parent")
     return b"0", b"0"
+
+
+def _numbers(box: pikepdf.Array) -> list[float]:
+    """Return the elements of an array as numbers; their text is read at once where no element is a reference."""
+    text: bytes = box.unparse(resolved=True)
+    words = text[1:-1].split()
+    if len(words) == len(box):
+        try:
+            return list(map(float, words))
+        except ValueError:
+            pass
+    return [float(value) for value in box]

@@ -18,11 +18,16 @@ from signing.base import SealSource, ValidationMaterial
 from signing.errors import PdfRefused
 from signing.pdf_reader import MAX_OBJECT_NUMBER, SealablePdf, read_sealable
 
-_TOOLTIP = "Cachet électronique / Electronic seal"
+_TOOLTIP = (b"\xfe\xff" + "Cachet électronique / Electronic seal".encode("utf-16-be")).hex().encode()
 # Print and Locked (ISO 32000-1 table 165): PDF/A wants the first, nobody should move the field.
 _WIDGET_FLAGS = 132
 _BYTE_RANGE_WIDTH = 48
 _COPY_OCTETS = 1 << 20
+_END_OF_OBJECT = b"\nendobj\n"
+_EMPTY_APPEARANCE = (
+    b"<< /Type /XObject /Subtype /Form /FormType 1 /BBox [0 0 0 0] /Resources << >> /Length 0 >>\n"
+    b"stream\n\nendstream"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +45,37 @@ class RevisionDraft:
     tail: bytes = field(repr=False)
 
     def fill(self, cms: bytes) -> bytes:
-        """Return all octets that follow the input, with the CMS and zero octets up to the reserve."""
-        contents = cms.ljust(self.reserve, b"\x00").hex().encode()
-        return b"".join((self.head, b"<", contents, b">", self.tail))
+        """Return what stands between head and tail: the CMS and zero octets up to the reserve."""
+        return b"<%b>" % cms.ljust(self.reserve, b"\x00").hex().encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class MaterialObjects:
+    """Validation material as the objects of a DSS dictionary (ETSI EN 319 142-1 section 5.4.2.2), encoded once.
+
+    Attributes:
+        material: what they were made of.
+        certificates: bodies of stream objects, `endobj` included.
+        crls: the same.
+    """
+
+    material: ValidationMaterial = field(repr=False)
+    certificates: tuple[bytes, ...] = field(repr=False)
+    crls: tuple[bytes, ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, material: ValidationMaterial) -> MaterialObjects:
+        """Encode the material; what is in it twice is written once."""
+        encoded = dict.fromkeys(item.public_bytes(Encoding.DER) for item in material.certificates)
+        streams = [
+            tuple(_stream_body(b"", item) + _END_OF_OBJECT for item in items)
+            for items in (encoded, dict.fromkeys(material.crls))
+        ]
+        return cls(material, *streams)
 
 
 def draft_revision(
-    source: SealSource, material: ValidationMaterial, reserve: int, at: datetime
+    source: SealSource, material: MaterialObjects, reserve: int, at: datetime
 ) -> RevisionDraft:
     """Write the revision of a PDF; the same inputs give the same octets.
 
@@ -74,11 +103,10 @@ class _Writer:
         self._position = source.size + 1
         self._entries: dict[int, tuple[int, int]] = {}
 
-    def write(self, material: ValidationMaterial, reserve: int, at: datetime) -> RevisionDraft:
+    def write(self, material: MaterialObjects, reserve: int, at: datetime) -> RevisionDraft:
         dss = self._validation_material(material)
-        appearance = self._stream(
-            b"/Type /XObject /Subtype /Form /FormType 1 /BBox [0 0 0 0] /Resources << >>", b""
-        )
+        appearance = self._take()
+        self._object((appearance, 0), _EMPTY_APPEARANCE)
         signature, widget, form = self._take(), self._take(), self._take()
         if self._next > MAX_OBJECT_NUMBER:
             raise PdfRefused("PDF_UNSUPPORTED", "the PDF has too many objects to take a seal")
@@ -104,30 +132,33 @@ class _Writer:
     def _object(self, identity: tuple[int, int], body: bytes) -> None:
         number, generation = identity
         self._entries[number] = (self._position, generation)
-        self._append(b"%d %d obj\n%b\nendobj\n" % (number, generation, body))
+        self._append(b"%d %d obj\n%b%b" % (number, generation, body, _END_OF_OBJECT))
 
-    def _stream(self, entries: bytes, data: bytes) -> int:
+    def _validation_material(self, material: MaterialObjects) -> int:
+        """Write the DSS dictionary and its streams."""
+        body = b"<< /Type /DSS"
+        for name, streams in ((b"/Certs", material.certificates), (b"/CRLs", material.crls)):
+            if streams:
+                first = self._next
+                self._streams(streams)
+                body += b" %b [%b]" % (name, _references(range(first, self._next)))
         number = self._take()
-        self._object((number, 0), _stream_body(entries, data))
+        self._object((number, 0), body + b" >>")
         return number
 
-    def _validation_material(self, material: ValidationMaterial) -> int:
-        """Write the DSS dictionary (ETSI EN 319 142-1 section 5.4.2.2)."""
-        encoded = dict.fromkeys(item.public_bytes(Encoding.DER) for item in material.certificates)
-        certificates = [self._stream(b"", item) for item in encoded]
-        crls = [self._stream(b"", item) for item in dict.fromkeys(material.crls)]
-        body = b"/Type /DSS"
-        for name, numbers in ((b"/Certs", certificates), (b"/CRLs", crls)):
-            if numbers:
-                body += b" %b [%b]" % (name, _references(numbers))
-        number = self._take()
-        self._object((number, 0), b"<< %b >>" % body)
-        return number
+    def _streams(self, bodies: Sequence[bytes]) -> None:
+        position, number, entries = self._position, self._next, self._entries
+        for body in bodies:
+            header = b"%d 0 obj\n" % number
+            self._parts += (header, body)
+            entries[number] = (position, 0)
+            position += len(header) + len(body)
+            number += 1
+        self._position, self._next = position, number
 
     def _widget(self, signature: int, appearance: int) -> bytes:
         names = (f"Probans{index}" for index in count(1))
         name = next(name for name in names if name not in self._pdf.field_names)
-        tooltip = b"\xfe\xff" + _TOOLTIP.encode("utf-16-be")
         horizontal, vertical = self._pdf.corner
         corner = b"%b %b" % (horizontal, vertical)
         return (
@@ -135,7 +166,7 @@ class _Writer:
             b"/P %d %d R /V %d 0 R /AP << /N %d 0 R >> >>"
         ) % (
             name.encode(),
-            tooltip.hex().encode(),
+            _TOOLTIP,
             _WIDGET_FLAGS,
             corner,
             corner,

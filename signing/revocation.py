@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 _RETRY_AFTER = timedelta(seconds=5)
 _MAX_CRL = 16 * 1024 * 1024
 _CHUNK = 64 * 1024
+_MAX_ANSWERS = 1024
 
 Chain = Sequence[x509.Certificate]
 _Key = tuple[tuple[x509.Certificate, ...], ...]
@@ -28,11 +29,15 @@ _Key = tuple[tuple[x509.Certificate, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """Material and the span (start included, end excluded) in which it is fresh."""
+    """Material and the span (start included, end excluded) in which it is fresh.
+
+    `certificates` are the objects whose `id` the answer is kept under: while it is kept, no other has theirs.
+    """
 
     material: ValidationMaterial
     start: datetime
     end: datetime
+    certificates: tuple[x509.Certificate, ...]
 
 
 class RevocationSource:
@@ -57,7 +62,8 @@ class RevocationSource:
         self._anchors = tuple(anchors)
         self._held: tuple[Crl, ...] = ()
         self._asked: datetime | None = None
-        self._answers: dict[_Key, _Answer] = {}
+        self._due_at: datetime | None = None
+        self._answers: dict[tuple[int, ...], _Answer] = {}
         self._met: dict[_Key, int] = {}
         self._fetches = 0
         self._fetching = threading.Lock()
@@ -77,20 +83,27 @@ class RevocationSource:
             RevocationStale: a certificate has no such CRL, even after a fetch.
             KeyUnusable: a fresh CRL says that a certificate is revoked, or an issuer is missing.
         """
+        # A hash of a certificate reads all of it; which objects these are is known at once.
+        names = tuple([id(certificate) for chain in chains for certificate in chain])
+        answer = self._answers.get(names)
+        if answer is not None and answer.start <= now < answer.end and not self._due(now):
+            return answer.material
         key = tuple(tuple(chain) for chain in chains)
         met = self._met.setdefault(key, self._fetches)
         if self._due(now):
             self._refresh(now, wait=False)
         # Kept beside the lists it was made of: a refresh meanwhile starts with no answers.
         answers = self._answers
-        answer = answers.get(key)
+        answer = answers.get(names)
         if answer is None or not answer.start <= now < answer.end:
             try:
                 answer = self._gather(key, now)
             except RevocationStale:
                 self._refresh(now, wait=True, met=met)
                 answer = self._gather(key, now)
-            answers[key] = answer
+            if len(answers) >= _MAX_ANSWERS:
+                answers.clear()
+            answers[names] = answer
         return answer.material
 
     def refresh(self, now: datetime, *, force: bool = False) -> bool:
@@ -108,9 +121,7 @@ class RevocationSource:
         return (force or self._due(now)) and self._refresh(now, wait=True)
 
     def _due(self, now: datetime) -> bool:
-        if not self._held:
-            return True
-        return any(now - crl.this_update >= (crl.next_update - crl.this_update) / 2 for crl in self._held)
+        return self._due_at is None or now >= self._due_at
 
     def _refresh(self, now: datetime, *, wait: bool, met: int | None = None) -> bool:
         """Fetch; `met` is how many fetches had begun when the chain that needs it was first met."""
@@ -134,6 +145,8 @@ class RevocationSource:
                 crl for crl in self._held if crl.covers(now) and crl.der not in {new.der for new in fetched}
             ]
             self._held = (*fetched, *kept)
+            half = [crl.this_update + (crl.next_update - crl.this_update) / 2 for crl in self._held]
+            self._due_at = min(half, default=None)
             self._answers = {}
             return True
         finally:
@@ -161,7 +174,8 @@ class RevocationSource:
         starts = [crl.this_update for crl in chosen.values()]
         ends = [crl.next_update for crl in chosen.values()]
         material = ValidationMaterial(tuple(certificates), tuple(chosen))
-        return _Answer(material, max(starts, default=now), min(ends, default=now))
+        held = tuple(_flat(chains))
+        return _Answer(material, max(starts, default=now), min(ends, default=now), held)
 
 
 def fetch_http_crls(

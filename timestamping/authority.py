@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -29,11 +30,16 @@ from timestamping.certificates import check_role
 from timestamping.errors import AuthorityMisconfigured, AuthorityUnavailable, TimestampingError, TokenRefused
 from timestamping.messages import Failure, RequestRefused, granted, parse_request, rejection
 from timestamping.structure import assemble, own_attributes
+from timestamping.template import TokenTemplate
 
 MIN_RSA_BITS = 3072
 _LONGEST_P256 = 71  # SEQUENCE of r (33 octets at most) and low s (32 at most), three headers
 _VERSION_1 = der.integer(1)
 _ACCURACY = der.sequence(der.integer(1))
+# Headers of what has always the same length: an INTEGER of 19 octets, a time, the imprint's last OCTET STRING.
+_SERIAL = bytes((der.INTEGER, 19))
+_GENERALIZED_TIME = bytes((der.GENERALIZED_TIME, 15))
+_SHA256_IMPRINT = der.sequence(SHA256_ABSENT, der.octets(bytes(32)))[:-32]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _log = logging.getLogger(__name__)
 
@@ -82,10 +88,10 @@ class EmbeddedAuthority:
         self._not_after = certificate.not_valid_after_utc
         # All but the signature has a fixed length.
         content = self._tst_info(_sha256_imprint(bytes(32)), datetime(2000, 1, 1, tzinfo=UTC), b"")
-        attributes = own_attributes(bytes(32), bytes(32))
-        self._expected_size = len(
-            assemble(content, self._encoded, self._identifier, attributes, self._algorithm, bytes(longest))
+        self._template = TokenTemplate(
+            len(content), self._encoded, self._identifier, self._certificate_digest, self._algorithm
         )
+        self._expected_size = len(self._template.token(content, bytes(32), bytes(longest)))
 
     def _check_chain(self) -> tuple[bytes, int]:
         """Return the signature algorithm and the length of the longest signature."""
@@ -135,7 +141,12 @@ class EmbeddedAuthority:
         """
         if len(imprint) != 32:
             raise TokenRefused("HASH_FAILURE", "the imprint is not a SHA-256 digest")
-        encoded, moment = self._make(_sha256_imprint(imprint), b"", self._encoded)
+        now = self._now()
+        content = self._tst_info(_SHA256_IMPRINT + imprint, now, b"")
+        content_digest = hashlib.sha256(content).digest()
+        signature = self._sign(self._template.message(content_digest))
+        encoded = self._template.token(content, content_digest, signature)
+        moment = now.replace(microsecond=0)
         return Token(der=encoded, gen_time=moment, own_authority=True)
 
     def respond(self, request: bytes) -> bytes:
@@ -150,7 +161,7 @@ class EmbeddedAuthority:
         try:
             asked = parse_request(request, self._policy)
             certificates = self._encoded if asked.want_certificates else ()
-            encoded, _ = self._make(asked.imprint, asked.nonce, certificates)
+            encoded = self._make(asked.imprint, asked.nonce, certificates)
         except RequestRefused as refusal:
             return rejection(refusal.failure, str(refusal))
         except TimestampingError as error:
@@ -161,15 +172,17 @@ class EmbeddedAuthority:
             return rejection(Failure.SYSTEM_FAILURE, "the authority failed; ask again later")
         return granted(encoded)
 
-    def _make(self, imprint: bytes, nonce: bytes, certificates: Sequence[bytes]) -> tuple[bytes, datetime]:
+    def _make(self, imprint: bytes, nonce: bytes, certificates: Sequence[bytes]) -> bytes:
+        content = self._tst_info(imprint, self._now(), nonce)
+        attributes = own_attributes(digest("sha256", content), self._certificate_digest)
+        signature = self._sign(der.tlv(der.SET, attributes))
+        return assemble(content, certificates, self._identifier, attributes, self._algorithm, signature)
+
+    def _now(self) -> datetime:
         now = self._clock.now().astimezone(UTC)
         if not self._not_before <= now <= self._not_after:
             raise AuthorityUnavailable("the authority's certificate is not valid now")
-        content = self._tst_info(imprint, now, nonce)
-        attributes = own_attributes(digest("sha256", content), self._certificate_digest)
-        signature = self._sign(der.tlv(der.SET, attributes))
-        token = assemble(content, certificates, self._identifier, attributes, self._algorithm, signature)
-        return token, now.replace(microsecond=0)
+        return now
 
     def _tst_info(self, imprint: bytes, now: datetime, nonce: bytes) -> bytes:
         """TSTInfo (RFC 3161, 2.4.2); ordering is false, hence absent."""
@@ -177,8 +190,10 @@ class EmbeddedAuthority:
             _VERSION_1,
             self._policy_id,
             imprint,
-            der.tlv(der.INTEGER, _serial(now)),
-            der.tlv(der.GENERALIZED_TIME, f"{now:%Y%m%d%H%M%SZ}".encode("ascii")),
+            _SERIAL,
+            _serial(now),
+            _GENERALIZED_TIME,
+            b"%04d%02d%02d%02d%02d%02dZ" % (now.year, now.month, now.day, now.hour, now.minute, now.second),
             _ACCURACY,
             nonce,
         )

@@ -14,7 +14,7 @@ from pikepdf import Array, Dictionary, Name, String
 
 from signing.errors import PdfRefused
 from signing.pdf_reader import read_sealable
-from signing.revision import draft_revision, hash_source
+from signing.revision import MaterialObjects, draft_revision, hash_source
 
 REAL = Path(__file__).resolve().parents[1] / "data" / "pdf-real"
 FILES = sorted(REAL.glob("*.pdf"))
@@ -315,11 +315,11 @@ def test_same_inputs_same_octets(simple_pdf: Path, pdf_bench: Any) -> None:
     drafts = set()
     for _ in range(3):
         source = pdf_bench.source(simple_pdf)
-        drafts.add(draft_revision(source, material, 4000, pdf_bench.now))
+        drafts.add(draft_revision(source, MaterialObjects.of(material), 4000, pdf_bench.now))
     assert len(drafts) == 1
     with pikepdf.open(simple_pdf) as pdf:
         source = pdf_bench.source(simple_pdf, pdf=pdf)
-        assert draft_revision(source, material, 4000, pdf_bench.now) in drafts
+        assert draft_revision(source, MaterialObjects.of(material), 4000, pdf_bench.now) in drafts
 
 
 def test_validation_material_is_in_the_same_revision(sealed_pdf: Path, pdf_bench: Any) -> None:

@@ -22,7 +22,7 @@ from signing.dev_pki import DevPki
 from signing.errors import SignatureRefused
 from signing.pdf_signatures import pdf_signatures
 from signing.pdf_values import pdf_date
-from signing.revision import draft_revision, hash_source
+from signing.revision import MaterialObjects, draft_revision, hash_source
 from signing.trust import TrustStore
 from signing.validate import Evidence, validate_pdf_signature
 from timestamping.authority import EmbeddedAuthority
@@ -61,7 +61,7 @@ def sealed_by(
     source = bench.source(path)
     signer = CmsSigner(key)
     reserve = signer.max_size(key.chain, crls, authority.expected_size, signing_time) + slack
-    draft = draft_revision(source, material or bench.material(key), reserve, bench.now)
+    draft = draft_revision(source, MaterialObjects.of(material or bench.material(key)), reserve, bench.now)
     head = alter(draft.head)
     assert len(head) == len(draft.head)
     state = hash_source(source)
