@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from signing import profiles
 from signing.base import KeyPurpose
+from signing.cabinet import HeldCertificate
+from signing.cabinet_table import ACTIVE
 from signing.errors import KeyUnusable
 from signing.keys import SealKey, load_pkcs12
 from signing.profiles import CRL_LIFE, DEVELOPMENT_OID, Issuer, Revoked, is_development, whole_second
@@ -130,6 +132,27 @@ class DevPki:
         digest = hashlib.sha256(administration_id.encode()).hexdigest()[:32]
         subject = profiles.subject(f"cachet {name}", f"{name} (SPÉCIMEN)", administration_id)
         return self._key(f"act-{digest}-{algorithm}", KeyPurpose.ACT_SEAL, subject, algorithm)
+
+    def service_keys(self) -> list[SealKey]:
+        """The keys of reception, of evidence and of timestamps."""
+        return [self.reception_seal, self.evidence_seal, self.timestamp]
+
+    def overview(self) -> list[HeldCertificate]:
+        """The keys that were asked for since it was opened; see `signing.cabinet`."""
+        with self._guard:
+            held = sorted(self._keys.items())
+        return [
+            HeldCertificate(
+                name,
+                key.purpose,
+                name if key.purpose is KeyPurpose.ACT_SEAL else "",
+                (key.certificate, *key.chain),
+                "development",
+                ACTIVE,
+                in_use=True,
+            )
+            for name, key in held
+        ]
 
     def crls(self, now: datetime) -> tuple[bytes, bytes]:
         """The root's and the issuing authority's CRLs (DER), renewed first when due."""

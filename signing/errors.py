@@ -19,6 +19,12 @@ class KeyUnusable(SigningError):
     code = "KEY_UNUSABLE"
 
 
+class SealKeyMissing(KeyUnusable):
+    """There is no key for this, or none whose certificate is valid now: an operator has to install one."""
+
+    code = "SEAL_KEY_MISSING"
+
+
 class SigningUnavailable(SigningError):
     """The token or service that holds a key gives no signature now: sealing waits, the file is not at fault."""
 

@@ -180,7 +180,7 @@ class SealKey:
         if not matches:
             raise KeyUnusable("the certificate belongs to another key")
         check_role(certificate, purpose)
-        return cls(certificate, _issuers(certificate, chain), purpose, signer)
+        return cls(certificate, issuers_of(certificate, chain), purpose, signer)
 
     @property
     def algorithm(self) -> str:
@@ -246,10 +246,10 @@ def load_pkcs12(path: Path, passphrase: bytes, purpose: KeyPurpose) -> SealKey:
     return SealKey.from_private_key(private, certificate, others, purpose)
 
 
-def _issuers(
+def issuers_of(
     certificate: x509.Certificate, candidates: Sequence[x509.Certificate]
 ) -> tuple[x509.Certificate, ...]:
-    """Order the issuers of a certificate by signature, leaf's issuer first, and leave the root out."""
+    """Return the issuers of a certificate in order, its own first, the root left out, found by their signatures."""
     found: list[x509.Certificate] = []
     current = certificate
     while True:

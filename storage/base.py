@@ -173,6 +173,11 @@ class RecordStore(Protocol):
 class KeyWrapper(Protocol):
     """Wraps document keys under a key-encryption key held outside the object store."""
 
+    @property
+    def active(self) -> bytes:
+        """Id of the key-encryption key that wraps, 8 octets; every wrapped form names its own after the version."""
+        ...
+
     def wrap(self, key: bytes, associated_data: bytes) -> bytes:
         """Return version ‖ key id ‖ nonce ‖ AES-256-GCM(key)."""
         ...

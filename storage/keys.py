@@ -2,69 +2,89 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-import stat
+import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from storage.errors import KeyRefused
-from storage.filesystem_disk import make_durable_folder, remove_quietly, sync_path, unavailable, write_all
+from storage.errors import KeyRefused, StorageError
+from storage.key_files import ID, KEY, KeyFile, create_file, read_file
 
-_FORMAT = "probans/key-encryption-keys/v1"
 _VERSION = b"\x01"
-_ID = 8
-_KEY = 32
 _NONCE = 12
 _TAG = 16
-_MOST_FILE_BYTES = 1 << 20
+_State = tuple[int, int, int]
+
+__all__ = ["ID", "LocalKeyWrapper", "named_key"]
+
+
+def named_key(wrapped: bytes) -> bytes:
+    """Return the id of the key-encryption key that a wrapped form names (8 octets, fewer of a damaged one)."""
+    return wrapped[1 : 1 + ID]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a key file held at one time; replaced whole, so that threads need no lock to read it."""
+
+    active: bytes
+    ciphers: Mapping[bytes, AESGCM] = field(repr=False)
+    state: _State | None
 
 
 class LocalKeyWrapper:
-    """`KeyWrapper` with keys in memory.
+    """`KeyWrapper` with keys in memory, which follows its file.
 
     Wrapped form: version (01) ‖ id of the key-encryption key (8) ‖ random nonce (12) ‖ AES-256-GCM of the key
     and tag, under the caller's associated data.
 
-    Key file, mode 0600, JSON with the members `format` ("probans/key-encryption-keys/v1"), `active` (an id)
-    and `keys` (id: key), ids (16) and keys (64) as lower-case hex digits. To change keys, add one and make it
-    the active one; the old ones still unwrap.
+    The file is described in `storage.key_files`. It is read again whenever it was replaced, before anything is
+    wrapped, and when something names a key that is not at hand: so running processes take part in a change of
+    keys without being told. A file that cannot be read then changes nothing. Safe for threads.
     """
 
-    def __init__(self, keys: Mapping[bytes, bytes], active: bytes) -> None:
+    def __init__(self, keys: Mapping[bytes, bytes], active: bytes, path: Path | None = None) -> None:
         """Take the keys.
 
         Args:
             keys: key-encryption keys (32 octets) by id (8 octets).
             active: id of the key that wraps.
+            path: the file to follow; None for none.
 
         Raises:
             KeyRefused: a wrong length, or no active key.
         """
-        if active not in keys or any(len(name) != _ID or len(key) != _KEY for name, key in keys.items()):
-            raise KeyRefused("key ids are 8 octets, keys are 32, and the active one is among them")
-        self._ciphers = {name: AESGCM(key) for name, key in keys.items()}
-        self._active = active
+        self._path = path
+        self._reading = threading.Lock()
+        # Not what the file is now: it may have been replaced since these keys were read.
+        self._held = _hold(keys, active, None)
 
     def __repr__(self) -> str:
         """Show ids, never keys."""
-        return f"LocalKeyWrapper(active={self._active.hex()}, keys={len(self._ciphers)})"
+        return f"LocalKeyWrapper(active={self.active.hex()}, keys={len(self._held.ciphers)})"
 
     @property
     def active(self) -> bytes:
         """Id of the key that wraps."""
-        return self._active
+        return self._held.active
+
+    def ids(self) -> frozenset[bytes]:
+        """Ids of every key at hand."""
+        return frozenset(self._held.ciphers)
 
     def wrap(self, key: bytes, associated_data: bytes) -> bytes:
         """Wrap a key under the active key-encryption key."""
+        self.follow()
+        held = self._held
         nonce = secrets.token_bytes(_NONCE)
-        sealed = self._ciphers[self._active].encrypt(nonce, key, associated_data)
-        return _VERSION + self._active + nonce + sealed
+        sealed = held.ciphers[held.active].encrypt(nonce, key, associated_data)
+        return _VERSION + held.active + nonce + sealed
 
     def unwrap(self, wrapped: bytes, associated_data: bytes) -> bytes:
         """Return the key.
@@ -72,14 +92,34 @@ class LocalKeyWrapper:
         Raises:
             KeyRefused: unknown version or key id, other associated data, or changed octets.
         """
-        cipher = self._ciphers.get(wrapped[1 : 1 + _ID])
-        if wrapped[:1] != _VERSION or len(wrapped) < 1 + _ID + _NONCE + _TAG or cipher is None:
+        name = named_key(wrapped)
+        if wrapped[:1] != _VERSION or len(wrapped) < 1 + ID + _NONCE + _TAG:
+            raise KeyRefused("this is no wrapped key")
+        if name not in self._held.ciphers:
+            self.follow()
+        cipher = self._held.ciphers.get(name)
+        if cipher is None:
             raise KeyRefused("this key was not wrapped with a key-encryption key at hand")
-        body = wrapped[1 + _ID :]
+        body = wrapped[1 + ID :]
         try:
             return cipher.decrypt(body[:_NONCE], body[_NONCE:], associated_data)
         except (InvalidTag, ValueError, OverflowError):
             raise KeyRefused("the wrapped key belongs to something else, or was changed") from None
+
+    def follow(self) -> None:
+        """Read the file again if it was replaced since."""
+        path = self._path
+        if path is None or _state(path) in (None, self._held.state):
+            return
+        with self._reading:
+            # Before the content: what replaces the file in between is read at the next call.
+            state = _state(path)
+            try:
+                read = read_file(path)
+                self._held = _hold(read.keys, read.active, state)
+            except StorageError:
+                # Half copied, or closed to us for a moment: what is at hand goes on.
+                return
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -89,25 +129,9 @@ class LocalKeyWrapper:
             KeyRefused: a file stands there already.
             StorageUnavailable: it cannot be written.
         """
-        name, key = secrets.token_bytes(_ID), secrets.token_bytes(_KEY)
-        content = {"active": name.hex(), "format": _FORMAT, "keys": {name.hex(): key.hex()}}
-        temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
-        try:
-            with unavailable("writing the key file", FileExistsError):
-                make_durable_folder(path.parent)
-                fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-                try:
-                    write_all(fd, json.dumps(content, sort_keys=True).encode() + b"\n")
-                    os.fsync(fd)
-                finally:
-                    os.close(fd)
-                os.link(temporary, path)
-                sync_path(str(path.parent))
-        except FileExistsError:
-            raise KeyRefused("a key file stands there already") from None
-        finally:
-            remove_quietly([str(temporary)])
-        return cls({name: key}, name)
+        name, key = secrets.token_bytes(ID), secrets.token_bytes(KEY)
+        create_file(path, KeyFile({name: key}, name))
+        return cls({name: key}, name, path)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -117,18 +141,19 @@ class LocalKeyWrapper:
             KeyRefused: it is not a key file, or others than its owner may read or write it.
             StorageUnavailable: it cannot be read.
         """
-        with unavailable("reading the key file"), path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) & 0o077:
-                raise KeyRefused("the key file must be readable by its owner alone (chmod 600)")
-            content = file.read(_MOST_FILE_BYTES)
-        try:
-            members = json.loads(content)
-            known = set(members) == {"active", "format", "keys"} and members["format"] == _FORMAT
-            keys = {bytes.fromhex(name): bytes.fromhex(key) for name, key in members["keys"].items()}
-            active = bytes.fromhex(members["active"])
-        except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
-            raise KeyRefused("this is not a key file") from None
-        if not known:
-            raise KeyRefused("this key file has another format")
-        return cls(keys, active)
+        read = read_file(path)
+        return cls(read.keys, read.active, path)
+
+
+def _hold(keys: Mapping[bytes, bytes], active: bytes, state: _State | None) -> _Held:
+    if active not in keys or any(len(name) != ID or len(key) != KEY for name, key in keys.items()):
+        raise KeyRefused("key ids are 8 octets, keys are 32, and the active one is among them")
+    return _Held(active, {name: AESGCM(key) for name, key in keys.items()}, state)
+
+
+def _state(path: Path) -> _State | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - on the way of every wrapped key
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from storage.base import KeyWrapper
 from storage.encryption import object_associated_data, open_value, seal_value
+from storage.keys import named_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,17 @@ class Keyring:
         """Open a stored key. Raises storage.errors.KeyRefused, also for another row's key."""
         key = self._wrapper.unwrap(wrapped, _wrapping_data(document_id))
         return DocumentKey(document_id, key, wrapped)
+
+    def rewrap(self, document_id: str, wrapped: bytes) -> bytes:
+        """Return a stored key wrapped by the key-encryption key that is active now; as it is where it is already.
+
+        Raises:
+            storage.errors.KeyRefused: it does not open.
+        """
+        if named_key(wrapped) == self._wrapper.active:
+            return wrapped
+        data = _wrapping_data(document_id)
+        return self._wrapper.wrap(self._wrapper.unwrap(wrapped, data), data)
 
     def index(self, kind: str, *values: str | bytes) -> bytes:
         """Return the 32-octet keyed digest that stands for values of a kind in the database."""

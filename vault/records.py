@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from storage.base import KeyWrapper, RecordStore
 from storage.encryption import object_associated_data, open_value, seal_value
 from storage.errors import ObjectDamaged, ObjectMissing
+from storage.keys import named_key
 from vault import faults
 
 _MAGIC = b"PBR1"
@@ -38,12 +39,17 @@ class RecordBook:
 
     def read(self, name: str) -> list[bytes]:
         """Return the plain records of a file. Raises ObjectMissing, ObjectDamaged, KeyRefused."""
+        return self.opened(name)[1]
+
+    def opened(self, name: str) -> tuple[bytes, list[bytes]]:
+        """Return the id of the key-encryption key that a file names, and its plain records. Raises as `read`."""
         data = self._store.read(name)
         try:
             if data[:4] != _MAGIC:
                 raise ObjectDamaged(f"recovery file {name}: unknown format")
             (length,) = struct.unpack_from(">H", data, 4)
-            key = self._wrapper.unwrap(data[6 : 6 + length], _file_data(name))
+            wrapped = data[6 : 6 + length]
+            key = self._wrapper.unwrap(wrapped, _file_data(name))
             offset = 6 + length
             sealed: list[bytes] = []
             while offset < len(data):
@@ -54,7 +60,7 @@ class RecordBook:
             raise ObjectDamaged(f"recovery file {name}: cut short") from error
         if offset != len(data) or not sealed:
             raise ObjectDamaged(f"recovery file {name}: cut short")
-        return [
+        return named_key(wrapped), [
             open_value(each, key, _record_data(name, position, len(sealed)))
             for position, each in enumerate(sealed)
         ]

@@ -16,6 +16,7 @@ from typing import NoReturn
 import orjson
 from sqlalchemy import Connection, delete, insert, select, update
 
+from storage.errors import KeyRefused
 from vault.clock import Clock, parse_rfc3339, rfc3339
 from vault.db import models
 from vault.db.engine import Database
@@ -252,7 +253,12 @@ class Openings:
         return share if share is not None and share.kind is MatterKind.SHARE else None
 
     def _open_decoy(self) -> None:
-        key = self._keyring.open_key(_DECOY, self._decoy.wrapped)
+        try:
+            key = self._keyring.open_key(_DECOY, self._decoy.wrapped)
+        except KeyRefused:
+            # The key-encryption key it was wrapped with had its time.
+            self._decoy = _decoy(self._keyring)
+            key = self._keyring.open_key(_DECOY, self._decoy.wrapped)
         orjson.loads(key.open(PRIVATE_ROLE, self._decoy.sealed))
 
     def _token_index(self, token: str) -> bytes:

@@ -155,7 +155,7 @@ class ContactRows:
         if row is None:
             return Choices()
         with _own_row(safe_id):
-            key = self._keyring.open_key(_choices_name(safe_id), row["wrapped_key"])
+            key = self._keyring.open_key(choices_key_name(safe_id), row["wrapped_key"])
             raw = orjson.loads(key.open(PRIVATE_ROLE, row["sealed"]))
         events = {
             Event(name): Choice(When(said["when"]), frozenset(map(ChannelName, said["channels"])))
@@ -165,7 +165,7 @@ class ContactRows:
 
     def choices_row(self, safe_id: str, choices: Choices, now: str) -> dict[str, Any]:
         """Return the row that keeps choices."""
-        key = self._keyring.new_key(_choices_name(safe_id))
+        key = self._keyring.new_key(choices_key_name(safe_id))
         events = {
             event.value: {"when": choice.when.value, "channels": sorted(choice.channels)}
             for event, choice in choices.events.items()
@@ -200,6 +200,6 @@ class ContactRows:
         )
 
 
-def _choices_name(safe_id: str) -> str:
+def choices_key_name(safe_id: str) -> str:
     """Name that a key of choices is wrapped for: no safe's own key opens there."""
     return f"choices-{safe_id}"

@@ -1,0 +1,160 @@
+"""The file of key-encryption keys: read, made, and replaced whole when keys are changed.
+
+Mode 0600, JSON with the members `format` ("probans/key-encryption-keys/v1"), `active` (an id), `keys` (id: key),
+and where keys were changed `next` (id of one that is to become active) and `activated` (RFC 3339 time since which the
+active one is): ids (16) and keys (64) as lower-case hex digits. To change keys, one is added, made the active one, and
+later the old one is taken out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from storage.errors import KeyRefused
+from storage.filesystem_disk import make_durable_folder, remove_quietly, sync_path, unavailable, write_all
+
+ID = 8
+KEY = 32
+_FORMAT = "probans/key-encryption-keys/v1"
+_MEMBERS = frozenset({"active", "format", "keys"})
+_MOST_FILE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """What a file of key-encryption keys holds.
+
+    Attributes:
+        keys: keys (32 octets) by id (8 octets).
+        active: id of the one that wraps.
+        activated: RFC 3339 time since which it does; "" for the first.
+        next: id of the one that is to become active; empty for none.
+    """
+
+    keys: Mapping[bytes, bytes] = field(repr=False)
+    active: bytes
+    activated: str = ""
+    next: bytes = b""
+
+
+def read_file(path: Path) -> KeyFile:
+    """Read a key file.
+
+    Raises:
+        KeyRefused: it is not a key file, or others than its owner may read or write it.
+        StorageUnavailable: it cannot be read.
+    """
+    with unavailable("reading the key file"), path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) & 0o077:
+            raise KeyRefused("the key file must be readable by its owner alone (chmod 600)")
+        content = file.read(_MOST_FILE_BYTES)
+    try:
+        members = json.loads(content)
+        known = set(members) - {"activated", "next"} == _MEMBERS and members["format"] == _FORMAT
+        keys = {bytes.fromhex(name): bytes.fromhex(key) for name, key in members["keys"].items()}
+        active = bytes.fromhex(members["active"])
+        activated, following = members.get("activated", ""), bytes.fromhex(members.get("next", ""))
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        raise KeyRefused("this is not a key file") from None
+    if not known or not isinstance(activated, str) or (following and following not in keys):
+        raise KeyRefused("this key file has another format")
+    return KeyFile(keys, active, activated, following)
+
+
+def create_file(path: Path, content: KeyFile) -> None:
+    """Make a key file, durably, never replacing one.
+
+    Raises:
+        KeyRefused: a file stands there already.
+        StorageUnavailable: it cannot be written.
+    """
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
+    try:
+        with unavailable("writing the key file", FileExistsError):
+            make_durable_folder(path.parent)
+            _write(temporary, content)
+            os.link(temporary, path)
+            sync_path(str(path.parent))
+    except FileExistsError:
+        raise KeyRefused("a key file stands there already") from None
+    finally:
+        remove_quietly([str(temporary)])
+
+
+def replace_file(path: Path, content: KeyFile) -> None:
+    """Put a key file in the place of another, whole and durably. Raises StorageUnavailable."""
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
+    try:
+        with unavailable("writing the key file"):
+            _write(temporary, content)
+            temporary.replace(path)
+            sync_path(str(path.parent))
+    finally:
+        remove_quietly([str(temporary)])
+
+
+class KeyFileChanger:
+    """Changes the keys in a file; the caller keeps other changers out."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the file."""
+        self._path = path
+
+    def active(self) -> bytes:
+        """Return the id of the key that wraps. Raises KeyRefused, StorageUnavailable."""
+        return read_file(self._path).active
+
+    def next(self) -> bytes:
+        """Return the id of the key that is to become active, empty for none. Raises as `active`."""
+        return read_file(self._path).next
+
+    def ids(self) -> frozenset[bytes]:
+        """Return the ids of all keys. Raises as `active`."""
+        return frozenset(read_file(self._path).keys)
+
+    def activated(self) -> str:
+        """Return the RFC 3339 time since which the active key is; "" for the first. Raises as `active`."""
+        return read_file(self._path).activated
+
+    def add(self) -> bytes:
+        """Draw the key that is to become active; return its id. Raises as `active`."""
+        found = read_file(self._path)
+        name, key = secrets.token_bytes(ID), secrets.token_bytes(KEY)
+        replace_file(self._path, replace(found, keys={**found.keys, name: key}, next=name))
+        return name
+
+    def activate(self, now: str) -> None:
+        """Let the key that waits wrap from now on. Raises as `active`."""
+        found = read_file(self._path)
+        if found.next:
+            replace_file(self._path, replace(found, active=found.next, activated=now, next=b""))
+
+    def discard(self, name: bytes) -> None:
+        """Take a key out that is neither active nor to become so. Raises as `active`."""
+        found = read_file(self._path)
+        kept = {each: key for each, key in found.keys.items() if each != name}
+        replace_file(self._path, replace(found, keys=kept))
+
+
+def _write(path: Path, content: KeyFile) -> None:
+    members: dict[str, Any] = {
+        "active": content.active.hex(),
+        "format": _FORMAT,
+        "keys": {name.hex(): key.hex() for name, key in content.keys.items()},
+        **({"activated": content.activated} if content.activated else {}),
+        **({"next": content.next.hex()} if content.next else {}),
+    }
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        write_all(fd, json.dumps(members, sort_keys=True).encode() + b"\n")
+        os.fsync(fd)
+    finally:
+        os.close(fd)
