@@ -147,7 +147,7 @@ class EmbeddedAuthority:
         signature = self._sign(self._template.message(content_digest))
         encoded = self._template.token(content, content_digest, signature)
         moment = now.replace(microsecond=0)
-        return Token(der=encoded, gen_time=moment, own_authority=True)
+        return Token(der=encoded, gen_time=moment, own_authority=True, chain=self._chain)
 
     def respond(self, request: bytes) -> bytes:
         """Answer a TimeStampReq with a TimeStampResp (RFC 3161, 2.4), whatever the request holds.

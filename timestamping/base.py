@@ -18,11 +18,13 @@ class Token:
         der: the token (ContentInfo), as the authority sent it.
         gen_time: the UTC instant the authority states.
         own_authority: True when the operator's own authority made it; labelled so everywhere.
+        chain: the certificate that signed it, then its issuers as far as the token carries them.
     """
 
     der: bytes
     gen_time: datetime
     own_authority: bool
+    chain: tuple[x509.Certificate, ...]
 
 
 @dataclass(frozen=True, slots=True)

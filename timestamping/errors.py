@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 class TimestampingError(Exception):
     """Base of all timestamping errors.
@@ -38,6 +40,18 @@ class TokenRefused(TimestampingError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ClockDisagrees(TokenRefused):
+    """A token is good in all but its time, which is too far from the local clock: one of the two is wrong.
+
+    Attributes:
+        gen_time: the UTC instant that the token states.
+    """
+
+    def __init__(self, gen_time: datetime, message: str) -> None:
+        super().__init__("TSA_CLOCK", message)
+        self.gen_time = gen_time
 
 
 class RecordRefused(TimestampingError):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,13 +15,18 @@ import requests
 import rfc3161ng
 import urllib3
 from cryptography import x509
-from requests.adapters import HTTPAdapter
 
 from timestamping import der
 from timestamping.base import Clock, TimestampVerifier, Token, TokenReport
-from timestamping.errors import AuthorityMisconfigured, AuthorityUnavailable, TokenRefused
+from timestamping.errors import (
+    AuthorityMisconfigured,
+    AuthorityUnavailable,
+    ClockDisagrees,
+    TokenRefused,
+)
 from timestamping.messages import WAITING, Failure, parse_response
 from timestamping.structure import parse_token
+from timestamping.timed_http import cut_after, timed_session
 from timestamping.verify import unwrap_response
 
 MAX_BODY = 64 * 1024
@@ -30,6 +35,9 @@ _QUERY_TYPE = "application/timestamp-query"
 _REPLY_TYPE = "application/timestamp-reply"
 _TEMPORARY = frozenset({Failure.TIME_NOT_AVAILABLE, Failure.SYSTEM_FAILURE})
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_CONNECTIONS = 16
+# RFC 6750, 2.1: what may stand in the header.
+_BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +46,11 @@ class HttpAuthorityConfig:
 
     Attributes:
         url: http or https address that takes timestamp queries.
-        timeout: seconds for connecting, for each wait on the server, and for the whole body.
+        timeout: seconds for one token as a whole, connecting included.
         policy: dotted policy to ask for and insist on, None to take the authority's default.
         username: for HTTP basic authentication, refused over plain http except to this machine.
         password: the same.
+        bearer: secret for bearer authentication instead (RFC 6750), refused in the same way.
         own: True when the operator runs this authority; its tokens are labelled so.
         clock_tolerance: how far genTime may be from the local clock.
         tls_ca_file: PEM file of the TLS anchors, None for the usual public ones.
@@ -52,6 +61,7 @@ class HttpAuthorityConfig:
     policy: str | None = None
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    bearer: str | None = field(default=None, repr=False)
     own: bool = False
     clock_tolerance: timedelta = timedelta(minutes=5)
     tls_ca_file: Path | None = None
@@ -59,13 +69,7 @@ class HttpAuthorityConfig:
 
 def new_session() -> requests.Session:
     """A session that keeps connections open, takes no cookie and does not read the environment."""
-    session = requests.Session()
-    session.trust_env = False
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=16)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
+    return timed_session(_CONNECTIONS)
 
 
 class HttpAuthority:
@@ -75,11 +79,11 @@ class HttpAuthority:
         config: the authority.
         verifier: verifies every token against the timestamp anchors.
         clock: local time that genTime is compared with.
-        session: connections to use; by default `new_session()`.
+        session: connections to use, of `timed_session`; by default `new_session()`.
 
     Raises:
-        AuthorityMisconfigured: the address is not http or https, credentials would travel in clear, or the
-            policy is no object identifier.
+        AuthorityMisconfigured: the address is not http or https, credentials would travel in clear or cannot be
+            sent, or the policy is no object identifier.
     """
 
     def __init__(
@@ -97,13 +101,22 @@ class HttpAuthority:
             raise AuthorityMisconfigured(f"timestamp authority settings: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise AuthorityMisconfigured("the timestamp authority's address must be http or https")
-        if config.username is not None and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        known = config.username is not None or config.bearer is not None
+        if known and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise AuthorityMisconfigured("credentials for the timestamp authority need https")
+        if config.bearer is not None and (
+            config.username is not None or not _BEARER.fullmatch(config.bearer)
+        ):
+            raise AuthorityMisconfigured("the timestamp authority's bearer secret cannot be sent")
         self._config = config
         self._verifier = verifier
         self._clock = clock
         self._session = session if session is not None else new_session()
         self._auth = None if config.username is None else (config.username, config.password or "")
+        # Compressed bodies would get round the size limit.
+        self._headers = {"Content-Type": _QUERY_TYPE, "Accept": _REPLY_TYPE, "Accept-Encoding": "identity"}
+        if config.bearer is not None:
+            self._headers["Authorization"] = f"Bearer {config.bearer}"
         self._sizes: tuple[int, ...] = ()
         self._chain: tuple[x509.Certificate, ...] = ()
 
@@ -133,7 +146,7 @@ class HttpAuthority:
             self.token(os.urandom(32))
         return self._chain
 
-    def token(self, imprint: bytes) -> Token:
+    def token(self, imprint: bytes, within: float | None = None) -> Token:
         """Timestamp a 32-byte SHA-256 imprint.
 
         1. Ask with a fresh nonce, certReq and, when configured, a policy.
@@ -146,14 +159,16 @@ class HttpAuthority:
 
         Args:
             imprint: the digest.
+            within: seconds in which it must be done, where that is less than the configured time limit.
 
         Returns:
             The token, verified.
 
         Raises:
             AuthorityUnavailable: no answer in time, an HTTP error status, or a temporary failure.
-            TokenRefused: TSA_STATUS (3), FORMAT_FAILURE (2, 3), TSA_NONCE (5), TSA_POLICY (6), TSA_CLOCK (7),
+            TokenRefused: TSA_STATUS (3), FORMAT_FAILURE (2, 3), TSA_NONCE (5), TSA_POLICY (6),
                 HASH_FAILURE (imprint not 32 octets, or 4), and the verifier's codes (4).
+            ClockDisagrees: TSA_CLOCK (7).
         """
         if len(imprint) != 32:
             raise TokenRefused("HASH_FAILURE", "the imprint is not a SHA-256 digest")
@@ -169,7 +184,8 @@ class HttpAuthority:
             )
         )
         # 2
-        body = self._exchange(request)
+        limit = self._config.timeout if within is None else min(within, self._config.timeout)
+        body = self._exchange(request, limit)
         # 3
         _refuse_temporary(body)
         encoded = unwrap_response(body)
@@ -183,32 +199,36 @@ class HttpAuthority:
             raise TokenRefused("TSA_POLICY", f"the token is under policy {report.policy}")
         # 7
         if abs(report.gen_time - self._clock.now()) > self._config.clock_tolerance:
-            raise TokenRefused("TSA_CLOCK", f"genTime {report.gen_time} is too far from the local clock")
+            raise ClockDisagrees(
+                report.gen_time, f"genTime {report.gen_time} is too far from the local clock"
+            )
         self._sizes = (*self._sizes[-15:], len(encoded))
-        self._chain = _ordered_chain(report)
-        return Token(der=encoded, gen_time=report.gen_time, own_authority=self._config.own)
+        self._chain = chain = _ordered_chain(report)
+        return Token(der=encoded, gen_time=report.gen_time, own_authority=self._config.own, chain=chain)
 
-    def _exchange(self, request: bytes) -> bytes:
+    def _exchange(self, request: bytes, limit: float) -> bytes:
         """Post, once more when a kept connection turns out to have been closed by the server meanwhile."""
+        if limit <= 0:
+            raise AuthorityUnavailable("no time is left to ask the timestamp authority")
+        deadline = time.monotonic() + limit
         try:
-            try:
-                return self._post(request)
-            except requests.Timeout:
-                raise
-            except requests.ConnectionError:
-                return self._post(request)
+            with cut_after(limit):
+                try:
+                    return self._post(request, deadline)
+                except requests.Timeout:
+                    raise
+                except requests.ConnectionError:
+                    return self._post(request, deadline)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise AuthorityUnavailable(f"no answer from the timestamp authority: {error}") from error
 
-    def _post(self, request: bytes) -> bytes:
-        deadline = time.monotonic() + self._config.timeout
+    def _post(self, request: bytes, deadline: float) -> bytes:
         with self._session.post(
             self._config.url,
             data=request,
-            # Compressed bodies would get round the size limit.
-            headers={"Content-Type": _QUERY_TYPE, "Accept": _REPLY_TYPE, "Accept-Encoding": "identity"},
+            headers=self._headers,
             auth=self._auth,
-            timeout=self._config.timeout,
+            timeout=max(0.001, deadline - time.monotonic()),
             verify=True if self._config.tls_ca_file is None else str(self._config.tls_ca_file),
             allow_redirects=False,
             stream=True,
@@ -219,13 +239,13 @@ class HttpAuthority:
             if media_type != _REPLY_TYPE or "Content-Encoding" in response.headers:
                 raise TokenRefused("FORMAT_FAILURE", "the answer is not of the type of a timestamp reply")
             body = b""
-            # read1 gives what one wait brought: a server that drips cannot hold the caller past the limit.
             while chunk := response.raw.read1(MAX_BODY + 1 - len(body), decode_content=False):
                 body += chunk
                 if len(body) > MAX_BODY:
                     raise TokenRefused("FORMAT_FAILURE", f"the answer is longer than {MAX_BODY} octets")
-                if time.monotonic() > deadline:
-                    raise AuthorityUnavailable("the timestamp authority took too long to answer")
+            # What is cut at the end of its time may look like the end of an answer without length.
+            if time.monotonic() > deadline:
+                raise AuthorityUnavailable("the timestamp authority took too long to answer")
             return body
 
 

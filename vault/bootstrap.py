@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import datetime, timedelta
 from pathlib import Path
-
-from cryptography import x509
 
 from identity.config import load_providers
 from identity.embedded import EmbeddedProvider, draw_key
@@ -16,20 +12,15 @@ from identity.errors import IdentityError
 from identity.oidc import OpenIdProvider
 from identity.providers import Providers
 from signing.dev_pki import DevPki
-from signing.keys import PROBANS_ARC
-from signing.revocation import RevocationSource, fetch_http_crls
 from signing.trust import TrustStore
 from storage.errors import KeyRefused
 from storage.filesystem_disk import make_durable_folder
 from storage.keys import LocalKeyWrapper
-from timestamping.authority import EmbeddedAuthority
-from timestamping.base import TimestampAuthority
-from timestamping.rfc3161 import HttpAuthority, HttpAuthorityConfig
-from timestamping.verify import Rfc3161Verifier
 from vault.assembly import assemble, desk_of
+from vault.bootstrap_scan import open_antivirus
 from vault.bootstrap_stores import open_stores
+from vault.bootstrap_tsa import dating
 from vault.clock import Clock, SystemClock
-from vault.dating import Dating
 from vault.db.engine import Database
 from vault.db.twins import TwinGuard
 from vault.errors import SettingsRefused
@@ -45,13 +36,6 @@ from vault.records import RecordBook
 from vault.sealing import SealingDesk
 from vault.service import Vault
 from vault.settings import Settings
-
-EMBEDDED_TSA_POLICY = f"{PROBANS_ARC}.100"
-
-
-def make_data_folder(settings: Settings) -> None:
-    """Make the data folder where it is missing, its name durable before anything rests on it."""
-    make_durable_folder(settings.data)
 
 
 def open_parts(settings: Settings, clock: Clock | None = None, *, new_generation: bool = False) -> Parts:
@@ -108,6 +92,7 @@ def open_parts(settings: Settings, clock: Clock | None = None, *, new_generation
             guard=TwinGuard(data / "run", database.locks),
             pki=pki,
             identities=open_identities(settings, clock),
+            antivirus=open_antivirus(settings),
             resources=resources.pop_all(),
         )
 
@@ -147,54 +132,6 @@ def open_identities(settings: Settings, clock: Clock) -> Identities:
     return Identities(Providers([EmbeddedIdentity(embedded, clock)]), embedded)
 
 
-def _authority(parts: Parts, tsa_roots: Sequence[x509.Certificate]) -> TimestampAuthority:
-    if parts.settings.tsa_url:
-        return _http_authority(parts, parts.settings.tsa_url, tsa_roots)
-    key = parts.pki.timestamp
-    return EmbeddedAuthority(key, (key.certificate, *key.chain), EMBEDDED_TSA_POLICY, parts.clock)
-
-
-def _http_authority(parts: Parts, url: str, tsa_roots: Sequence[x509.Certificate]) -> HttpAuthority:
-    settings = parts.settings
-    return HttpAuthority(
-        HttpAuthorityConfig(
-            url=url,
-            timeout=settings.tsa_timeout,
-            own=tsa_roots == parts.pki.roots(),
-            clock_tolerance=timedelta(seconds=settings.tsa_tolerance),
-        ),
-        Rfc3161Verifier(TrustStore(tsa_roots, require_revocation=False)),
-        parts.clock,
-    )
-
-
-def dating(parts: Parts) -> Dating:
-    """Open what dates documents and the ledger; an authority of the ledger's own where the settings name one.
-
-    Raises:
-        SettingsRefused: the settings cannot be used.
-    """
-    settings, roots = parts.settings, parts.pki.roots()
-    tsa_roots = _tsa_roots(settings.tsa_trust, "PROBANS_TSA_TRUST", roots)
-    anchor_roots = _tsa_roots(settings.anchor_tsa_trust, "PROBANS_ANCHOR_TSA_TRUST", roots)
-    authority = _authority(parts, tsa_roots)
-    revocation = RevocationSource(_crl_fetcher(parts, authority), [*roots, *tsa_roots])
-    anchor_authority, anchor_revocation = authority, revocation
-    if settings.anchor_tsa_url:
-        anchor_authority = _http_authority(parts, settings.anchor_tsa_url, anchor_roots)
-        anchor_revocation = RevocationSource(_crl_fetcher(parts, anchor_authority), [*roots, *anchor_roots])
-    every = (*dict.fromkeys((*tsa_roots, *anchor_roots)),)
-    return Dating(
-        authority,
-        revocation,
-        anchor_authority,
-        anchor_revocation,
-        Rfc3161Verifier(TrustStore(every)),
-        every,
-        authority if isinstance(authority, EmbeddedAuthority) else None,
-    )
-
-
 def sealing_desk(parts: Parts) -> SealingDesk:
     """Return what seals and timestamps with the keys at hand, for commands that start no service.
 
@@ -212,27 +149,6 @@ def timestamp_trust(parts: Parts) -> TrustStore:
         SettingsRefused: a file that the settings name cannot be read.
     """
     return TrustStore([*dating(parts).roots])
-
-
-def _tsa_roots(
-    path: Path | None, setting: str, roots: Sequence[x509.Certificate]
-) -> Sequence[x509.Certificate]:
-    if path is None:
-        return roots
-    try:
-        return x509.load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise SettingsRefused("SETTINGS_REFUSED", f"{setting} cannot be read: {error}") from error
-
-
-def _crl_fetcher(parts: Parts, authority: TimestampAuthority) -> Callable[[datetime], Sequence[bytes]]:
-    def fetch(now: datetime) -> Sequence[bytes]:
-        own = parts.pki.crls(now)
-        if isinstance(authority, EmbeddedAuthority):
-            return own
-        return (*own, *fetch_http_crls([authority.chain()], parts.settings.tsa_timeout))
-
-    return fetch
 
 
 def _key_wrapper(path: Path) -> LocalKeyWrapper:

@@ -1,4 +1,4 @@
-"""What dates documents and the ledger, opened; `vault.bootstrap` chooses it."""
+"""What dates documents and the ledger, opened; `vault.bootstrap_tsa` chooses it."""
 
 from __future__ import annotations
 

@@ -275,6 +275,13 @@ _SERVICE = {
         "The sealing key does not answer.",
         _AGAIN_EN,
     ),
+    "REVOCATION_STALE": Entry(
+        503,
+        "Les données de révocation nécessaires au cachet ne sont pas à jour.",
+        _AGAIN_FR,
+        "The revocation data that a seal needs are not current.",
+        _AGAIN_EN,
+    ),
     "ANCHOR_PUT_OFF": Entry(
         503,
         "La datation extérieure du registre est remise à plus tard.",

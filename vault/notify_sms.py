@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from timestamping.timed_http import cut_after, timed_session
 from vault.errors import SettingsRefused
-from vault.ledger.timed_http import cut_after, timed_session
 from vault.notices import Bounced, ChannelDown, Deferred, Letter, Unsure
 from vault.notify_mail import is_loopback
 

@@ -13,9 +13,10 @@ from cryptography import x509
 from signing.asic import Reference
 from signing.base import KeyPurpose, Prepared, Revision, Sealer, SealSource, ValidationMaterial
 from signing.cades import CadesSealer
-from signing.errors import ReserveExceeded, RevocationStale, SigningUnavailable
+from signing.errors import KeyUnusable, ReserveExceeded, RevocationStale, SigningUnavailable
 from timestamping.base import TimestampAuthority, Token
-from timestamping.errors import TimestampingError
+from timestamping.errors import AuthorityUnavailable, ClockDisagrees, TimestampingError, TokenRefused
+from timestamping.several import turns
 from vault.clock import Clock
 from vault.errors import Unavailable
 
@@ -137,19 +138,58 @@ class SealingDesk:
         prepare: Callable[[ValidationMaterial, int, datetime], Prepared],
         complete: Callable[[Prepared, bytes], Revision],
     ) -> Sealed:
+        failure = SealingWaits("TSA_UNAVAILABLE", "no timestamp authority is asked now")
+        for authority in turns(self._authority):
+            try:
+                return self._finish_with(authority, chain, prepare, complete)
+            except (TimestampingError, RevocationStale) as error:
+                # Of several reasons, a clock that is wrong is the one that people can do something about.
+                if failure.code != "TSA_CLOCK":
+                    failure = SealingWaits(_code(error), f"{error.code}: {error}")
+            except SigningUnavailable as error:
+                raise SealingWaits(error.code, str(error)) from error
+        raise failure
+
+    def _finish_with(
+        self,
+        authority: TimestampAuthority,
+        chain: Sequence[x509.Certificate],
+        prepare: Callable[[ValidationMaterial, int, datetime], Prepared],
+        complete: Callable[[Prepared, bytes], Revision],
+    ) -> Sealed:
+        """Seal with the timestamp of one authority, whose certificates are those that were prepared for."""
+        dating = [tuple(authority.chain())]
+        reserve = authority.expected_size
         now = self._clock.now()
+        for _ in range(_ATTEMPTS):
+            prepared = prepare(self._material(chain, dating, now), reserve, now)
+            token = authority.token(prepared.imprint)
+            if abs(token.gen_time - now) > self._tolerance:
+                raise ClockDisagrees(token.gen_time, "the authority's time differs from the service's clock")
+            if token.chain not in dating:
+                # An authority signs with several keys, or changed its own: what proves this one goes in too.
+                dating.append(token.chain)
+                continue
+            try:
+                return Sealed(complete(prepared, token.der), token)
+            except ReserveExceeded as error:
+                reserve = error.needed
+        raise AuthorityUnavailable("the authority's tokens keep changing size or signer")
+
+    def _material(
+        self,
+        chain: Sequence[x509.Certificate],
+        dating: Sequence[Sequence[x509.Certificate]],
+        now: datetime,
+    ) -> ValidationMaterial:
         try:
-            material = self._revocation.material([chain, self._authority.chain()], now)
-            reserve = self._authority.expected_size
-            for _ in range(_ATTEMPTS):
-                prepared = prepare(material, reserve, now)
-                token = self._authority.token(prepared.imprint)
-                if abs(token.gen_time - now) > self._tolerance:
-                    raise SealingWaits("TSA_CLOCK", "the authority's time differs from the service's clock")
-                try:
-                    return Sealed(complete(prepared, token.der), token)
-                except ReserveExceeded as error:
-                    reserve = error.needed
-        except (TimestampingError, RevocationStale, SigningUnavailable) as error:
-            raise SealingWaits(error.code, str(error)) from error
-        raise SealingWaits("TSA_UNAVAILABLE", "the authority's tokens keep changing size")
+            return self._revocation.material([chain, *dating], now)
+        except KeyUnusable as error:
+            # Raised again where the seal's own key is at fault; else it is the authority's, and another may do.
+            self._revocation.material([chain], now)
+            raise TokenRefused("TSA_UNAVAILABLE", f"the authority's certificate: {error}") from error
+
+
+def _code(error: TimestampingError | RevocationStale) -> str:
+    """Return a code that people have words for; what exactly an authority did wrong is for operators."""
+    return error.code if error.code in {"TSA_CLOCK", RevocationStale.code} else "TSA_UNAVAILABLE"

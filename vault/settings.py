@@ -13,11 +13,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from vault.db.limits import DatabaseLimits
 from vault.errors import SettingsRefused
 from vault.settings_store import StoreSettings
+from vault.settings_tasks import TaskSettings
+from vault.settings_tsa import TimestampSettings
 
 GIB = 1024**3
 
 
-class Settings(BaseSettings, StoreSettings):
+class Settings(BaseSettings, StoreSettings, ScanSettings, TimestampSettings, TaskSettings):
     """Everything an operator can choose; each field is an environment variable `PROBANS_<FIELD>`."""
 
     model_config = SettingsConfigDict(env_prefix="PROBANS_", extra="forbid", frozen=True, allow_inf_nan=False)
@@ -53,24 +55,6 @@ class Settings(BaseSettings, StoreSettings):
     seal_algorithm: Literal["p256", "rsa-pss"] = Field(
         "p256", description="Key type of administrations' act seals (development keys)."
     )
-    tsa_url: str = Field("", description="Outside RFC 3161 authority; empty: the embedded one.")
-    tsa_trust: Path | None = Field(None, description="PEM anchors of the outside authority.")
-    tsa_timeout: float = Field(5.0, gt=0, description="Seconds to wait for the authority's answer.")
-    tsa_tolerance: float = Field(
-        60.0, gt=0, description="Seconds a token may differ from the service's clock before it is refused."
-    )
-    anchor_interval_minutes: int = Field(
-        60,
-        gt=0,
-        le=1440,
-        description="Minutes from one outside date of the ledger to the next, if entries came.",
-    )
-    anchor_tsa_url: str = Field(
-        "", description="RFC 3161 authority that dates the ledger; empty: the documents' one."
-    )
-    anchor_tsa_trust: Path | None = Field(
-        None, description="PEM anchors of the authority that dates the ledger."
-    )
     max_upload_bytes: int = Field(2 * GIB, gt=0, description="Largest file taken in, in octets.")
     max_json_bytes: int = Field(65_536, gt=0, description="Largest JSON body, in octets.")
     max_pages: int = Field(20_000, gt=0, description="Largest number of pages of an act.")
@@ -79,9 +63,6 @@ class Settings(BaseSettings, StoreSettings):
         ge=0,
         le=146_097,  # 400 years: later dates fit neither file systems nor timestamps
         description="Days before which nothing is deleted from the store.",
-    )
-    unscanned_allowed: bool = Field(
-        True, description="Whether files no antivirus has looked at may be given out (the finding is shown)."
     )
     publish_interval: float = Field(0.2, gt=0, description="Seconds between ledger publications.")
     ledger_key_overlap_days: int = Field(
@@ -326,15 +307,12 @@ class Settings(BaseSettings, StoreSettings):
     def check(self) -> Settings:
         """Refuse combinations that would weaken the safe. Raises SettingsRefused."""
         self.check_store(production=self.is_production)
+        self.check_timestamps(production=self.is_production)
+        self.check_scan()
         if self.client_certificate_header and not self.proxy_networks:
             raise SettingsRefused(
                 "SETTINGS_REFUSED",
                 "PROBANS_CLIENT_CERTIFICATE_HEADER would be believed of nobody: set PROBANS_TRUSTED_PROXIES.",
-            )
-        if self.is_production and not self.tsa_url:
-            raise SettingsRefused(
-                "SETTINGS_REFUSED",
-                "In production the embedded timestamp authority is refused: set PROBANS_TSA_URL.",
             )
         if self.is_production and self.keys_folder.resolve().is_relative_to(self.data.resolve()):
             raise SettingsRefused(

@@ -18,13 +18,14 @@ from signing.base import ValidationMaterial
 from signing.errors import SigningError
 from storage.base import LogStore
 from storage.errors import LogConflict, ObjectMissing, StorageError
-from timestamping.base import TimestampAuthority, TimestampVerifier
-from timestamping.errors import TimestampingError
+from timestamping.base import TimestampAuthority, TimestampVerifier, Token
+from timestamping.errors import AuthorityUnavailable, TimestampingError
+from timestamping.several import turns
 from vault import faults
 from vault.clock import Clock
 from vault.db.engine import Database
 from vault.errors import Unavailable, VaultError
-from vault.ledger.anchor import Anchor, Links, token_digest, verify_anchor
+from vault.ledger.anchor import Anchor, AnchorReport, Links, token_digest, verify_anchor
 from vault.ledger.anchors import (
     Known,
     begun_anchor,
@@ -147,11 +148,7 @@ class Anchoring:
         anchor = Anchor.parse(begun) if begun is not None else Anchor.of(note, following)
         if anchor.links.previous != following.previous:
             return None  # another host's: taken over once it is whole
-        crls = self._revocation.material([self._authority.chain()], self._clock.now()).crls
-        faults.point("anchor.before-token")
-        token = self._authority.token(anchor.imprint)
-        faults.point("anchor.after-token")
-        report = verify_anchor(anchor.encode(), token.der, self._policy(), self._verifier, crls=crls)
+        token, crls, report = self._dated(anchor)
         # 5
         try:
             write_anchor(self._log, anchor, token.der, tuple(crls))
@@ -162,6 +159,24 @@ class Anchoring:
             remember(connection, Known(report.size, token_digest(token.der), report.gen_time))
         faults.point("anchor.after-row")
         return report.size
+
+    def _dated(self, anchor: Anchor) -> tuple[Token, Sequence[bytes], AnchorReport]:
+        """Have an anchor dated by the first authority whose token is good, with what proves its certificates."""
+        failure: Exception = AuthorityUnavailable("no timestamp authority is asked now")
+        for authority in turns(self._authority):
+            try:
+                self._revocation.material([authority.chain()], self._clock.now())
+                faults.point("anchor.before-token")
+                token = authority.token(anchor.imprint)
+                faults.point("anchor.after-token")
+                # Once more: an authority may have changed its key since its last token.
+                crls = self._revocation.material([token.chain], self._clock.now()).crls
+                report = verify_anchor(anchor.encode(), token.der, self._policy(), self._verifier, crls=crls)
+            except (TimestampingError, SigningError, LedgerProofRefused) as error:
+                failure = error
+            else:
+                return token, crls, report
+        raise failure
 
     def _due(self, *, force: bool) -> tuple[int, bytes, Links] | None:
         """Return size and note of the checkpoint to anchor now, and what the anchor names; None when none is due."""

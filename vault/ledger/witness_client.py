@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from timestamping.timed_http import cut_after, timed_session
 from vault.errors import LedgerError, SettingsRefused, Unavailable
 from vault.ledger import tree
 from vault.ledger.checkpoint import Checkpoint
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.note import NoteSignature, encode
-from vault.ledger.timed_http import cut_after, timed_session
 from vault.ledger.tree import HASH_SIZE, MAX_PROOF
 from vault.ledger.vkeys import Algorithm, VerifierKey
 from vault.ledger.witness_protocol import (

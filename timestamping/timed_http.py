@@ -14,7 +14,7 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -78,13 +78,17 @@ def cut_after(seconds: float) -> Iterator[None]:
         exchange.end()
 
 
-def timed_session() -> requests.Session:
-    """Return a session for `cut_after`, with no settings of the environment and no cookies."""
+def timed_session(connections: int = DEFAULT_POOLSIZE) -> requests.Session:
+    """Return a session for `cut_after`, with no settings of the environment and no cookies.
+
+    Args:
+        connections: kept open to one host.
+    """
     session = requests.Session()
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _Adapter())
+        session.mount(scheme, _Adapter(pool_maxsize=connections))
     return session
 
 
