@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,32 @@ class ObjectStore(Protocol):
         """Yield what others did to the store that reading does not show. Raises StorageUnavailable."""
         ...
 
+    def repair(self, address: str, chunks: Iterable[bytes], retain_until: datetime | None = None) -> Stored:
+        """Put right octets in the place of those that no longer match their address; right ones stay as they are.
+
+        Args:
+            address: of an object that is there.
+            chunks: the octets of that address.
+            retain_until: of the new octets at least; the present retention is never shortened.
+
+        Raises:
+            ObjectMissing: nothing is there: it is for `commit`.
+            ObjectDamaged: the chunks are not of this address either; nothing changed.
+            StorageUnavailable: it cannot be written.
+        """
+        ...
+
     def durability(self) -> Durability:
         """Say what this backend really gives."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An object store that keeps in mind where an object lies."""
+
+    def forget(self, address: str) -> None:
+        """Look for it anew the next time."""
         ...
 
 
@@ -154,11 +178,22 @@ class RecordStore(Protocol):
     """Replaceable, versionless files that hold encrypted recovery records. Durable on return."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Write or replace a file; old bytes are unlinked, not kept."""
+        """Write or replace a file; old bytes are unlinked, not kept, wherever there is a copy."""
+        ...
+
+    def add(self, name: str, data: bytes) -> None:
+        """Write under a name that nobody used before: nothing is replaced, so a copy elsewhere may follow later."""
         ...
 
     def read(self, name: str) -> bytes:
         """Return the bytes. Raises ObjectMissing."""
+        ...
+
+    def copies(self, name: str) -> Sequence[bytes]:
+        """Return every copy there is, the one that counts first; none where it is absent.
+
+        Raises StorageUnavailable when a place where one may lie cannot be asked.
+        """
         ...
 
     def delete(self, name: str) -> None:

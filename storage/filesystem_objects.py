@@ -195,6 +195,40 @@ class FilesystemObjectStore:
         """Nothing can lie over an object here."""
         return iter(())
 
+    def repair(self, address: str, chunks: Iterable[bytes], retain_until: datetime | None = None) -> Stored:
+        """Put right octets in the place of damaged ones, which are kept aside in `damaged/`.
+
+        Steps:
+            1. Stage the new octets; they must be of the address.
+            2. Look at the present ones: right ones stay, their retention lengthened.
+            3. Make the new ones durable, under the longer retention, and put them in their place in one step.
+
+        Raises:
+            ObjectMissing: nothing is there.
+            ObjectDamaged: the chunks are not of this address either.
+            StorageUnavailable: they cannot be written.
+        """
+        # 1
+        until = retention.later(self.stat(address).retain_until, retention.checked(retain_until))
+        staged = self.put(chunks, until)
+        file = staged_file(staged)
+        try:
+            if staged.address != address:
+                raise ObjectDamaged("these are not the octets of this address")
+            with self._tree.locked(address) as fd:
+                # 2
+                until = retention.later(until, retention.from_nanoseconds(os.fstat(fd).st_mtime_ns))
+                if _digest(fd) == address:
+                    return self._tree.keep(fd, address, until)
+                # 3
+                with unavailable("repairing an object"):
+                    file.finish(retention.to_nanoseconds(until))
+                file.sync()
+                self._tree.replace(file, address)
+                return Stored(address, staged.size, until)
+        finally:
+            file.close()
+
     def durability(self) -> Durability:
         """Say what a local file system gives."""
         return Durability(
@@ -211,3 +245,12 @@ class FilesystemObjectStore:
     def close(self) -> None:
         """End the flushing threads; a later commit raises StorageUnavailable."""
         self._committer.close()
+
+
+def _digest(fd: int) -> str:
+    digest, offset = hashlib.sha256(), 0
+    with unavailable("reading an object"):
+        while chunk := os.pread(fd, _READ_SIZE, offset):
+            digest.update(chunk)
+            offset += len(chunk)
+    return digest.hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -41,12 +41,23 @@ class FilesystemRecordStore:
             raise
         self._disk.settle(needed)
 
+    def add(self, name: str, data: bytes) -> None:
+        """Write under a new name. Raises NameRefused, StorageUnavailable."""
+        self.write(name, data)
+
     def read(self, name: str) -> bytes:
         """Return the bytes. Raises ObjectMissing, StorageUnavailable."""
         if is_record_name(name):
             with unavailable("reading a record"), suppress(FileNotFoundError):
                 return Path(self._path(name)).read_bytes()
         raise ObjectMissing("no record has this name")
+
+    def copies(self, name: str) -> Sequence[bytes]:
+        """Return the bytes, if there are any. Raises StorageUnavailable."""
+        try:
+            return [self.read(name)]
+        except ObjectMissing:
+            return []
 
     def delete(self, name: str) -> None:
         """Delete durably; absent is success. Raises StorageUnavailable."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,8 @@ from datetime import datetime
 from storage import retention
 from storage.base import Staged, Stored
 from storage.errors import ObjectDamaged, ObjectMissing, StorageUnavailable
-from storage.filesystem_disk import Disk, unavailable
-from storage.filesystem_staging import set_retention
+from storage.filesystem_disk import Disk, remove_quietly, unavailable
+from storage.filesystem_staging import StagedFile, set_retention
 from storage.names import is_address, known_address
 
 
@@ -117,6 +118,28 @@ class ObjectTree:
                 raise ObjectDamaged("the object that stands under this address has another size")
             present = retention.from_nanoseconds(status.st_mtime_ns)
             return self.keep(fd, item.address, retention.later(present, item.retain_until))
+
+    def replace(self, file: StagedFile, address: str) -> None:
+        """Put a flushed file in the place of a locked object, which keeps a name in `damaged/`.
+
+        At every moment the address names one or the other.
+
+        Raises:
+            StorageUnavailable: the file system refuses.
+        """
+        aside, name = f"{self._disk.root}/damaged", secrets.token_hex(16)
+        folders = self._disk.prepare(aside)
+        temporary = f"{self._disk.staging}/{name}"
+        try:
+            with unavailable("keeping a damaged object"):
+                os.link(self.path(address), f"{aside}/{address}-{name}")
+            self._disk.settle(folders)
+            with unavailable("replacing a damaged object"):
+                file.link(temporary)
+                os.replace(temporary, self.path(address))  # noqa: PTH105 - text paths
+        finally:
+            remove_quietly([temporary])
+        self._disk.sync_folder(self.folder(address))
 
     def addresses(self) -> Iterator[str]:
         """Yield every address; files of another shape are passed over. Raises StorageUnavailable."""

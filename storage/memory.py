@@ -120,6 +120,16 @@ class MemoryObjectStore:
         """Nothing can lie over an object here."""
         return iter(())
 
+    def repair(self, address: str, chunks: Iterable[bytes], retain_until: datetime | None = None) -> Stored:
+        """Put right octets in the place of damaged ones. Raises ObjectMissing, ObjectDamaged."""
+        data, until = b"".join(chunks), retention.checked(retain_until)
+        if hashlib.sha256(data).hexdigest() != address:
+            raise ObjectDamaged("these are not the octets of this address")
+        with self._lock:
+            until = retention.later(self._find(address)[1], until)
+            self._objects[address] = (data, until)
+        return Stored(address, len(data), until)
+
     def durability(self) -> Durability:
         """Say that nothing is durable here."""
         return Durability(
@@ -201,12 +211,20 @@ class MemoryRecordStore:
         with self._lock:
             self._records[writable_record_name(name)] = data
 
+    def add(self, name: str, data: bytes) -> None:
+        """Write under a new name. Raises NameRefused."""
+        self.write(name, data)
+
     def read(self, name: str) -> bytes:
         """Return the bytes. Raises ObjectMissing."""
         try:
             return self._records[name]
         except KeyError:
             raise ObjectMissing("no record has this name") from None
+
+    def copies(self, name: str) -> Sequence[bytes]:
+        """Return the bytes, if there are any."""
+        return [self._records[name]] if name in self._records else []
 
     def delete(self, name: str) -> None:
         """Delete; absent is success."""

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from storage.errors import ObjectMissing, StorageError, StorageUnavailable
-from storage.retention import system_now
+from storage.retention import system_now, whole_seconds
 from storage.s3_buckets import PROOFS, honours_conditions, lockable, versioning
 from storage.s3_client import S3Client, StoreRefused
 from storage.s3_versions import (
@@ -26,7 +26,6 @@ from storage.s3_versions import (
     locked,
     send_xml,
     versions,
-    whole_seconds,
     written_date,
 )
 

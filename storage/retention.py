@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 
 
 def system_now() -> datetime:
@@ -29,6 +30,13 @@ def later(one: datetime | None, other: datetime | None) -> datetime | None:
     if one is None or other is None:
         return one or other
     return max(one, other)
+
+
+def whole_seconds(until: datetime | None) -> datetime | None:
+    """Round a date up to a second: some services keep no more."""
+    if until is None or not until.microsecond:
+        return until
+    return until.replace(microsecond=0) + _SECOND
 
 
 def to_nanoseconds(retain_until: datetime | None) -> int:

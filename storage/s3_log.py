@@ -22,7 +22,7 @@ from storage.errors import LogConflict, ObjectMissing, RetentionActive, StorageU
 from storage.names import is_log_path, writable_log_path
 from storage.s3_client import PreconditionFailed, S3Client, StoreRefused
 from storage.s3_upload import READ_SIZE, Content, fetch, write
-from storage.s3_versions import Held, by_name, due, head, names, of_key, versions, whole_seconds
+from storage.s3_versions import Held, by_name, due, head, names, of_key, versions
 
 FOLDER = "ledger/"
 _STRIPES = 64
@@ -169,7 +169,9 @@ class S3LogStore:
     def _write(self, path: str, data: bytes, media_type: str, condition: dict[str, str]) -> None:
         if self._finished(path):
             until = (
-                due(whole_seconds(self._now() + self._config.retention)) if self._config.retention else None
+                due(retention.whole_seconds(self._now() + self._config.retention))
+                if self._config.retention
+                else None
             )
             digest = hashlib.sha256(data).digest()
             content = Content(

@@ -26,7 +26,7 @@ from storage.s3_client import PreconditionFailed, S3Client, StoreRefused, b64
 from storage.s3_findings import OBJECTS as FOLDER
 from storage.s3_findings import oddities
 from storage.s3_staging import StagedOctets, stage, staged_octets
-from storage.s3_upload import READ_SIZE, Content, digest_of, fetch, write
+from storage.s3_upload import READ_SIZE, Content, digest_of, fetch, sweep_uploads, write
 from storage.s3_versions import (
     Held,
     by_name,
@@ -38,7 +38,6 @@ from storage.s3_versions import (
     locked,
     of_key,
     versions,
-    whole_seconds,
 )
 
 _MEDIA_TYPE = "application/octet-stream"
@@ -100,7 +99,7 @@ class S3ObjectStore:
             StorageUnavailable: they cannot be written.
             ValueError: the retention has no time zone.
         """
-        return stage(chunks, whole_seconds(retention.checked(retain_until)), self._config.spool)
+        return stage(chunks, retention.whole_seconds(retention.checked(retain_until)), self._config.spool)
 
     def commit(self, staged: Sequence[Staged]) -> list[Stored]:
         """Make staged objects durable and immutable: each acknowledged, its version and lock read back.
@@ -165,7 +164,7 @@ class S3ObjectStore:
             RetentionActive: the new date is earlier than the present one.
             StorageUnavailable: the store does not take it.
         """
-        until = whole_seconds(retention.checked(retain_until))
+        until = retention.whole_seconds(retention.checked(retain_until))
         with self._locked(known_address(address)):
             held = self._find(address)
             if retention.later(held.retain_until, until) != until:
@@ -198,7 +197,7 @@ class S3ObjectStore:
                 raise RetentionActive("the object is under retention")
             if any(is_held(self._client, bucket, key, each.version) for each in data):
                 raise RetentionActive("a legal hold lies on the object")
-            self._forget(address)
+            self.forget(address)
             for version in (
                 *(each.version for each in data),
                 *(each.version for each in found if each.marker),
@@ -223,6 +222,40 @@ class S3ObjectStore:
         """Yield hidden, overwritten and foreign names of the whole bucket. Raises StorageUnavailable."""
         return oddities(self._client, self._config.bucket)
 
+    def repair(self, address: str, chunks: Iterable[bytes], retain_until: datetime | None = None) -> Stored:
+        """Write right octets over damaged ones, under the longer lock: of versions that lock alike the newest is read.
+
+        Raises:
+            ObjectMissing: nothing is there.
+            ObjectDamaged: the chunks are not of this address either.
+            StorageUnavailable: they cannot be written or locked.
+        """
+        wanted = bytes.fromhex(known_address(address))
+        until = retention.whole_seconds(retention.checked(retain_until))
+        bucket, key = self._config.bucket, key_of(address)
+        item = self.put(chunks, until)
+        staged = staged_octets(item)
+        try:
+            if item.address != address:
+                raise ObjectDamaged("these are not the octets of this address")
+            with self._locked(address):
+                held = self._find(address)
+                until = due(retention.later(held.retain_until, until))
+                if digest_of(self._client, bucket, key, held) == wanted:
+                    return _stored(address, self._kept(address, held, until))
+                content = Content(staged.file, item.size, wanted, _MEDIA_TYPE, until)
+                limit = self._config.parts_above
+                held = write(self._client, bucket, key, content, parts_above=limit, fresh=False)
+                self._remember(address, held.version)
+                return _stored(address, held)
+        finally:
+            staged.file.close()
+
+    def forget(self, address: str) -> None:
+        """Look anew for the version that is the object: another process may have repaired it."""
+        with self._guard:
+            self._known.pop(address, None)
+
     def durability(self) -> Durability:
         """Say what is known of the service: what was proved, and that its disks are its own affair."""
         proof = (
@@ -239,15 +272,7 @@ class S3ObjectStore:
 
     def sweep_staging(self, older_than: timedelta) -> int:
         """Abort uploads in parts that crashes left; return how many. Raises StorageUnavailable."""
-        bucket, limit, count = self._config.bucket, retention.system_now() - older_than, 0
-        root = self._client.call("GET", bucket, query={"uploads": "", "prefix": FOLDER}).xml()
-        for each in root.iter("Upload"):
-            begun, key, name = (each.findtext(tag) or "" for tag in ("Initiated", "Key", "UploadId"))
-            begun_at = datetime.fromisoformat(f"{begun[:19]}+00:00") if len(begun) >= 19 else limit
-            if key.startswith(FOLDER) and begun_at < limit:
-                self._client.call("DELETE", bucket, key, query={"uploadId": name})
-                count += 1
-        return count
+        return sweep_uploads(self._client, self._config.bucket, FOLDER, older_than)
 
     def close(self) -> None:
         """End the writing threads; a later commit of several raises StorageUnavailable."""
@@ -336,7 +361,7 @@ class S3ObjectStore:
             try:
                 return locked(self._client, self._config.bucket, key_of(address), version)
             except ObjectMissing:
-                self._forget(address)
+                self.forget(address)
         return self._find(address)
 
     def _find(self, address: str) -> Held:
@@ -360,10 +385,6 @@ class S3ObjectStore:
             self._known.move_to_end(address)
             while len(self._known) > self._config.remembered:
                 self._known.popitem(last=False)
-
-    def _forget(self, address: str) -> None:
-        with self._guard:
-            self._known.pop(address, None)
 
     def _locked(self, address: str) -> threading.Lock:
         return self._stripes[int(address[:8], 16) % _STRIPES]

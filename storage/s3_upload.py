@@ -10,10 +10,11 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import IO
 
 from storage.errors import StorageError, StorageUnavailable
+from storage.retention import system_now
 from storage.s3_client import Hash, S3Client, StoreRefused, Upload, b64
 from storage.s3_versions import COMPLIANCE, Held, head, keep, locked, written_date
 
@@ -97,6 +98,19 @@ def fetch(client: S3Client, bucket: str, key: str, version: str, start: int, siz
     if len(body) != size:
         raise StorageUnavailable("the store gave another range than was asked for")
     return body
+
+
+def sweep_uploads(client: S3Client, bucket: str, folder: str, older_than: timedelta) -> int:
+    """Abort uploads in parts that crashes left; return how many. Raises StorageUnavailable."""
+    limit, count = system_now() - older_than, 0
+    root = client.call("GET", bucket, query={"uploads": "", "prefix": folder}).xml()
+    for each in root.iter("Upload"):
+        begun, key, name = (each.findtext(tag) or "" for tag in ("Initiated", "Key", "UploadId"))
+        begun_at = datetime.fromisoformat(f"{begun[:19]}+00:00") if len(begun) >= 19 else limit
+        if key.startswith(folder) and begun_at < limit:
+            client.call("DELETE", bucket, key, query={"uploadId": name})
+            count += 1
+    return count
 
 
 def _kept(client: S3Client, bucket: str, key: str, version: str, until: datetime | None) -> Held:

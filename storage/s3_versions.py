@@ -69,13 +69,6 @@ class Held:
         return self.until if self.mode == COMPLIANCE else None
 
 
-def whole_seconds(until: datetime | None) -> datetime | None:
-    """Round a date up to a second: some services keep no more."""
-    if until is None or not until.microsecond:
-        return until
-    return until.replace(microsecond=0) + _SECOND
-
-
 def due(until: datetime | None) -> datetime | None:
     """Return a date that lies ahead; services refuse to lock until one that is over, and it would lock nothing."""
     return until if until is not None and until > system_now() else None

@@ -10,10 +10,11 @@ from __future__ import annotations
 import secrets
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from storage.base import KeyWrapper, RecordStore
 from storage.encryption import object_associated_data, open_value, seal_value
-from storage.errors import ObjectDamaged, ObjectMissing
+from storage.errors import KeyRefused, ObjectDamaged, StorageError
 from storage.keys import named_key
 from vault import faults
 
@@ -28,22 +29,40 @@ class RecordBook:
         self._wrapper = wrapper
 
     def write(self, name: str, records: Sequence[bytes]) -> None:
-        """Write a group's records, at least one, durably. Raises storage.errors.StorageUnavailable."""
+        """Write or replace a file of records, at least one, durably. Raises storage.errors.StorageUnavailable."""
+        self._store.write(name, self._sealed(name, records))
+
+    def add(self, name: str, records: Sequence[bytes]) -> None:
+        """Write records, at least one, under a name that nobody used before. Raises as `write`."""
+        self._store.add(name, self._sealed(name, records))
+
+    def _sealed(self, name: str, records: Sequence[bytes]) -> bytes:
         key = secrets.token_bytes(32)
         wrapped = self._wrapper.wrap(key, _file_data(name))
         pieces = [_MAGIC, struct.pack(">H", len(wrapped)), wrapped]
         for position, record in enumerate(records):
             sealed = seal_value(record, key, _record_data(name, position, len(records)))
             pieces += (struct.pack(">I", len(sealed)), sealed)
-        self._store.write(name, b"".join(pieces))
+        return b"".join(pieces)
 
     def read(self, name: str) -> list[bytes]:
         """Return the plain records of a file. Raises ObjectMissing, ObjectDamaged, KeyRefused."""
         return self.opened(name)[1]
 
     def opened(self, name: str) -> tuple[bytes, list[bytes]]:
-        """Return the id of the key-encryption key that a file names, and its plain records. Raises as `read`."""
-        data = self._store.read(name)
+        """Return the id of the key-encryption key that a file names, and its plain records. Raises as `read`.
+
+        Of several copies it is one that is sound.
+        """
+        try:
+            return self._open(name, self._store.read(name))
+        except (ObjectDamaged, KeyRefused):
+            for copy in self._store.copies(name)[1:]:
+                with suppress(ObjectDamaged, KeyRefused):
+                    return self._open(name, copy)
+            raise
+
+    def _open(self, name: str, data: bytes) -> tuple[bytes, list[bytes]]:
         try:
             if data[:4] != _MAGIC:
                 raise ObjectDamaged(f"recovery file {name}: unknown format")
@@ -76,13 +95,20 @@ class RecordBook:
         Raises:
             storage.errors.StorageError: it cannot be read whole, or not be written.
         """
-        try:
-            records = self.read(name)
-        except ObjectMissing:
+        copies = self._store.copies(name)
+        sound: list[list[bytes]] = []
+        failure: StorageError | None = None
+        for copy in copies:
+            try:
+                sound.append(self._open(name, copy)[1])
+            except (ObjectDamaged, KeyRefused) as error:
+                failure = error
+        if failure is not None and not sound:
+            raise failure
+        # Every copy counts: one that kept what is to go would bring it back. A damaged one may hold it too.
+        if failure is None and all(keep(record) for records in sound for record in records):
             return False
-        kept = [record for record in records if keep(record)]
-        if len(kept) == len(records):
-            return False
+        kept = [record for record in sound[0] if keep(record)]
         faults.point("records.before-rewrite")
         if kept:
             self.write(name, kept)

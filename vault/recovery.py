@@ -10,6 +10,7 @@ Steps:
        group, if all their objects are in the store: nobody can have been given a receipt of the lost entry
        numbers. Files of groups that began before the published size and stand in no entry were never
        committed: nobody was answered, and they are left for the sweep at start.
+    7. What the antivirus said last of each document is written again.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ from vault.recovery_records import (
     record_names_in_use,
     with_remains,
 )
+from vault.scan_rows import write_verdict
 
 _APPEND_LIMIT_S = 3600.0
 
@@ -127,6 +129,10 @@ class Recovery:
             new = self._restore_entries(connection, held, report)
             self._replay_destructions(connection, new, held, report)
         self._append_unpublished(held, clock, report)
+        with self._database.writing(patient=True) as connection:
+            # 7
+            for change in held.verdicts:
+                write_verdict(connection, change)
         return report
 
     def _restore_registry(self, connection: Connection, held: HeldRecords) -> None:
@@ -268,7 +274,7 @@ class Recovery:
         if not lost:
             return
         writer = LedgerWriter(
-            self._database, self._records.write, clock, WriterConfig(time_limit_s=_APPEND_LIMIT_S)
+            self._database, self._records.add, clock, WriterConfig(time_limit_s=_APPEND_LIMIT_S)
         )
         writer.start()
         try:

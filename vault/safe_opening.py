@@ -45,7 +45,7 @@ def open_safe_within(
     change = Change(
         safe_id, b"", b"", inserts=(("safes", safes.new_row(safe_id, holder, name, now, company)),)
     )
-    records.write(safe_id, [change.encode()])
+    records.add(safe_id, [change.encode()])
     faults.point("safes.recorded")
     change.apply(connection, 0, safe_id)
     return safe_id

@@ -75,6 +75,12 @@ def _drop_unopened(database: Database, records: RecordBook) -> int:
             known = set(connection.scalars(select(table.c.id)))
             for name in records.names():
                 if looks_like_id(name, prefix) and name not in known:
-                    records.delete(name)
-                    dropped += 1
+                    try:
+                        records.delete(name)
+                        dropped += 1
+                    except StorageError as error:
+                        # One of two stores may be down: the next start tries again.
+                        _log.error(
+                            "recovery file cannot be dropped", extra={"record": name, "code": error.code}
+                        )
     return dropped

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +15,11 @@ from storage import filesystem_objects
 from storage.base import LogStore, ObjectStore, RecordStore
 from storage.filesystem import FilesystemLogStore, FilesystemObjectStore, FilesystemRecordStore
 from storage.memory import MemoryLogStore, MemoryObjectStore, MemoryRecordStore
+from storage.pair import PairObjectStore
+from storage.pair_log import PairLogStore
+from storage.pair_records import PairRecordStore
+from storage.pair_sites import Site, Sites, SiteStores
+from storage.retention import system_now
 from storage.s3 import S3LogConfig, S3LogStore, S3ObjectsConfig, S3ObjectStore, S3RecordStore
 from tests.services.versitygw import Gateway
 from vault.ledger.finished import is_finished
@@ -59,17 +66,80 @@ class RealClock:
         time.sleep(max(0.0, (moment + self.step - datetime.now(UTC)).total_seconds()))
 
 
+class SecondsClock(SetClock):
+    """One whose stores keep whole seconds: two sites say the same date."""
+
+    step = timedelta(seconds=1)
+
+
 VERSITYGW = pytest.param("versitygw", marks=pytest.mark.needs("versitygw"))
+PAIRS = (
+    "pair-filesystem",
+    pytest.param("pair-mixed", marks=pytest.mark.needs("versitygw")),
+    pytest.param("pair-versitygw", marks=pytest.mark.needs("versitygw")),
+)
 
 
-@pytest.fixture(params=["filesystem", "filesystem-named", "memory", VERSITYGW])
+@dataclass
+class Pair:
+    """Two sites of an empty pair."""
+
+    objects: PairObjectStore
+    log: PairLogStore
+    records: PairRecordStore
+
+
+@contextmanager
+def pair_of(
+    kind: str, request: pytest.FixtureRequest, folder: Path, now: Callable[[], datetime]
+) -> Iterator[Pair]:
+    """Open a pair: of folders, of gateways' buckets, or of one of each."""
+    closing: list[Callable[[], None]] = []
+
+    def on_disk(name: str) -> SiteStores:
+        objects = FilesystemObjectStore(folder / name, now=now)
+        closing.append(objects.close)
+        return SiteStores(
+            objects,
+            FilesystemRecordStore(folder / f"{name}-records"),
+            FilesystemLogStore(folder / f"{name}-ledger"),
+            FilesystemRecordStore(folder / f"{name}-owed"),
+            lambda: None,
+        )
+
+    def in_buckets() -> SiteStores:
+        gateway: Gateway = request.getfixturevalue("versitygw_server")
+        locked, plain, client = gateway.bucket(locked=True), gateway.bucket(locked=False), gateway.client()
+        objects = S3ObjectStore(client, S3ObjectsConfig(locked, folder, parts_above=5 << 20))
+        closing.append(objects.close)
+        return SiteStores(
+            objects,
+            S3RecordStore(client, plain),
+            S3LogStore(client, S3LogConfig(locked, plain, timedelta(days=1), is_finished)),
+            S3RecordStore(client, plain, "owed/"),
+            lambda: None,
+        )
+
+    first = in_buckets() if kind != "pair-filesystem" else on_disk("first")
+    second = in_buckets() if kind == "pair-versitygw" else on_disk("second")
+    sites = Sites(Site("first", lambda: first), Site("second", lambda: second), writes="both")
+    yield Pair(PairObjectStore(sites, folder), PairLogStore(sites), PairRecordStore(sites))
+    assert sites.owed() == {"first": 0, "second": 0}
+    sites.close()
+    for close in closing:
+        close()
+
+
+@pytest.fixture(params=["filesystem", "filesystem-named", "memory", VERSITYGW, *PAIRS])
 def backend(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture
 def clock(backend: str) -> SetClock | RealClock:
-    return RealClock() if backend == "versitygw" else SetClock()
+    if backend in {"versitygw", "pair-mixed", "pair-versitygw"}:
+        return RealClock()
+    return SecondsClock() if backend == "pair-filesystem" else SetClock()
 
 
 @pytest.fixture
@@ -90,6 +160,10 @@ def object_store(
         yield in_bucket
         in_bucket.close()
         return
+    if backend.startswith("pair-"):
+        with pair_of(backend, request, tmp_path, clock.now) as pair:
+            yield pair.objects
+        return
     if backend == "filesystem-named":  # file systems without O_TMPFILE
         monkeypatch.setattr(filesystem_objects, "can_stage_unnamed", lambda _: False)
     store = FilesystemObjectStore(tmp_path / "store", now=clock.now)
@@ -97,22 +171,32 @@ def object_store(
     store.close()
 
 
-@pytest.fixture(params=["filesystem", "memory", VERSITYGW])
-def log_store(request: pytest.FixtureRequest, tmp_path: Path) -> LogStore:
+@pytest.fixture(params=["filesystem", "memory", VERSITYGW, *PAIRS])
+def log_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LogStore]:
+    if request.param.startswith("pair-"):
+        with pair_of(request.param, request, tmp_path, system_now) as pair:
+            yield pair.log
+        return
     if request.param == "versitygw":
         gateway: Gateway = request.getfixturevalue("versitygw_server")
-        return S3LogStore(
+        yield S3LogStore(
             gateway.client(),
             S3LogConfig(
                 gateway.bucket(locked=True), gateway.bucket(locked=False), timedelta(days=1), is_finished
             ),
         )
-    return MemoryLogStore() if request.param == "memory" else FilesystemLogStore(tmp_path / "store")
+        return
+    yield MemoryLogStore() if request.param == "memory" else FilesystemLogStore(tmp_path / "store")
 
 
-@pytest.fixture(params=["filesystem", "memory", VERSITYGW])
-def record_store(request: pytest.FixtureRequest, tmp_path: Path) -> RecordStore:
+@pytest.fixture(params=["filesystem", "memory", VERSITYGW, *PAIRS])
+def record_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RecordStore]:
+    if request.param.startswith("pair-"):
+        with pair_of(request.param, request, tmp_path, system_now) as pair:
+            yield pair.records
+        return
     if request.param == "versitygw":
         gateway: Gateway = request.getfixturevalue("versitygw_server")
-        return S3RecordStore(gateway.client(), gateway.bucket(locked=False))
-    return MemoryRecordStore() if request.param == "memory" else FilesystemRecordStore(tmp_path / "store")
+        yield S3RecordStore(gateway.client(), gateway.bucket(locked=False))
+        return
+    yield MemoryRecordStore() if request.param == "memory" else FilesystemRecordStore(tmp_path / "store")

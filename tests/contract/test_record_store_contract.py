@@ -21,6 +21,17 @@ def test_write_replace_delete(record_store: RecordStore) -> None:
     assert list(record_store.names()) == []
 
 
+def test_every_copy_is_shown(record_store: RecordStore) -> None:
+    assert list(record_store.copies("doc_1")) == []
+    record_store.add("doc_1", b"one")
+    assert set(record_store.copies("doc_1")) == {b"one"}
+    record_store.write("doc_1", b"two")
+    assert set(record_store.copies("doc_1")) == {b"two"}
+    with pytest.raises(NameRefused):
+        record_store.add("../x", b"one")
+    assert list(record_store.copies("../x")) == []
+
+
 def test_names_are_sorted(record_store: RecordStore) -> None:
     names = [f"doc_{number:03}" for number in range(300)]
     for name in reversed(names):
