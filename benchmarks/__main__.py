@@ -7,13 +7,15 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import audits, ledger, verdicts
+from benchmarks import audits, ledger, seal, verdicts
 from benchmarks.figures import Figure
 
 SUITES: dict[str, Callable[[int, float, int], Iterator[Figure]]] = {
     "ledger": ledger.run,
     "ledger-writers": ledger.writers,
     "ledger-audits": lambda size, _seconds, runs: audits.run(size, runs),
+    # A fiftieth: 2,000 pages by default.
+    "seal": lambda size, seconds, runs: seal.run(size // 50, seconds, runs),
     # A tenth as many pages as a log has entries.
     "verdicts": lambda size, seconds, runs: verdicts.run(size // 10, seconds, runs),
 }

@@ -23,8 +23,12 @@ import eu.europa.esig.dss.spi.validation.CommonCertificateVerifier;
 import eu.europa.esig.dss.spi.x509.CommonTrustedCertificateSource;
 import eu.europa.esig.dss.spi.x509.revocation.crl.ExternalResourcesCRLSource;
 import eu.europa.esig.dss.spi.x509.tsp.KeyEntityTSPSource;
+import java.io.BufferedReader;
 import java.io.File;
 import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyStore;
@@ -32,6 +36,9 @@ import java.security.PrivateKey;
 import java.security.Signature;
 import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
+import java.security.interfaces.RSAKey;
+import java.security.spec.MGF1ParameterSpec;
+import java.security.spec.PSSParameterSpec;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Date;
@@ -40,10 +47,12 @@ import java.util.List;
 /**
  * EU DSS as a maker of signed files for the tests: nothing fetched.
  *
- * <pre>java -cp dss.jar DssSigner --trust roots.pem --tsa tsa.p12 [--crl FILE]... {--sign FORM LEVEL KEY.p12 IN OUT}...</pre>
+ * <pre>java -cp dss.jar DssSigner --trust roots.pem --tsa tsa.p12 [--crl FILE]... {--sign FORM LEVEL KEY.p12 IN OUT}...
+ * [--again FORM LEVEL KEY.p12 IN]</pre>
  *
  * FORM is pades, pades-visible, pades-certified, cades, cades-attached, asice or asics; LEVEL is B, T, LT or LTA. The keys
- * are on P-256, in PKCS#12 files with the password "password", with their chain.
+ * are on P-256 (those that sign may be RSA ones, for RSASSA-PSS), in PKCS#12 files with the password "password", with
+ * their chain.
  */
 public final class DssSigner {
 
@@ -69,11 +78,31 @@ public final class DssSigner {
                     i += 5;
                     signer.make(what[0], what[1], Holder.read(what[2]), new File(what[3])).save(what[4]);
                 }
+                case "--again" -> {
+                    String[] what = Arrays.copyOfRange(arguments, i, i + 4);
+                    i += 4;
+                    signer.again(what[0], what[1], Holder.read(what[2]), new File(what[3]));
+                }
                 default -> {
-                    System.err.println("usage: --trust PEM --tsa P12 [--crl FILE] {--sign FORM LEVEL P12 IN OUT}");
+                    System.err.println("usage: --trust PEM --tsa P12 [--crl FILE] {--sign FORM LEVEL P12 IN OUT}... "
+                            + "[--again FORM LEVEL P12 IN]");
                     System.exit(2);
                 }
             }
+        }
+    }
+
+    /** For each number read, signs the file so often and prints how many milliseconds each time took, as a JSON list. */
+    private void again(String form, String level, Holder holder, File file) throws Exception {
+        BufferedReader asked = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.US_ASCII));
+        for (String line = asked.readLine(); line != null; line = asked.readLine()) {
+            List<String> taken = new ArrayList<>();
+            for (int left = Integer.parseInt(line.strip()); left > 0; left--) {
+                long begun = System.nanoTime();
+                make(form, level, holder, file).writeTo(OutputStream.nullOutputStream());
+                taken.add(String.valueOf((System.nanoTime() - begun) / 1e6));
+            }
+            System.out.println("[" + String.join(", ", taken) + "]");
         }
     }
 
@@ -160,15 +189,23 @@ public final class DssSigner {
             parameters.setSigningCertificate(chain.get(0));
             parameters.setCertificateChain(chain);
             parameters.setDigestAlgorithm(DigestAlgorithm.SHA256);
+            if (key instanceof RSAKey) {
+                parameters.setEncryptionAlgorithm(EncryptionAlgorithm.RSASSA_PSS);
+            }
             parameters.bLevel().setSigningDate(new Date());
             return parameters;
         }
 
         SignatureValue sign(ToBeSigned octets) throws Exception {
-            Signature signature = Signature.getInstance("SHA256withECDSA");
+            boolean rsa = key instanceof RSAKey;
+            Signature signature = Signature.getInstance(rsa ? "RSASSA-PSS" : "SHA256withECDSA");
+            if (rsa) {
+                signature.setParameter(new PSSParameterSpec("SHA-256", "MGF1", MGF1ParameterSpec.SHA256, 32, 1));
+            }
             signature.initSign(key);
             signature.update(octets.getBytes());
-            return new SignatureValue(SignatureAlgorithm.ECDSA_SHA256, signature.sign());
+            return new SignatureValue(
+                    rsa ? SignatureAlgorithm.RSA_SSA_PSS_SHA256_MGF1 : SignatureAlgorithm.ECDSA_SHA256, signature.sign());
         }
     }
 }
