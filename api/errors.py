@@ -41,7 +41,7 @@ _BY_KIND: tuple[tuple[type[Exception], str], ...] = (
     (StorageError, "STORAGE_UNAVAILABLE"),
     (SQLAlchemyError, "DATABASE_UNAVAILABLE"),
 )
-_RETRY_AFTER = {"TWIN_RUNNING": 2, "RECEIPT_PENDING": 1, "NOT_PUBLISHED": 5}
+_RETRY_AFTER = {"TWIN_RUNNING": 2, "RECEIPT_PENDING": 1, "NOT_PUBLISHED": 5, "SCAN_PENDING": 30}
 # Addresses for programs: their errors are never pages.
 _FOR_PROGRAMS = ("/v1/", "/ledger/", "/tsa", "/healthz", "/readyz", "/metrics", "/openapi.json")
 _CHALLENGE = 'Bearer realm="probans"'

@@ -22,9 +22,10 @@ from vault.domain.actors import Actor, Assurance
 from vault.domain.documents import Document, Outcome
 from vault.domain.matters import Matter
 from vault.domain.requests import Answer, Candidate, NewAnswer
-from vault.domain.states import Status, is_published
+from vault.domain.states import Status
 from vault.errors import Conflict, NotFound, Refused
 from vault.fields import check_text
+from vault.giving import Giving
 from vault.ids import looks_like_id
 from vault.keyring import Keyring
 from vault.ledger.writer import LedgerTransaction
@@ -53,8 +54,7 @@ class Answers:
         attributes: Attributes,
         assurances: Assurances,
         clock: Clock,
-        *,
-        unscanned_allowed: bool,
+        giving: Giving,
     ) -> None:
         """Take what it works with.
 
@@ -69,7 +69,7 @@ class Answers:
             attributes: what can be attested.
             assurances: how surely an identity must be proven to give anything.
             clock: the service's time.
-            unscanned_allowed: whether what no antivirus looked at may be given.
+            giving: decides whether contents are fit to leave.
         """
         self._database = database
         self._safes = Safes(keyring)
@@ -82,7 +82,7 @@ class Answers:
         self._attributes = attributes
         self._assurances = assurances
         self._clock = clock
-        self._unscanned_allowed = unscanned_allowed
+        self._giving = giving
 
     def candidates(self, actor: Actor, request_id: str) -> Sequence[Candidate]:
         """Return what the holder could answer with now, newest first.
@@ -115,7 +115,7 @@ class Answers:
             Unauthenticated: STEP_UP_REQUIRED, the request or the settings want the identity proven more surely;
                 declining never does.
             Refused: FIELD_INVALID, DOCUMENT_TYPE_REFUSED, IDEMPOTENCY_KEY_REQUIRED, IDEMPOTENCY_KEY_INVALID.
-            Conflict: REQUEST_ENDED, NOT_PUBLISHED, DOCUMENT_NOT_IN_FORCE, ATTRIBUTE_NOT_PROVEN, TWIN_RUNNING,
+            Conflict: REQUEST_ENDED, as `Giving.demand`, DOCUMENT_NOT_IN_FORCE, ATTRIBUTE_NOT_PROVEN, TWIN_RUNNING,
                 IDEMPOTENCY_KEY_REUSED.
             Unavailable: no timestamp now, or a part of the service is down: nothing was given.
         """
@@ -229,7 +229,7 @@ class Answers:
                 request, document, names.get(document.issuer_id or "", "")
             )
             granted = self._ties.grant(connection, actor, Action.REQUEST_ANSWER, Subject.of(document))
-            in_force = document.status is Status.VALID and self._is_published(document)
+            in_force = document.status is Status.VALID and not self._giving.refusal(document)
             return bool(proven) and in_force and granted is not None
 
         return [document for document in found if fits(document)]
@@ -252,17 +252,11 @@ class Answers:
         if document.document_type not in self._types(request):
             raise Refused("DOCUMENT_TYPE_REFUSED", document=document_id)
         # 3
-        if not self._is_published(document):
-            raise Conflict("NOT_PUBLISHED")
+        self._giving.demand(document)
         # 4
         if document.status is not Status.VALID:
             raise Conflict("DOCUMENT_NOT_IN_FORCE", document=document_id)
         return document
-
-    def _is_published(self, document: Document) -> bool:
-        return is_published(
-            document.reception, document.sealing, document.scan, unscanned_allowed=self._unscanned_allowed
-        )
 
 
 def _check_kind(request: Matter, said: NewAnswer) -> None:

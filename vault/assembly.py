@@ -14,6 +14,7 @@ from vault.cases import Cases
 from vault.dating import Dating
 from vault.db.repositories import Documents, Safes
 from vault.first_start import make_people, open_first_entry
+from vault.giving import Giving
 from vault.healing import Healer
 from vault.idempotency import Idempotency
 from vault.inspection import InspectionLimits
@@ -133,6 +134,7 @@ def assemble(
         writer,
         idempotency,
         clock,
+        parts.antivirus,
     )
     healer = Healer(parts.database, documents, pipeline, parts.guard, settings.heal_interval)
     notifying = open_notifying(parts, channels)
@@ -182,7 +184,7 @@ def assemble(
             bundles,
             receipts,
             Search(parts.database, parts.keyring, matters, ties),
-            unscanned_allowed=settings.unscanned_allowed,
+            Giving(unscanned=settings.gives_unscanned),
             receipt_wait_max=settings.receipt_wait_max,
         ),
         lifecycle=lifecycle,

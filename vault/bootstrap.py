@@ -17,6 +17,7 @@ from storage.errors import KeyRefused
 from storage.filesystem_disk import make_durable_folder
 from storage.keys import LocalKeyWrapper
 from vault.assembly import assemble, desk_of
+from vault.bootstrap_scan import open_antivirus
 from vault.bootstrap_stores import open_stores
 from vault.bootstrap_tsa import dating
 from vault.clock import Clock, SystemClock
@@ -91,6 +92,7 @@ def open_parts(settings: Settings, clock: Clock | None = None, *, new_generation
             guard=TwinGuard(data / "run", database.locks),
             pki=pki,
             identities=open_identities(settings, clock),
+            antivirus=open_antivirus(settings),
             resources=resources.pop_all(),
         )
 

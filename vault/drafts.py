@@ -15,6 +15,7 @@ from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document, Kind, NewDocument, Part, Private
 from vault.domain.transfer import Transfer
 from vault.keyring import DocumentKey
+from vault.scanning import NOT_LOOKED, Verdict
 from vault.sealing import Sealed
 
 
@@ -57,6 +58,7 @@ class Draft:
         size: octets received.
         created_at: the service's statement of reception, RFC 3339.
         retain_until: nothing is deleted before, RFC 3339.
+        verdict: what the antivirus said; unscanned where there is none.
     """
 
     key: DocumentKey
@@ -66,6 +68,7 @@ class Draft:
     size: int
     created_at: str
     retain_until: str
+    verdict: Verdict = NOT_LOOKED
 
 
 def description(intent: Intent) -> dict[str, Any]:

@@ -17,9 +17,11 @@ from vault.clock import rfc3339
 from vault.db import models
 from vault.db.engine import Database
 from vault.db.repositories import Documents
+from vault.domain.actors import Actor
 from vault.domain.documents import Document, ObjectRole
-from vault.domain.states import Scan, Sealing, Status, is_published
+from vault.domain.states import Status
 from vault.errors import LedgerError, VaultError
+from vault.giving import Giving
 from vault.keyring import DocumentKey, Keyring
 from vault.labels import LabelRows
 from vault.ledger.entry import decode
@@ -29,6 +31,11 @@ from vault.objects import Shelf
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
 # What is wrong with one content; whatever else goes wrong breaks the archive off, to be asked for again.
 _LACKS = ("ORIGINAL_DAMAGED", "ROW_DAMAGED", "DOCUMENT_DESTROYED")
+_WITHHELD = {
+    "NOT_PUBLISHED": "waiting-for-its-seal",
+    "DOCUMENT_INFECTED": "infected",
+    "SCAN_PENDING": "waiting-for-the-antivirus",
+}
 # Starts a pass over a content; what it takes to begin, such as putting a bundle together, is done before, once.
 Begin = Callable[[], Callable[[], Iterator[bytes]]]
 
@@ -105,8 +112,7 @@ class DocumentMembers:
         keyring: Keyring,
         shelf: Shelf,
         bundles: Bundles,
-        *,
-        unscanned_allowed: bool,
+        giving: Giving,
     ) -> None:
         """Take what it works with.
 
@@ -115,14 +121,14 @@ class DocumentMembers:
             keyring: opens keys.
             shelf: reads originals.
             bundles: puts evidence bundles together.
-            unscanned_allowed: whether what no scanner has seen may leave.
+            giving: decides whether contents are fit to leave.
         """
         self._database = database
         self._documents = Documents(keyring)
         self._labels = LabelRows(keyring)
         self._shelf = shelf
         self._bundles = bundles
-        self._unscanned_allowed = unscanned_allowed
+        self._giving = giving
 
     def load(
         self, connection: Connection, safe_id: str, before: int, limit: int
@@ -141,11 +147,12 @@ class DocumentMembers:
             found.append((seq, document_id, document))
         return found
 
-    def write(self, writing: Writing, document_id: str, *, noted: bool) -> Iterator[bytes]:
+    def write(self, writing: Writing, actor: Actor, document_id: str, *, noted: bool) -> Iterator[bytes]:
         """Add one document.
 
         Args:
             writing: the archive.
+            actor: who gets it.
             document_id: the document.
             noted: whether an entry says that it leaves; without one its content stays.
         """
@@ -165,7 +172,7 @@ class DocumentMembers:
         if not noted:  # nothing of it that is somebody's leaves without its line
             document, labels = replace(document, private=None), ()
         folder = f"documents/{rfc3339(document.created_at)[:10]}-{document_id}"
-        withheld = self._withheld(document, key, noted=noted)
+        withheld = self._withheld(actor, document, key, noted=noted)
         yield from writing.json(f"{folder}/document.json", _described(document, entries, labels, withheld))
         if document.private is not None:
             writing.follow_keys[document_id] = {
@@ -184,18 +191,13 @@ class DocumentMembers:
         build = partial(self._bundles.build, document, key, for_holder=True)
         yield from writing.fetched(f"{folder}/dossier-de-preuve.asice", lambda: build().chunks)
 
-    def _withheld(self, document: Document, key: DocumentKey | None, *, noted: bool) -> str:
+    def _withheld(self, actor: Actor, document: Document, key: DocumentKey | None, *, noted: bool) -> str:
         """Return why the content of a document is not in the archive, or ""."""
         if document.status is Status.DESTROYED or key is None:
             return "destroyed"
-        if document.sealing is Sealing.WAITING:
-            return "waiting-for-its-seal"
-        if document.scan is Scan.INFECTED:
-            return "infected"
-        published = is_published(
-            document.reception, document.sealing, document.scan, unscanned_allowed=self._unscanned_allowed
-        )
-        return "" if published and noted else "not-published"
+        if code := self._giving.refusal(document, actor):
+            return _WITHHELD[code]
+        return "" if noted else "not-published"
 
     def _entries(self, connection: Connection, document_id: str) -> Sequence[Mapping[str, Any]]:
         return [

@@ -46,6 +46,7 @@ class Inspection:
         pages: pages of a PDF that could be read.
         has_signatures: the PDF carries signatures: it is never certified over, but sealed beside.
         pdf_version: such as `1.7`.
+        embeds: False where it is known that no files are within it.
     """
 
     media_type: str
@@ -54,6 +55,7 @@ class Inspection:
     pages: int | None = None
     has_signatures: bool = False
     pdf_version: str | None = None
+    embeds: bool = True
 
     def close(self) -> None:
         """Close the PDF, if open; harmless when repeated."""
@@ -112,6 +114,7 @@ def inspect(
         pages=report.pages,
         has_signatures=report.signed,
         pdf_version=report.version,
+        embeds=report.embeds,
     )
 
 

@@ -270,6 +270,7 @@ def destruction_change(key: DocumentKey, private: Private, document: Document) -
             ("digests", {"document_id": document.id}),
             ("access_windows", {"document_id": document.id}),
             ("document_labels", {"document_id": document.id}),
+            ("document_scans", {"document_id": document.id}),
         ),
     )
 

@@ -117,4 +117,50 @@ _PDF = {
     ),
 }
 
-FILES = {**_RECEIVED, **_PDF}
+_SCAN = {
+    "SCAN_INFECTED": Entry(
+        422,
+        "L’antivirus a trouvé un programme malveillant dans ce fichier ({found}). Rien n’a été gardé.",
+        "Nettoyez votre appareil ou demandez le fichier à qui l’a fait, puis envoyez-le de nouveau.",
+        "The antivirus found malware in this file ({found}). Nothing was kept.",
+        "Clean your device or ask its author for the file, then send it again.",
+    ),
+    "SCAN_IMPOSSIBLE": Entry(
+        422,
+        "L’antivirus ne peut pas examiner ce fichier : il est trop grand ou trop complexe. Rien n’a été gardé.",
+        "Réduisez-le, partagez-le en plusieurs fichiers ou sortez-en les fichiers qu’il contient.",
+        "The antivirus cannot look at this file: it is too large or too complex. Nothing was kept.",
+        "Make it smaller, split it into several files, or take out the files it holds.",
+    ),
+    "SCAN_PENDING": Entry(
+        409,
+        "L’antivirus n’a pas encore examiné ce document : seule la personne qui l’a déposé peut l’ouvrir.",
+        "Revenez dans quelques minutes : l’examen se fait de lui-même.",
+        "The antivirus has not looked at this document yet: only who brought it may open it.",
+        "Come back in a few minutes: it is looked at by itself.",
+    ),
+    "DOCUMENT_INFECTED": Entry(
+        409,
+        "L’antivirus a trouvé un programme malveillant dans ce document : il n’est plus donné à personne.",
+        "Demandez-le de nouveau à qui l’a fait. S’il s’agit d’une erreur de l’antivirus, le document redeviendra "
+        "disponible de lui-même.",
+        "The antivirus found malware in this document: it is given to nobody any more.",
+        "Ask its author for it again. If the antivirus is wrong, the document becomes available again by itself.",
+    ),
+    "SCANNER_DOWN": Entry(
+        503,
+        "L’antivirus ne répond pas : le fichier n’a pas pu être examiné. Rien n’a été gardé.",
+        "Envoyez-le de nouveau dans quelques minutes, avec la même clé d’idempotence si vous en utilisez une.",
+        "The antivirus does not answer: the file could not be looked at. Nothing was kept.",
+        "Send it again in a few minutes, with the same idempotency key if you use one.",
+    ),
+    "SCANNER_BLIND": Entry(
+        503,
+        "L’antivirus n’est pas en état d’examiner des fichiers. Rien n’a été gardé.",
+        "Envoyez le fichier de nouveau plus tard ; l’exploitant du service est prévenu.",
+        "The antivirus is not fit to look at files. Nothing was kept.",
+        "Send the file again later; the operator of the service is told.",
+    ),
+}
+
+FILES = {**_RECEIVED, **_PDF, **_SCAN}

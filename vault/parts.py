@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from signing.dev_pki import DevPki
+from signing.cabinet import KeyCabinet
 from storage.base import LogStore, ObjectStore
+from vault.antivirus import Antivirus
 from vault.clock import Clock
 from vault.db.engine import Database
 from vault.db.twins import TwinGuard
@@ -35,7 +36,9 @@ class Parts:
         log: where this generation of the ledger is published.
         root_log: the store in which every generation lies, the first at its root, others in folders of theirs.
         log_of: returns the same of the generation with an origin.
+        pki: the keys that seal and timestamp.
         identities: where people's digital identities come from.
+        antivirus: looks at files; None: nobody does.
     """
 
     settings: Settings
@@ -49,8 +52,9 @@ class Parts:
     keyring: Keyring
     ledger_keys: LedgerKeyFolder
     guard: TwinGuard
-    pki: DevPki
+    pki: KeyCabinet
     identities: Identities
+    antivirus: Antivirus | None
     resources: ExitStack
 
     @property

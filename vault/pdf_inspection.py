@@ -59,6 +59,7 @@ class PdfReport:
         signed: True when the file carries a signature, reachable or not.
         version: such as `1.7`; None when it could not be read.
         pdf: the open file; None when it could not be opened. Closing is the caller's.
+        embeds: False when it is known that no file can be reached within it.
     """
 
     findings: list[Found] = field(default_factory=list)
@@ -66,6 +67,7 @@ class PdfReport:
     signed: bool = False
     version: str | None = None
     pdf: pikepdf.Pdf | None = None
+    embeds: bool = True
 
     @classmethod
     def from_json(cls, answer: dict[str, object]) -> PdfReport:
@@ -80,9 +82,10 @@ class PdfReport:
                 "pages": int() | None as pages,
                 "signed": bool(signed),
                 "version": str() | None as version,
+                "embeds": bool(embeds),
             }:
                 found = [(str(code), str(detail), dict(params)) for code, detail, params in findings]
-                return cls(found, pages, signed, version)
+                return cls(found, pages, signed, version, embeds=embeds)
             case _:
                 raise Refused("PDF_DAMAGED", "the probe gave no readable answer", problem="unreadable")
 
@@ -181,14 +184,18 @@ def _examine(path: Path, limits: InspectionLimits, budget: Budget, report: PdfRe
     # 5
     report.pages = _count_pages(pdf, limits, budget)
     # 6
+    embeds = False
     if names:
         walk = Walk(pdf, budget, limits.max_objects)
         walk.run()
+        embeds = walk.embedded
         report.signed = report.signed or walk.signed
         report.findings.extend(walk.findings(associated_allowed=walk.embedded and _claims_part_3(pdf)))
     # 7
     if not all(_harmless(str(warning)) for warning in pdf.get_warnings()):
         report.findings.append(("PDF_DAMAGED", "qpdf warns", {"problem": "warnings"}))
+        return
+    report.embeds = embeds
 
 
 def _harmless(warning: str) -> bool:

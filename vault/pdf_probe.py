@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> int:
             "pages": report.pages,
             "signed": report.signed,
             "version": report.version,
+            "embeds": report.embeds,
         }
         sys.stdout.write(json.dumps(answer, default=str))
     return 0

@@ -16,6 +16,7 @@ from typing import Any
 from signing.base import KeyPurpose, SealSource
 from signing.errors import ContainerRefused, PdfRefused, SigningError
 from vault import entries, faults
+from vault.antivirus import Antivirus
 from vault.changes import SEQ, Change
 from vault.clock import Clock, parse_rfc3339, rfc3339
 from vault.db.engine import Database
@@ -33,6 +34,8 @@ from vault.ledger.writer import LedgerTransaction, LedgerWriter
 from vault.names import clean_file_name
 from vault.objects import Plain, Shelf, file_chunks, plain_bytes
 from vault.outbox import announce
+from vault.scan_rows import scan_row
+from vault.scanning import NOT_LOOKED, Verdict
 from vault.sealing import Sealed, SealingDesk, SealingWaits
 from vault.superseding import check_replaceable, supersede, supersede_promised
 
@@ -67,6 +70,7 @@ class Pipeline:
         ledger: LedgerWriter,
         idempotency: Idempotency,
         clock: Clock,
+        antivirus: Antivirus | None = None,
     ) -> None:
         self._config = config
         self._database = database
@@ -77,6 +81,7 @@ class Pipeline:
         self._ledger = ledger
         self._idempotency = idempotency
         self._clock = clock
+        self._antivirus = antivirus
 
     def accept(self, intent: Intent, chunks: Iterable[bytes]) -> Outcome:
         """Take a file in; when this returns, object, recovery record and ledger entry are on disk.
@@ -113,9 +118,10 @@ class Pipeline:
                     as_act=intent.kind is Kind.ACT,
                     limits=self._config.inspection,
                 ) as inspection:
+                    verdict = self._scanned(spooled, inspection)
                     if not intent.safe_id:
                         raise NotFound("UNKNOWN_HOLDER")
-                    draft = self._draft(intent, name, spooled, inspection)
+                    draft = self._draft(intent, name, spooled, inspection, verdict)
                     made = self._seal_and_store(draft, spooled, inspection)
                     # 7 ledger entry, rows, outbox message: one transaction
                     return self._record(draft, made, scope, request)
@@ -154,7 +160,15 @@ class Pipeline:
         self._ledger.run(lambda tx: self._append_sealing(tx, draft, sealed, stored, held))
         return True
 
-    def _draft(self, intent: Intent, name: str, spooled: Spooled, inspection: Inspection) -> Draft:
+    def _scanned(self, spooled: Spooled, inspection: Inspection) -> Verdict:
+        """Return what the antivirus says. Raises Refused, Unavailable, as it is settled for what is not clean."""
+        if self._antivirus is None:
+            return NOT_LOOKED
+        return self._antivirus.judge(spooled, embeds=inspection.embeds)
+
+    def _draft(
+        self, intent: Intent, name: str, spooled: Spooled, inspection: Inspection, verdict: Verdict
+    ) -> Draft:
         now = self._clock.now()
         findings = tuple(
             {"code": finding.code, "detail": finding.detail, "params": dict(finding.params)}
@@ -181,6 +195,7 @@ class Pipeline:
             size=spooled.size,
             created_at=rfc3339(now),
             retain_until=rfc3339(now + self._config.retention),
+            verdict=verdict,
         )
 
     def _seal_and_store(
@@ -265,7 +280,9 @@ class Pipeline:
             change.apply(tx.connection, appended.seq, appended.record)
             if sealed is not None:
                 supersede(self._documents, tx, draft, sealed)
-            topic = "document.published" if sealed else "document.received"
+            # What waits for the antivirus is news once it is clean (`vault.scan_queue`).
+            waits = sealed is None or draft.verdict.scan is Scan.PENDING
+            topic = "document.received" if waits else "document.published"
             announce(tx, topic, draft.key.document_id, draft.created_at)
             return Outcome(draft.key.document_id, status_code, appended.seq)
 
@@ -288,7 +305,7 @@ class Pipeline:
             "size": sealed.revision.size if sealed else draft.size,
             "reception": Reception.RECEIVED.value,
             "sealing": (Sealing.SEALED if sealed else Sealing.WAITING).value,
-            "scan": Scan.UNSCANNED.value,
+            "scan": draft.verdict.scan.value,
             "status": Status.VALID.value,
             "created_at": draft.created_at,
             "retain_until": draft.retain_until,
@@ -305,8 +322,18 @@ class Pipeline:
             key,
             draft.private,
             event,
-            inserts=(("documents", row), *self._shelf.rows(key, parts), ("idempotency", kept)),
+            inserts=(
+                ("documents", row),
+                *self._scan_rows(draft),
+                *self._shelf.rows(key, parts),
+                ("idempotency", kept),
+            ),
         )
+
+    def _scan_rows(self, draft: Draft) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+        if self._antivirus is None:
+            return ()
+        return (scan_row(draft.key.document_id, draft.verdict, draft.created_at),)
 
     def _append_sealing(
         self, tx: LedgerTransaction, draft: Draft, sealed: Sealed, stored: list[Part], held: Part
@@ -335,7 +362,8 @@ class Pipeline:
         appended = tx.append(change.tag, change.commitment, change.encode())
         change.apply(tx.connection, appended.seq, appended.record)
         supersede_promised(self._documents, tx, draft, sealed)
-        announce(tx, "document.published", document.id, appended.time)
+        if document.scan not in (Scan.PENDING, Scan.INFECTED):
+            announce(tx, "document.published", document.id, appended.time)
 
 
 def _takes_pades(kind: Kind, inspection: Inspection) -> bool:

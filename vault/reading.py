@@ -15,8 +15,9 @@ from vault.db.engine import Database
 from vault.db.repositories import Documents, Safes
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document, Kind, ObjectRole
-from vault.domain.states import Sealing, Status, is_published
-from vault.errors import Conflict, NotFound, Refused
+from vault.domain.states import Sealing, Status
+from vault.errors import NotFound, Refused
+from vault.giving import Giving
 from vault.ids import looks_like_id
 from vault.journal import Journal
 from vault.keyring import DocumentKey, Keyring
@@ -36,7 +37,9 @@ class View:
 
     Attributes:
         document: the document; its private part is None for callers who see evidence only.
-        published: whether its original may be downloaded now.
+        published: whether its original may be downloaded now, by this caller.
+        shareable: whether others may have it.
+        withheld: code of why this caller may not have it, or "".
         administration_name: name of the issuer, for acts.
         published_size: size of the ledger's newest published checkpoint, 0 before the first.
         labels: for the holder, and who acts for the holder.
@@ -47,6 +50,8 @@ class View:
     administration_name: str | None
     published_size: int
     labels: tuple[str, ...] = ()
+    shareable: bool = True
+    withheld: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +145,8 @@ class Reading:
         bundles: Bundles,
         receipts: Receipts,
         search: Search,
+        giving: Giving,
         *,
-        unscanned_allowed: bool,
         receipt_wait_max: float,
     ) -> None:
         self._database = database
@@ -155,7 +160,7 @@ class Reading:
         self._bundles = bundles
         self._receipts = receipts
         self._search = search
-        self._unscanned_allowed = unscanned_allowed
+        self._giving = giving
         self._receipt_wait_max = receipt_wait_max
 
     def describe(self, actor: Actor, document_id: str, purpose: str, words: str = "") -> View:
@@ -180,11 +185,12 @@ class Reading:
         """Return the original for download.
 
         Raises:
-            Conflict: NOT_PUBLISHED while it waits for its seal.
+            Conflict: NOT_PUBLISHED while it waits for its seal, SCAN_PENDING for the antivirus; DOCUMENT_INFECTED.
             NotFound, Refused, Unavailable: see `describe`.
         """
         document, key = self._entitled(actor, Action.READ, document_id, purpose, words)
-        part = self._published(document).parts[ObjectRole.ORIGINAL]
+        self._giving.demand(document, actor)
+        part = document.parts[ObjectRole.ORIGINAL]
         private = document.private
         assert private is not None  # noqa: S101 - a document with a key has its private part
         return Download(
@@ -199,11 +205,11 @@ class Reading:
         """Return the evidence bundle: all parts opened for its holder, `document` alone for others.
 
         Raises:
-            Conflict: NOT_PUBLISHED while it waits for its seal.
+            Conflict: NOT_PUBLISHED while it waits for its seal, SCAN_PENDING for the antivirus; DOCUMENT_INFECTED.
             NotFound, Refused, Unavailable: see `describe`.
         """
         document, key = self._entitled(actor, Action.EVIDENCE, document_id, purpose, words)
-        self._published(document)
+        self._giving.demand(document, actor)
         with plain_storage_errors():
             made = self._bundles.build(document, key, for_holder=_is_holder(actor, document))
         return Download(
@@ -374,23 +380,16 @@ class Reading:
         if actor.role is not Role.ANONYMOUS:
             self._journal.note_refusal(actor, document, said_purpose(purpose), action)
 
-    def _published(self, document: Document) -> Document:
-        if not self._is_published(document):
-            raise Conflict("NOT_PUBLISHED")
-        return document
-
-    def _is_published(self, document: Document) -> bool:
-        return document.status is not Status.DESTROYED and is_published(
-            document.reception, document.sealing, document.scan, unscanned_allowed=self._unscanned_allowed
-        )
-
     def _view(self, actor: Actor, document: Document, labels: tuple[str, ...] = ()) -> View:
         name = None
         if document.issuer_id is not None:
             with self._database.reading() as connection:
                 name = self._safes.administration(connection, document.issuer_id)
         shown = replace(document, private=None) if actor.role is Role.AUDITOR else document
-        return View(shown, self._is_published(document), name, self._receipts.published_size(), labels)
+        gone = document.status is Status.DESTROYED
+        withheld = "DOCUMENT_DESTROYED" if gone else self._giving.refusal(document, actor)
+        shareable = not gone and not self._giving.refusal(document)
+        return View(shown, not withheld, name, self._receipts.published_size(), labels, shareable, withheld)
 
 
 def _is_holder(actor: Actor, document: Document) -> bool:

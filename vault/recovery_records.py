@@ -14,6 +14,7 @@ from vault.changes import SEQ, Change
 from vault.db import models
 from vault.errors import LedgerError
 from vault.records import RecordBook
+from vault.scan_rows import is_verdict
 
 DESTROYED = "document.destroyed"
 _GROUP = re.compile(r"(\d{16})-.+")
@@ -34,11 +35,13 @@ class HeldRecords:
     Attributes:
         by_commitment: changes of ledger entries, in the order of their files.
         registry: changes without entry: safes and administrations.
+        verdicts: what the antivirus said, oldest first.
         findings: files that could not be read, one sentence each.
     """
 
     by_commitment: dict[bytes, Held] = field(default_factory=dict)
     registry: list[Change] = field(default_factory=list)
+    verdicts: list[Change] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
 
     def safes_in_use(self) -> set[str]:
@@ -65,6 +68,8 @@ def read_records(book: RecordBook) -> HeldRecords:
                 # A recovery that was cut short may have left a change in its old file too: the newer counts.
                 held.by_commitment.pop(change.commitment, None)
                 held.by_commitment[change.commitment] = Held(name, change)
+            elif is_verdict(change):
+                held.verdicts.append(change)
             else:
                 held.registry.append(change)
     return held

@@ -224,7 +224,7 @@ class Rights:
             yield from writing.archive.text(f"confiance/{name}", data)
         while batch:
             for _, document_id, noted in batch:
-                yield from self._documents.write(writing, document_id, noted=noted)
+                yield from self._documents.write(writing, actor, document_id, noted=noted)
             done += len(batch)
             batch = self._batch(actor, matter, batch[-1][0], done, writing)
         yield from writing.json("cles-de-suivi.json", writing.follow_keys)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vault.bundles import Bundles
 from vault.everything import DocumentMembers
 from vault.everything_else import RecordMembers
+from vault.giving import Giving
 from vault.journal_desk import JournalDesk
 from vault.ledger.policy import Policy
 from vault.ledger.writer import LedgerWriter
@@ -57,9 +58,8 @@ def open_rights_desk(
             "ledger.policy": current.text().encode(),
         }
 
-    documents = DocumentMembers(
-        database, keyring, shelf, bundles, unscanned_allowed=settings.unscanned_allowed
-    )
+    giving = Giving(unscanned=settings.gives_unscanned)
+    documents = DocumentMembers(database, keyring, shelf, bundles, giving)
     records = RecordMembers(database, keyring, matters.rows, journal.lines, papers, login.sessions)
     exports = Rights(
         database,

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from vault.db.limits import DatabaseLimits
 from vault.errors import SettingsRefused
+from vault.settings_scan import ScanSettings
 from vault.settings_store import StoreSettings
 from vault.settings_tasks import TaskSettings
 from vault.settings_tsa import TimestampSettings

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from vault.assurance import Assurances
 from vault.bundles import Bundles
+from vault.giving import Giving
 from vault.journal import Journal
 from vault.ledger.writer import LedgerWriter
 from vault.matters import Matters
@@ -58,7 +59,7 @@ def open_sharing(
         assurances: how surely an identity must be proven.
     """
     settings, database, keyring, clock = parts.settings, parts.database, parts.keyring, parts.clock
-    unscanned = settings.unscanned_allowed
+    giving = Giving(unscanned=settings.gives_unscanned)
     shares = Shares(
         database,
         keyring,
@@ -66,8 +67,8 @@ def open_sharing(
         ties,
         assurances,
         clock,
+        giving,
         longest_days=settings.share_days,
-        unscanned_allowed=unscanned,
     )
     interval = timedelta(minutes=settings.access_window_minutes)
     openings = Openings(database, keyring, matters, ledger, ties, lockout, clock, interval)
@@ -81,6 +82,6 @@ def open_sharing(
         bundles,
         Watermarks(settings.spool_folder),
         clock,
-        unscanned_allowed=unscanned,
+        giving,
     )
     return Sharing(shares, openings, reading)

@@ -22,8 +22,9 @@ from vault.db.repositories import Documents, Safes
 from vault.domain.actors import Actor
 from vault.domain.documents import Document, ObjectRole
 from vault.domain.matters import Matter, MatterKind
-from vault.domain.states import Status, is_published
+from vault.domain.states import Status
 from vault.errors import Conflict, NotFound
+from vault.giving import Giving
 from vault.ids import looks_like_id
 from vault.journal import Journal
 from vault.keyring import DocumentKey, Keyring
@@ -52,6 +53,7 @@ class Certified:
         status: `valid`, `superseded`, `revoked` or `destroyed`, now.
         media_type: of the original.
         size: octets of the original.
+        withheld: code of why its content does not leave now, such as SCAN_PENDING, or "".
     """
 
     id: str
@@ -62,6 +64,7 @@ class Certified:
     status: str
     media_type: str
     size: int
+    withheld: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +106,7 @@ class SharedReading:
         bundles: Bundles,
         watermarks: Watermarks,
         clock: Clock,
-        *,
-        unscanned_allowed: bool,
+        giving: Giving,
     ) -> None:
         """Take what it works with.
 
@@ -118,7 +120,7 @@ class SharedReading:
             bundles: puts evidence together.
             watermarks: makes copies.
             clock: the service's time.
-            unscanned_allowed: whether what no antivirus looked at may be given.
+            giving: decides whether contents are fit to leave.
         """
         self._database = database
         self._documents = Documents(keyring)
@@ -130,7 +132,7 @@ class SharedReading:
         self._bundles = bundles
         self._watermarks = watermarks
         self._clock = clock
-        self._unscanned_allowed = unscanned_allowed
+        self._giving = giving
 
     def view(self, actor: Actor) -> SharedView:
         """Return what is certified now; the opening's own entry names the documents.
@@ -155,7 +157,7 @@ class SharedReading:
             said["words"],
             share.ends_at or self._clock.now(),
             tuple(said["gives"]),
-            tuple(_certified(each, names.get(each.issuer_id or "", "")) for each in seen),
+            tuple(self._certified(each, names.get(each.issuer_id or "", "")) for each in seen),
         )
 
     def describe(self, actor: Actor, document_id: str) -> Certified:
@@ -168,7 +170,7 @@ class SharedReading:
         document, _ = self._entitled(actor, Action.DESCRIBE, document_id, in_force=False)
         with self._database.reading() as connection:
             names = self._safes.administration_names(connection)
-        return _certified(document, names.get(document.issuer_id or "", ""))
+        return self._certified(document, names.get(document.issuer_id or "", ""))
 
     def copy(self, actor: Actor, document_id: str, address: str) -> Download:
         """Return a marked copy, made now.
@@ -269,10 +271,7 @@ class SharedReading:
         if in_force and document.status is not Status.VALID:
             self._journal.note_refusal(actor, document, purpose, action)
             raise Conflict("DOCUMENT_NOT_IN_FORCE", document=document_id)
-        if not is_published(
-            document.reception, document.sealing, document.scan, unscanned_allowed=self._unscanned_allowed
-        ):
-            raise Conflict("NOT_PUBLISHED")
+        self._giving.demand(document)
         # 4
         try:
             self._journal.note(actor, document, purpose, action)
@@ -291,18 +290,18 @@ class SharedReading:
         granted: Grant | None = self._ties.grant(connection, actor, Action.DESCRIBE, Subject.of(document))
         return granted is not None and granted.relation is Relation.SHARE
 
-
-def _certified(document: Document, issuer: str) -> Certified:
-    return Certified(
-        document.id,
-        document.document_type,
-        document.private.title if document.private else "",
-        issuer,
-        document.created_at,
-        document.status.value,
-        document.media_type,
-        document.size,
-    )
+    def _certified(self, document: Document, issuer: str) -> Certified:
+        return Certified(
+            document.id,
+            document.document_type,
+            document.private.title if document.private else "",
+            issuer,
+            document.created_at,
+            document.status.value,
+            document.media_type,
+            document.size,
+            self._giving.refusal(document),
+        )
 
 
 def _marking(share: Matter, address: str, now: datetime) -> Marking:

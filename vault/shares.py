@@ -27,9 +27,10 @@ from vault.db.share_tables import share_tries
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document, Outcome
 from vault.domain.matters import Matter, MatterKind
-from vault.domain.states import Status, is_published
+from vault.domain.states import Status
 from vault.errors import Conflict, NotFound, Refused
 from vault.fields import check_code, check_text
+from vault.giving import Giving
 from vault.ids import looks_like_id
 from vault.keyring import Keyring
 from vault.ledger.writer import LedgerTransaction
@@ -111,9 +112,9 @@ class Shares:
         ties: Ties,
         assurances: Assurances,
         clock: Clock,
+        giving: Giving,
         *,
         longest_days: int,
-        unscanned_allowed: bool,
     ) -> None:
         """Take what it works with.
 
@@ -124,8 +125,8 @@ class Shares:
             ties: decides.
             assurances: how surely an identity must be proven to share.
             clock: the service's time.
+            giving: decides whether contents are fit to leave.
             longest_days: days a share may last at most.
-            unscanned_allowed: whether what no antivirus looked at may be given.
         """
         self._database = database
         self._keyring = keyring
@@ -135,7 +136,7 @@ class Shares:
         self._assurances = assurances
         self._clock = clock
         self._longest = timedelta(days=longest_days)
-        self._unscanned_allowed = unscanned_allowed
+        self._giving = giving
 
     def create(self, actor: Actor, new: NewShare, idempotency_key: str) -> Created:
         """Make a share.
@@ -144,7 +145,7 @@ class Shares:
             NotFound: a document is unknown, or not for this caller to share.
             Unauthenticated: STEP_UP_REQUIRED.
             Refused: FIELD_INVALID naming the member, EVIDENCE_HOLDS_ORIGINAL, COPY_TYPE_UNSUPPORTED.
-            Conflict: NOT_PUBLISHED, DOCUMENT_NOT_IN_FORCE, TWIN_RUNNING, IDEMPOTENCY_KEY_REUSED.
+            Conflict: as `Giving.demand`; DOCUMENT_NOT_IN_FORCE, TWIN_RUNNING, IDEMPOTENCY_KEY_REUSED.
             Unavailable: the entry cannot be written.
         """
         self.check(actor, new)
@@ -267,10 +268,7 @@ class Shares:
         if len({each.safe_id for each in found}) != 1:
             raise Refused("FIELD_INVALID", "documents of one safe", field="documents")
         for each in found:
-            if not is_published(
-                each.reception, each.sealing, each.scan, unscanned_allowed=self._unscanned_allowed
-            ):
-                raise Conflict("NOT_PUBLISHED")
+            self._giving.demand(each)
             if each.status is not Status.VALID:
                 raise Conflict("DOCUMENT_NOT_IN_FORCE", document=each.id)
             if new.form == WATERMARK:

@@ -9,6 +9,7 @@ from vault.answers import Answers
 from vault.assurance import Assurances
 from vault.attributes import Attributes
 from vault.consents import Consents
+from vault.giving import Giving
 from vault.ledger.writer import LedgerWriter
 from vault.matters import Matters
 from vault.papers import Papers
@@ -90,7 +91,7 @@ def open_tell_once(
         attributes,
         assurances,
         clock,
-        unscanned_allowed=settings.unscanned_allowed,
+        Giving(unscanned=settings.gives_unscanned),
     )
     sweeper = Sweeper(requests, consents, parts.guard, settings.sweep_interval)
     return TellOnce(attributes, requests, answers, consents, statements, sweeper)

@@ -39,7 +39,13 @@ _PART_HEADERS = [
     header("If-Range", "Entity tag for which the range counts.", '"0123"'),
 ]
 _FILE_PROBLEMS = problems(
-    *READ_PROBLEMS, "NOT_PUBLISHED", "RANGE_INVALID", "ORIGINAL_DAMAGED", "STORAGE_UNAVAILABLE"
+    *READ_PROBLEMS,
+    "NOT_PUBLISHED",
+    "SCAN_PENDING",
+    "DOCUMENT_INFECTED",
+    "RANGE_INVALID",
+    "ORIGINAL_DAMAGED",
+    "STORAGE_UNAVAILABLE",
 )
 _FILE_EXTRA = {"security": BEARER, "parameters": _PART_HEADERS}
 

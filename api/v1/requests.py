@@ -150,7 +150,8 @@ def list_candidates(request_id: str, vault: Safe, actor: Caller) -> Response:
     tags=["requests"],
     response_model=StepReceipt,
     responses=problems(
-        *WRITE, "REQUEST_ENDED", "DOCUMENT_TYPE_REFUSED", "NOT_PUBLISHED", "DOCUMENT_NOT_IN_FORCE",
+        *WRITE, "REQUEST_ENDED", "DOCUMENT_TYPE_REFUSED", "NOT_PUBLISHED", "SCAN_PENDING", "DOCUMENT_INFECTED",
+        "DOCUMENT_NOT_IN_FORCE",
         "ATTRIBUTE_NOT_PROVEN", "ATTRIBUTE_UNKNOWN", "STEP_UP_REQUIRED", "TSA_UNAVAILABLE", "STORAGE_UNAVAILABLE",
     ),
     openapi_extra=written(AnswerRequest, {"answer": "accept", "documents": ["doc_3f6k9t0w2m4r8s1v5x7y9z0a1b"]}),

@@ -226,7 +226,11 @@ class DocumentDescription(BaseModel):
     sealing: str
     scan: str
     status: str
-    published: bool = Field(description="Whether the original may be downloaded now.")
+    scan_reason: Literal["engine-down", "too-large", "too-complex", "unreadable"] | None = Field(
+        description="Why the antivirus has not judged it, while `scan` is `pending`."
+    )
+    published: bool = Field(description="Whether the original may be downloaded now, by this caller.")
+    withheld: str | None = Field(description="Code of why it may not, such as SCAN_PENDING.")
     created_at: Instant
     retain_until: Instant
     supersedes: str | None

@@ -132,6 +132,9 @@ class SharedDocument(BaseModel):
     issued_at: Instant
     status: Literal["valid", "superseded", "revoked", "destroyed"]
     in_force: bool = Field(description="Whether it is given out.")
+    withheld: str | None = Field(
+        description="Code of why its content does not leave now all the same, such as SCAN_PENDING."
+    )
     media_type: str
     size: int
     links: SharedLinks

@@ -35,6 +35,8 @@ _FILE: dict[int | str, dict[str, Any]] = {
         *_LOOK,
         "DOCUMENT_NOT_IN_FORCE",
         "NOT_PUBLISHED",
+        "SCAN_PENDING",
+        "DOCUMENT_INFECTED",
         "RANGE_INVALID",
         "ORIGINAL_DAMAGED",
         "STORAGE_UNAVAILABLE",
@@ -176,7 +178,14 @@ def download_evidence(request: Request, document_id: str, vault: Safe, actor: Be
     response_model=VerdictAnswer,
     dependencies=[limited("verifications")],
     responses=problems(
-        "RATE_LIMITED", *_LOOK, "NOT_PUBLISHED", "RECEIPT_PENDING", "ORIGINAL_DAMAGED", "STORAGE_UNAVAILABLE"
+        "RATE_LIMITED",
+        *_LOOK,
+        "NOT_PUBLISHED",
+        "SCAN_PENDING",
+        "DOCUMENT_INFECTED",
+        "RECEIPT_PENDING",
+        "ORIGINAL_DAMAGED",
+        "STORAGE_UNAVAILABLE",
     ),
     openapi_extra={"security": _BEARER},
 )
@@ -206,7 +215,7 @@ def _document(each: Certified, gives: Any) -> SharedDocument:
     valid = each.status == "valid"
 
     def link(word: str, path: str) -> str | None:
-        return f"{here}/{path}" if valid and word in gives else None
+        return f"{here}/{path}" if valid and not each.withheld and word in gives else None
 
     links = SharedLinks(
         self=here,
@@ -224,6 +233,7 @@ def _document(each: Certified, gives: Any) -> SharedDocument:
             "issued_at": rfc3339(each.issued_at),
             "status": each.status,
             "in_force": valid,
+            "withheld": each.withheld or None,
             "media_type": each.media_type,
             "size": each.size,
             "links": links.model_dump(by_alias=True),

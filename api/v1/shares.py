@@ -49,7 +49,9 @@ _CODE_EXAMPLE = {"code": "0000-0000-0000-0000-0000"}
     status_code=201,
     response_model=ShareReceipt,
     responses=problems(
-        *_WRITE, *_BODY, "STEP_UP_REQUIRED", "NOT_PUBLISHED", "DOCUMENT_NOT_IN_FORCE", "EVIDENCE_HOLDS_ORIGINAL",
+        *_WRITE, *_BODY, "STEP_UP_REQUIRED", "NOT_PUBLISHED", "SCAN_PENDING", "DOCUMENT_INFECTED",
+        "DOCUMENT_NOT_IN_FORCE",
+        "EVIDENCE_HOLDS_ORIGINAL",
         "COPY_TYPE_UNSUPPORTED",
     ),
     openapi_extra={"security": BEARER, "parameters": [KEY_HEADER], **json_body(ShareRequest, _EXAMPLE)},

@@ -21,6 +21,7 @@ from api.v1.schemas import (
 from vault.clock import rfc3339
 from vault.domain.documents import Document, ObjectRole, Outcome
 from vault.domain.matters import Matter
+from vault.domain.states import Scan
 from vault.messages import message
 from vault.reading import View
 
@@ -101,6 +102,8 @@ def described(view: View, lang: str, notes: Sequence[Matter] | None = None) -> d
         reception=document.reception.value,
         sealing=document.sealing.value,
         scan=document.scan.value,
+        scan_reason=document.scan_reason or None if document.scan is Scan.PENDING else None,
+        withheld=view.withheld or None,
         status=document.status.value,
         published=view.published,
         created_at=rfc3339(document.created_at),

@@ -28,6 +28,7 @@ _PDF_CODES = (
     "PDF_ENCRYPTED", "PDF_JAVASCRIPT", "PDF_ACTIVE_CONTENT", "PDF_EMBEDDED_FILES", "PDF_XFA", "PDF_DAMAGED",
     "PDF_TOO_COMPLEX",
 )  # fmt: skip
+_SCAN_CODES = ("SCAN_INFECTED", "SCAN_IMPOSSIBLE", "SCANNER_DOWN", "SCANNER_BLIND")
 
 
 @router.post(
@@ -42,6 +43,7 @@ _PDF_CODES = (
         **problems(
             *UPLOAD_PROBLEMS,
             *_PDF_CODES,
+            *_SCAN_CODES,
             "UNKNOWN_ADMINISTRATION",
             "NOT_FOUND",
             "STATE_CONFLICT",
@@ -78,7 +80,7 @@ async def issue_act(request: Request, vault: Safe, desk: Desk, actor: Caller, ke
     description="The file's octets are never changed; the seal stands beside it.",
     tags=["attachments"],
     status_code=201,
-    responses={**_TAKEN_IN, **problems(*UPLOAD_PROBLEMS)},
+    responses={**_TAKEN_IN, **problems(*UPLOAD_PROBLEMS, *_SCAN_CODES)},
     openapi_extra={
         "security": BEARER,
         **file_body(AttachmentDescription, b'{"title":"Photo","file_name":"photo.jpg"}'),

@@ -185,7 +185,7 @@ def _form(request: Request, vault: Vault, space: Space, shown: Shown) -> Respons
 def _choosable(vault: Vault, space: Space) -> Sequence[View]:
     """Return the newest documents that can be shared."""
     listed = vault.reading.list(space.actor, space.safe_id, None, _CHOOSABLE, Wanted(status="valid"))
-    return [view for view in listed.items if view.published]
+    return [view for view in listed.items if view.shareable]
 
 
 def _said(fields: Fields) -> Mapping[str, Any]:

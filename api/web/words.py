@@ -91,6 +91,34 @@ WORDS: dict[str, tuple[str, str]] = {
         "authority answers.",
     ),
     "unscanned": _both("Non examiné par un antivirus", "Not looked at by an antivirus"),
+    "scan_clean": _both("Examiné, rien trouvé", "Looked at, nothing found"),
+    "scan_pending": _both("En attente d’examen", "Waiting to be looked at"),
+    "scan_infected": _both("Programme malveillant trouvé", "Malware found"),
+    "scan_why_engine-down": _both("l’antivirus ne répond pas", "the antivirus does not answer"),
+    "scan_why_too-large": _both("fichier trop grand pour l’antivirus", "file too large for the antivirus"),
+    "scan_why_too-complex": _both(
+        "fichier trop complexe pour l’antivirus", "file too complex for the antivirus"
+    ),
+    "scan_why_unreadable": _both(
+        "le stockage ne l’a pas rendu intact", "the store did not give it back intact"
+    ),
+    "withheld_NOT_PUBLISHED": _both("Pas encore disponible.", "Not available yet."),
+    "withheld_SCAN_PENDING": _both(
+        "L’antivirus n’a pas encore examiné ce document : il sera disponible après cet examen.",
+        "The antivirus has not looked at this document yet: it will be available after that.",
+    ),
+    "withheld_DOCUMENT_INFECTED": _both(
+        "L’antivirus a trouvé un programme malveillant dans ce document : il n’est plus donné à personne. Si c’est "
+        "une erreur de l’antivirus, il redeviendra disponible de lui-même.",
+        "The antivirus found malware in this document: it is given to nobody any more. If the antivirus is wrong, "
+        "it becomes available again by itself.",
+    ),
+    "scan_own_pending": _both(
+        "L’antivirus n’a pas encore examiné ce document. Vous pouvez l’ouvrir, puisque vous l’avez déposé ; "
+        "personne d’autre ne le peut avant cet examen. N’ouvrez que ce dont vous connaissez l’origine.",
+        "The antivirus has not looked at this document yet. You may open it, since you brought it; nobody "
+        "else may before that. Open only what you know the origin of.",
+    ),
     "finding": _both("À savoir avant de l’ouvrir :", "Good to know before opening it:"),
     "verdict_title": _both("Résultat de la vérification", "Result of the verification"),
     "case_authentic": _both("Authentique", "Authentic"),

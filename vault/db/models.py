@@ -21,6 +21,7 @@ from vault.db.base import BigKey, metadata
 from vault.db.export_tables import export_runs
 from vault.db.label_tables import document_labels
 from vault.db.notice_tables import deliveries, digest_items, notice_choices, notice_contacts, reminders
+from vault.db.scan_tables import document_scans
 from vault.db.service_tables import services
 from vault.db.share_tables import share_tokens, share_tries
 from vault.db.system_tables import lockouts, system_tokens, systems, used_assertions
@@ -31,6 +32,7 @@ __all__ = [
     "deliveries",
     "digest_items",
     "document_labels",
+    "document_scans",
     "export_runs",
     "lockouts",
     "logout_tokens",

@@ -138,6 +138,15 @@ class Documents:
         )
         return list(connection.scalars(query))
 
+    def _scan_said(self, connection: Connection, row: RowMapping) -> Mapping[str, str]:
+        """Return what is said beside a verdict that keeps a document back."""
+        if row["scan"] not in (Scan.PENDING.value, Scan.INFECTED.value):
+            return {}
+        table = models.document_scans
+        query = select(table.c.reason, table.c.found).where(table.c.document_id == row["id"])
+        said = connection.execute(query).first()
+        return {} if said is None else {"scan_reason": said.reason, "scan_found": said.found}
+
     def by_digest(self, connection: Connection, digest_ix: bytes) -> list[RowMapping]:
         """Return the rows of documents that contain these octets as an original."""
         query = (
@@ -217,6 +226,7 @@ class Documents:
             next_access=row["next_access"],
             parts=parts,
             private=private,
+            **self._scan_said(connection, row),
         )
 
     @staticmethod

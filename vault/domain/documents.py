@@ -101,6 +101,8 @@ class Document:
         next_access: counter of the next access tag.
         parts: stored objects by role.
         private: personal part.
+        scan_reason: why no antivirus judged it yet, while its scan is pending.
+        scan_found: what the antivirus calls what it found in it.
     """
 
     id: str
@@ -124,6 +126,8 @@ class Document:
     next_access: int
     parts: Mapping[ObjectRole, Part] = field(default_factory=dict)
     private: Private | None = None
+    scan_reason: str = ""
+    scan_found: str = ""
 
 
 @dataclass(frozen=True, slots=True)

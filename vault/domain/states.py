@@ -67,9 +67,3 @@ def move_status(current: Status, wanted: Status) -> Status:
     if wanted not in STATUS[current]:
         raise Conflict("STATE_CONFLICT", current=current.value, wanted=wanted.value)
     return wanted
-
-
-def is_published(reception: Reception, sealing: Sealing, scan: Scan, *, unscanned_allowed: bool) -> bool:
-    """Tell whether a document may be given out: received, sealed and allowed by the scan policy."""
-    scan_ok = scan is Scan.CLEAN or (scan is Scan.UNSCANNED and unscanned_allowed)
-    return reception is Reception.RECEIVED and sealing is Sealing.SEALED and scan_ok
