@@ -233,6 +233,8 @@ class HttpAuthority:
             allow_redirects=False,
             stream=True,
         ) as response:
+            # Headers that are cut at the end of the time may look whole, and so may a body without length.
+            _demand_time(deadline)
             if response.status_code != 200:
                 raise AuthorityUnavailable(f"the timestamp authority answered HTTP {response.status_code}")
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -243,10 +245,14 @@ class HttpAuthority:
                 body += chunk
                 if len(body) > MAX_BODY:
                     raise TokenRefused("FORMAT_FAILURE", f"the answer is longer than {MAX_BODY} octets")
-            # What is cut at the end of its time may look like the end of an answer without length.
-            if time.monotonic() > deadline:
-                raise AuthorityUnavailable("the timestamp authority took too long to answer")
+            _demand_time(deadline)
             return body
+
+
+def _demand_time(deadline: float) -> None:
+    """Raise AuthorityUnavailable once the time is over."""
+    if time.monotonic() > deadline:
+        raise AuthorityUnavailable("the timestamp authority took too long to answer")
 
 
 def _refuse_temporary(body: bytes) -> None:
