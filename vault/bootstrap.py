@@ -30,6 +30,7 @@ from vault.keyfiles import read_or_make
 from vault.keyring import Keyring
 from vault.ledger.generations import generation_of, prefix_of
 from vault.ledger.key_folder import LedgerKeyFolder
+from vault.moved import using
 from vault.notice_channels import channels_of
 from vault.parts import Parts
 from vault.records import RecordBook
@@ -62,6 +63,7 @@ def open_parts(settings: Settings, clock: Clock | None = None, *, new_generation
         # A folder's own name must survive power loss too, or all that is in it goes with it.
         make_durable_folder(folder)
     with ExitStack() as resources:
+        resources.enter_context(using(data))
         database = Database.open(settings.database_address, data / "run", settings.database_limits)
         resources.callback(database.close)
         database.migrate()

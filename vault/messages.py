@@ -15,6 +15,7 @@ from vault.message_files import FILES
 from vault.message_http import HTTP
 from vault.message_journal import JOURNAL
 from vault.message_logins import LOGINS
+from vault.message_moves import MOVES
 from vault.message_notices import NOTICES
 from vault.message_people import PEOPLE
 from vault.message_requests import REQUESTS
@@ -32,6 +33,7 @@ CATALOGUE: dict[str, Entry] = {
     **SHARES,
     **JOURNAL,
     **RIGHTS,
+    **MOVES,
 }
 UNKNOWN_CODE = "OPERATOR_NEEDED"
 _MAX_SHOWN = 200

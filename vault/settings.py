@@ -7,11 +7,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vault.db.limits import DatabaseLimits
 from vault.errors import SettingsRefused
+from vault.settings_file import read_settings_file
 from vault.settings_scan import ScanSettings
 from vault.settings_store import StoreSettings
 from vault.settings_tasks import TaskSettings
@@ -305,6 +306,22 @@ class Settings(BaseSettings, StoreSettings, ScanSettings, TimestampSettings, Tas
             replicated=self.is_production,
         )
 
+    @classmethod
+    def from_file(cls, path: Path | None) -> Settings:
+        """Return the settings that a file names, and nothing of the environment; without a file, every default.
+
+        Raises:
+            SettingsRefused: SETTINGS_REFUSED: it cannot be read, or a setting has no such name or value.
+        """
+        try:
+            return _WrittenSettings(**(read_settings_file(path) if path is not None else {}))  # type: ignore[arg-type]
+        except ValidationError as error:
+            # Values may be secret: only names are shown.
+            wrong = sorted({"_".join(map(str, each["loc"])).upper() for each in error.errors()})
+            raise SettingsRefused(
+                "SETTINGS_REFUSED", f"No such setting, or no such value: {', '.join(wrong)}."
+            ) from None
+
     def check(self) -> Settings:
         """Refuse combinations that would weaken the safe. Raises SettingsRefused."""
         self.check_store(production=self.is_production)
@@ -331,3 +348,19 @@ class Settings(BaseSettings, StoreSettings, ScanSettings, TimestampSettings, Tas
                 "In production the development identities are refused: set PROBANS_IDENTITY_PROVIDERS.",
             )
         return self
+
+
+class _WrittenSettings(Settings):
+    """Settings of which nothing comes from the environment."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """See pydantic-settings: only what is given counts."""
+        return (init_settings,)

@@ -90,6 +90,16 @@ SYSTEM_POINTS = ("systems.recorded",)
 NOTICE_POINTS = ("contacts.recorded", "contacts.forgotten", "delivery.claimed", "delivery.sent")
 # Labels of documents: tests/integration/people/test_labels.py stops there.
 LABEL_POINTS = ("labels.recorded",)
+# A move of the whole safe: tests/e2e/test_migrate.py kills it at each.
+MOVE_POINTS = (
+    "move.begun",
+    "move.claimed",
+    "move.object",
+    "move.record",
+    "move.copied",
+    "move.rows",
+    "move.committed",
+)
 
 
 def test_the_list_of_points_is_the_codes() -> None:
@@ -112,6 +122,7 @@ def test_the_list_of_points_is_the_codes() -> None:
             *WITNESS_POINTS,
             *SYSTEM_POINTS,
             *LABEL_POINTS,
+            *MOVE_POINTS,
         )
     )
 

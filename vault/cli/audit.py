@@ -34,6 +34,7 @@ from vault.ledger.findings import AuditReport, Progress
 from vault.ledger.policy import Policy
 from vault.ledger.published import Work, audit_previous, audit_published
 from vault.ledger.sampled import audit_sample
+from vault.settings import Settings
 
 _Check = Callable[[Progress], AuditReport | None]
 
@@ -99,7 +100,7 @@ def audit(
     authorities = read_roots(tsa_trust, "--tsa-trust")
     with plain_errors():
         if "://" not in source and (Path(source) / "keys").is_dir():
-            reports = _of_safe(Path(source), given, authorities, how, save)
+            reports = _of_safe(settings_for(Path(source)), given, authorities, how, save)
         else:
             reports = _of_files(published_files(source), given, authorities, how, save)
     verdict = _verdict(reports)
@@ -175,8 +176,17 @@ def _anchors(files: AnchoredFiles, policy: Policy, authorities: TrustStore | Non
     return lambda progress: audit_anchors(files, policy, verifier, after=after, progress=progress)
 
 
+def audit_whole(settings: Settings) -> dict[str, AuditReport]:
+    """Audit everything that a safe holds; return the reports by name.
+
+    Raises:
+        VaultError, StorageError: it cannot be opened.
+    """
+    return _of_safe(settings, None, None, _How(None, None, Work(cores(), None), None, None), None)
+
+
 def _of_safe(
-    data: Path, given: Policy | None, authorities: TrustStore | None, how: _How, save: Path | None
+    settings: Settings, given: Policy | None, authorities: TrustStore | None, how: _How, save: Path | None
 ) -> dict[str, AuditReport]:
     # A copied ledger is audited without the code of database and store.
     from vault.audit import audit_safe
@@ -187,7 +197,7 @@ def _of_safe(
     from vault.ledger.audit import StoreFiles, audit_agreement, audit_database
     from vault.scrubbing import audit_store
 
-    parts = open_parts(settings_for(data))
+    parts = open_parts(settings)
     policy = given or parts.policy
     files = StoreFiles(parts.log)
     try:

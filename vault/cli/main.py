@@ -26,6 +26,7 @@ COMMANDS = (
     "safes",
     "access",
     "storage",
+    "migrate",
 )
 _MODULES = {"issue": "deposit"}
 
