@@ -71,6 +71,7 @@ class HeldCabinet:
         self._guard = threading.Lock()
         self._state = _state(path)
         self._entries = self._read()
+        self._by_use = _by_use(self._entries)
 
     def roots(self) -> list[x509.Certificate]:
         """See `KeyCabinet`."""
@@ -152,13 +153,8 @@ class HeldCabinet:
 
     def _in_use(self, purpose: KeyPurpose, administration: str) -> _Certified | None:
         now = self._now()
-        usable = [
-            each
-            for each in self._current()
-            if each.entry.state == ACTIVE
-            and (each.entry.purpose, each.entry.administration) == (purpose, administration)
-            and each.valid_at(now)
-        ]
+        self._current()
+        usable = [each for each in self._by_use.get((purpose, administration), ()) if each.valid_at(now)]
         return max(usable, key=lambda each: each.chain[0].not_valid_before_utc, default=None)
 
     def _open(self, found: _Certified) -> SealKey:
@@ -177,6 +173,7 @@ class HeldCabinet:
                 if state != self._state:
                     try:
                         self._entries = self._read()
+                        self._by_use = _by_use(self._entries)
                     except SigningError as error:
                         _log.error("the key cabinet cannot be read again", extra={"reason": str(error)})
                     self._state = state
@@ -190,6 +187,14 @@ class HeldCabinet:
                 chain = read_chain(self._path.parent / entry.certificates)
             found.append(_Certified(entry, chain))
         return tuple(found)
+
+
+def _by_use(entries: Sequence[_Certified]) -> dict[tuple[KeyPurpose, str], list[_Certified]]:
+    found: dict[tuple[KeyPurpose, str], list[_Certified]] = {}
+    for each in entries:
+        if each.entry.state == ACTIVE:
+            found.setdefault((each.entry.purpose, each.entry.administration), []).append(each)
+    return found
 
 
 def read_chain(path: Path) -> tuple[x509.Certificate, ...]:

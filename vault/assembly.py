@@ -8,6 +8,7 @@ from datetime import timedelta
 from signing.revocation import RevocationSource
 from timestamping.base import TimestampAuthority
 from vault import personas
+from vault.administrations import Names
 from vault.attributes import Attributes, load_attributes
 from vault.bundles import Bundles
 from vault.cases import Cases
@@ -281,11 +282,7 @@ def desk_of(parts: Parts, authority: TimestampAuthority, revocation: RevocationS
     """Return what seals with the keys at hand."""
     settings = parts.settings
     sealers = KeySealers(
-        lambda administration: parts.pki.act_seal(
-            administration, personas.ADMINISTRATIONS[administration], algorithm=settings.seal_algorithm
-        ),
-        parts.pki.reception_seal,
-        parts.pki.evidence_seal,
+        parts.pki, Names(parts.database, personas.ADMINISTRATIONS), algorithm=settings.seal_algorithm
     )
     tolerance = timedelta(seconds=settings.tsa_tolerance)
     return SealingDesk(sealers, authority, revocation, parts.clock, tolerance)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 
 from identity.config import load_providers
 from identity.embedded import EmbeddedProvider, draw_key
@@ -11,12 +10,10 @@ from identity.embedded_client import EmbeddedIdentity
 from identity.errors import IdentityError
 from identity.oidc import OpenIdProvider
 from identity.providers import Providers
-from signing.dev_pki import DevPki
 from signing.trust import TrustStore
-from storage.errors import KeyRefused
 from storage.filesystem_disk import make_durable_folder
-from storage.keys import LocalKeyWrapper
 from vault.assembly import assemble, desk_of
+from vault.bootstrap_keys import encryption_file, open_cabinet, open_wrapper
 from vault.bootstrap_scan import open_antivirus
 from vault.bootstrap_stores import open_stores
 from vault.bootstrap_tsa import dating
@@ -39,27 +36,30 @@ from vault.service import Vault
 from vault.settings import Settings
 
 
-def open_parts(settings: Settings, clock: Clock | None = None, *, new_generation: bool = False) -> Parts:
+def open_parts(
+    settings: Settings,
+    clock: Clock | None = None,
+    *,
+    new_generation: bool = False,
+    first_keys: bool = False,
+) -> Parts:
     """Open the backends that the settings name.
 
     Args:
         settings: see `Settings`.
         clock: the machine's clock when None.
         new_generation: the origin is of a generation of the ledger that is about to begin: its keys are made.
+        first_keys: the keys of a safe that has not begun may be made in production too: two hosts that start at once
+            would otherwise each make their own.
 
     Raises:
-        SettingsRefused: the settings cannot be used.
+        SettingsRefused: the settings cannot be used; KEYS_MISSING, KEYS_UNUSABLE.
         LedgerError: LEDGER_ORIGIN_MISMATCH when the database holds another log.
     """
     settings.check()
-    if settings.is_production:
-        raise SettingsRefused(
-            "SETTINGS_REFUSED",
-            "This version has only development keys, which production refuses; set PROBANS_ENVIRONMENT=development.",
-        )
     clock = clock or SystemClock()
     data, keys = settings.data, settings.keys_folder
-    for folder in (data, keys, key_folder_of(keys, settings.origin), keys / "pki", settings.spool_folder):
+    for folder in (data, keys, key_folder_of(keys, settings.origin), settings.spool_folder):
         # A folder's own name must survive power loss too, or all that is in it goes with it.
         make_durable_folder(folder)
     with ExitStack() as resources:
@@ -71,13 +71,15 @@ def open_parts(settings: Settings, clock: Clock | None = None, *, new_generation
         log = stores.log_of(settings.origin) if prefix_of(settings.origin) else stores.root_log
         if not new_generation:
             demand_origin(database, settings.origin)
-        create = generation_of(settings.origin) == 1 and not has_begun(database, log)
-        kek, index = keys / "key-encryption.key", keys / "index.key"
+        begun = generation_of(settings.origin) > 1 or has_begun(database, log)
+        create = not begun and (first_keys or not settings.is_production)
+        kek, index = encryption_file(settings), keys / "index.key"
         if not create:
-            demand_files(kek, index, keys / "pki/root.p12")
+            own = [keys / "pki/root.p12"] if settings.key_cabinet is None else []
+            demand_files(kek, index, *own)
         with usable_keys():
-            wrapper = _key_wrapper(kek)
-            pki = DevPki.open(keys / "pki", clock.now())
+            wrapper = open_wrapper(settings)
+        pki = open_cabinet(settings, clock)
         return Parts(
             settings=settings,
             clock=clock,
@@ -151,12 +153,3 @@ def timestamp_trust(parts: Parts) -> TrustStore:
         SettingsRefused: a file that the settings name cannot be read.
     """
     return TrustStore([*dating(parts).roots])
-
-
-def _key_wrapper(path: Path) -> LocalKeyWrapper:
-    if not path.exists():
-        try:
-            return LocalKeyWrapper.create(path)
-        except KeyRefused:
-            pass  # another process was first
-    return LocalKeyWrapper.load(path)

@@ -34,6 +34,7 @@ from vault.ledger.opening import ALL, RevealedOpening
 from vault.ledger.publisher import Receipts
 from vault.objects import Shelf, plain_bytes
 from vault.sealing import SealingDesk, SealingWaits
+from vault.services import SealKeyAbsent
 
 _RECEIPT_WAIT = 5.0
 _log = logging.getLogger("probans.evidence")
@@ -265,7 +266,7 @@ class Bundles:
 
         try:
             sealed = self._desk.seal_evidence(references)
-        except SealingWaits:
+        except (SealingWaits, SealKeyAbsent):
             return None
         except SigningError as error:
             _log.error("evidence seal cannot be made", extra={"code": error.code})

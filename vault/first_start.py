@@ -5,7 +5,7 @@ from __future__ import annotations
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from vault import personas
-from vault.changes import Change
+from vault.administrations import Administrations
 from vault.clock import rfc3339
 from vault.db.repositories import Safes
 from vault.errors import LedgerError
@@ -21,9 +21,9 @@ from vault.safe_opening import open_safe_within
 
 def seal_digests(parts: Parts) -> list[dict[str, str]]:
     """Return purpose and digest of each seal certificate, as entry 0 states them."""
-    keys = (parts.pki.reception_seal, parts.pki.evidence_seal, parts.pki.timestamp)
     return [
-        {"purpose": key.purpose.value, "sha256": key.certificate.fingerprint(SHA256()).hex()} for key in keys
+        {"purpose": key.purpose.value, "sha256": key.certificate.fingerprint(SHA256()).hex()}
+        for key in parts.pki.service_keys()
     ]
 
 
@@ -45,20 +45,17 @@ def open_first_entry(parts: Parts) -> None:
 
 
 def make_people(parts: Parts, safes: Safes) -> personas.Personas:
-    """Make sure that the development administrations, holders and tokens exist."""
+    """Make sure that the development administrations, holders and tokens exist; in production there are none."""
+    if parts.settings.is_production:
+        return personas.Personas(())
     now = rfc3339(parts.clock.now())
     with parts.database.reading() as connection:
         names = safes.administration_names(connection)
         safe_of = {holder: safes.of_holder(connection, holder) for holder in personas.HOLDERS}
-    if missing := {key: name for key, name in personas.ADMINISTRATIONS.items() if key not in names}:
-        with parts.database.writing() as connection:
-            for key, name in missing.items():
-                if safes.administration(connection, key) is None:
-                    row = {"id": key, "name": name, "created_at": now}
-                    change = Change(key, b"", b"", inserts=(("administrations", row),))
-                    # Documents name their administration, so recovery needs it before them.
-                    parts.records.write(f"administration-{key}", [change.encode()])
-                    change.apply(connection, 0, "")
+    administrations = Administrations(parts.database, parts.records, parts.clock)
+    for key, name in personas.ADMINISTRATIONS.items():
+        if key not in names:
+            administrations.add(key, name)
     _make_services(parts)
     known: dict[str, str] = {}
     for holder, safe_id in safe_of.items():

@@ -14,6 +14,7 @@ from vault.message_entries import NAME_PROBLEMS, Entry
 from vault.message_files import FILES
 from vault.message_http import HTTP
 from vault.message_journal import JOURNAL
+from vault.message_keys import KEYS
 from vault.message_logins import LOGINS
 from vault.message_moves import MOVES
 from vault.message_notices import NOTICES
@@ -32,6 +33,7 @@ CATALOGUE: dict[str, Entry] = {
     **CASES,
     **SHARES,
     **JOURNAL,
+    **KEYS,
     **RIGHTS,
     **MOVES,
 }

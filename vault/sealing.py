@@ -99,7 +99,7 @@ class SealingDesk:
             signing.errors.SigningError: this file or key cannot be sealed at all.
         """
         return self._finish(
-            chain,
+            _of_one_key(sealer, chain),
             lambda material, reserve, now: sealer.prepare(source, material, reserve, now),
             sealer.complete,
         )
@@ -126,8 +126,9 @@ class SealingDesk:
             signing.errors.SigningError: the evidence key cannot be used.
         """
         sealer = self.sealers.evidence()
+        chain = _of_one_key(sealer, self.sealers.chain(KeyPurpose.EVIDENCE_SEAL))
         return self._finish(
-            self.sealers.chain(KeyPurpose.EVIDENCE_SEAL),
+            chain,
             lambda material, _, now: sealer.prepare_manifest(references(material), material, now),
             sealer.complete,
         )
@@ -188,6 +189,13 @@ class SealingDesk:
             # Raised again where the seal's own key is at fault; else it is the authority's, and another may do.
             self._revocation.material([chain], now)
             raise TokenRefused("TSA_UNAVAILABLE", f"the authority's certificate: {error}") from error
+
+
+def _of_one_key(sealer: Sealer | CadesSealer, chain: Sequence[x509.Certificate]) -> Sequence[x509.Certificate]:
+    """Return the chain of the sealer's key. Raises SealingWaits: the next key was installed at this moment."""
+    if chain[0] != sealer.certificate:
+        raise SealingWaits("KEY_UNAVAILABLE", "another key came into use")
+    return chain
 
 
 def _code(error: TimestampingError | RevocationStale) -> str:

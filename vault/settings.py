@@ -14,6 +14,7 @@ from vault.db.limits import DatabaseLimits
 from vault.errors import SettingsRefused
 from vault.settings_file import read_settings_file
 from vault.settings_scan import ScanSettings
+from vault.settings_keys import KeySettings
 from vault.settings_store import StoreSettings
 from vault.settings_tasks import TaskSettings
 from vault.settings_tsa import TimestampSettings
@@ -21,7 +22,7 @@ from vault.settings_tsa import TimestampSettings
 GIB = 1024**3
 
 
-class Settings(BaseSettings, StoreSettings, ScanSettings, TimestampSettings, TaskSettings):
+class Settings(BaseSettings, KeySettings, StoreSettings, ScanSettings, TimestampSettings, TaskSettings):
     """Everything an operator can choose; each field is an environment variable `PROBANS_<FIELD>`."""
 
     model_config = SettingsConfigDict(env_prefix="PROBANS_", extra="forbid", frozen=True, allow_inf_nan=False)
@@ -49,7 +50,6 @@ class Settings(BaseSettings, StoreSettings, ScanSettings, TimestampSettings, Tas
         description="Seconds that PostgreSQL has for a statement, and that a transaction may lie open unused.",
     )
     spool: Path | None = Field(None, description="Volume of the unnamed spool files; empty: data folder.")
-    keys: Path | None = Field(None, description="Folder of keys; empty: `keys` in the data folder.")
     templates: Path | None = Field(
         None,
         description="Folder of the administration's own act templates, searched before the built-in ones.",
@@ -325,16 +325,13 @@ class Settings(BaseSettings, StoreSettings, ScanSettings, TimestampSettings, Tas
     def check(self) -> Settings:
         """Refuse combinations that would weaken the safe. Raises SettingsRefused."""
         self.check_store(production=self.is_production)
-        self.check_timestamps(production=self.is_production)
+        self.check_keys(self.data, production=self.is_production)
+        self.check_timestamps()
         self.check_scan()
         if self.client_certificate_header and not self.proxy_networks:
             raise SettingsRefused(
                 "SETTINGS_REFUSED",
                 "PROBANS_CLIENT_CERTIFICATE_HEADER would be believed of nobody: set PROBANS_TRUSTED_PROXIES.",
-            )
-        if self.is_production and self.keys_folder.resolve().is_relative_to(self.data.resolve()):
-            raise SettingsRefused(
-                "SETTINGS_REFUSED", "In production keys lie outside the data folder: set PROBANS_KEYS."
             )
         if self.is_production and not self.address.startswith("https://"):
             raise SettingsRefused(

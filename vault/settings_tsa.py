@@ -71,8 +71,8 @@ class TimestampSettings(BaseModel):
             warning=timedelta(seconds=min(self.tsa_warning, self.tsa_tolerance)),
         )
 
-    def check_timestamps(self, *, production: bool) -> None:
-        """Refuse authorities that are named twice over, and the embedded one in production. Raises SettingsRefused."""
+    def check_timestamps(self) -> None:
+        """Refuse authorities that are named twice over. Raises SettingsRefused."""
         for url, file, name in (
             (self.tsa_url, self.tsa_authorities, "TSA"),
             (self.anchor_tsa_url, self.anchor_tsa_authorities, "ANCHOR_TSA"),
@@ -82,9 +82,3 @@ class TimestampSettings(BaseModel):
                     "SETTINGS_REFUSED",
                     f"PROBANS_{name}_URL names one authority, PROBANS_{name}_AUTHORITIES several: set one of them.",
                 )
-        if production and not self.tsa_url and self.tsa_authorities is None:
-            raise SettingsRefused(
-                "SETTINGS_REFUSED",
-                "In production the embedded timestamp authority is refused: set PROBANS_TSA_URL or "
-                "PROBANS_TSA_AUTHORITIES.",
-            )

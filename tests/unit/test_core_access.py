@@ -314,32 +314,27 @@ def test_values_out_of_range_are_refused(values: dict[str, object]) -> None:
 
 def test_production_refuses_what_would_weaken_it(tmp_path: Path) -> None:
     data = tmp_path / "data"
+    cabinet = {"key_cabinet": tmp_path / "cabinet.json", "key_roots": tmp_path / "roots.pem"}
+    apart = {**cabinet, "keys": tmp_path / "keys"}
     for values, word in (
-        ({}, "PROBANS_TSA_URL"),
-        ({"tsa_url": "https://tsa.example"}, "PROBANS_KEYS"),
-        ({"tsa_url": "https://tsa.example", "keys": data / "keys"}, "PROBANS_KEYS"),
-        ({"tsa_url": "https://tsa.example", "keys": data / "x/../k"}, "PROBANS_KEYS"),
-        ({"tsa_url": "https://tsa.example", "keys": tmp_path / "keys"}, "PROBANS_ADDRESS"),
-        (
-            {"tsa_url": "https://tsa.example", "keys": tmp_path / "keys", "address": "http://coffre.example"},
-            "PROBANS_ADDRESS",
-        ),
-        (
-            {
-                "tsa_url": "https://tsa.example",
-                "keys": tmp_path / "keys",
-                "address": "https://coffre.example",
-            },
-            "PROBANS_IDENTITY_PROVIDERS",
-        ),
+        ({}, "PROBANS_KEY_CABINET"),
+        ({"key_cabinet": tmp_path / "cabinet.json"}, "PROBANS_KEY_ROOTS"),
+        ({"key_roots": tmp_path / "roots.pem"}, "PROBANS_KEY_CABINET"),
+        (cabinet, "PROBANS_KEYS"),
+        ({**cabinet, "keys": data / "keys"}, "PROBANS_KEYS"),
+        ({**cabinet, "keys": data / "x/../k"}, "PROBANS_KEYS"),
+        ({**apart, "key_encryption": data / "kek"}, "PROBANS_KEY_ENCRYPTION"),
+        ({**apart, "key_cabinet": data / "cabinet.json"}, "PROBANS_KEY_CABINET"),
+        (apart, "PROBANS_ADDRESS"),
+        ({**apart, "address": "http://coffre.example"}, "PROBANS_ADDRESS"),
+        ({**apart, "address": "https://coffre.example"}, "PROBANS_IDENTITY_PROVIDERS"),
     ):
         with pytest.raises(SettingsRefused, match=word):
             Settings(data=data, environment="production", **values).check()  # type: ignore[arg-type]
     Settings(
         data=data,
         environment="production",
-        tsa_url="https://tsa.example",
-        keys=tmp_path / "keys",
+        **apart,  # type: ignore[arg-type]
         address="https://coffre.example",
         identity_providers=tmp_path / "providers.toml",
     ).check()
