@@ -13,8 +13,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from vault.db.limits import DatabaseLimits
 from vault.errors import SettingsRefused
 from vault.settings_file import read_settings_file
-from vault.settings_scan import ScanSettings
 from vault.settings_keys import KeySettings
+from vault.settings_scan import ScanSettings
 from vault.settings_store import StoreSettings
 from vault.settings_tasks import TaskSettings
 from vault.settings_tsa import TimestampSettings
