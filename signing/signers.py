@@ -174,7 +174,7 @@ class CheckedSigner:
 
     def __repr__(self) -> str:
         """Name the key."""
-        return f"CheckedSigner({self._name}, {self._algorithm})"
+        return f"{type(self).__name__}({self._name}, {self._algorithm})"
 
     @property
     def algorithm(self) -> str:

@@ -44,6 +44,8 @@ _UNFIT = (
     p11.TemplateInconsistent,
     p11.TokenWriteProtected,
 )
+# What the binding makes of values that it does not know.
+_UNREADABLE = (ValueError, TypeError, KeyError, IndexError, NotImplementedError, OverflowError)
 _PIN_REFUSED = (
     p11.PinExpired,
     p11.PinIncorrect,
@@ -111,17 +113,27 @@ class _Module:
         self._pid = 0
         self._lib: Any = None
 
+    def current_epoch(self) -> int:
+        """Return the number of this process' and module's present life: sessions of another one are gone."""
+        if self._pid != os.getpid():
+            self.epoch += 1
+        return self.epoch
+
     def library(self) -> Any:
         """Return the module, initialised in this process. Raises KeyUnusable, pkcs11's errors."""
         if self._lib is None:
             if not Path(self.path).is_file():
                 raise KeyUnusable(f"there is no PKCS#11 module at {self.path}")
-            self._lib = pkcs11.lib(self.path)
+            try:
+                self._lib = pkcs11.lib(self.path)
+            except p11.PKCS11Error as error:
+                if type(error) is p11.PKCS11Error:  # the loader's own
+                    raise KeyUnusable(f"the PKCS#11 module cannot be loaded: {error}") from None
+                raise
             # At exit the binding would finalise the module, and a token that hangs would hold the process up.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._lib))
         elif self._pid != os.getpid():
             # A forked process has to initialise for itself (PKCS#11 section 5.1); the binding believes it is done.
-            self.epoch += 1
             code = ctypes.CDLL(self.path).C_Initialize(None)
             if code not in (0, _ALREADY_INITIALIZED):
                 raise p11.PKCS11Error(f"C_Initialize after a fork: {code:#x}")
@@ -209,6 +221,8 @@ class TokenSession:
                 return work(held)
             except _UNFIT as error:
                 raise KeyUnusable(f"{self.place} cannot do this: {_words(error)}") from None
+            except _UNREADABLE as error:
+                raise KeyUnusable(f"{self.place} says what cannot be read: {type(error).__name__}") from None
             except p11.PKCS11Error as error:
                 self._drop()
                 # A token that went may first show itself by having no keys.
@@ -220,8 +234,7 @@ class TokenSession:
 
     def _current(self) -> Held:
         """Return the session, opened when there is none that can be used."""
-        self._module.library()
-        if self._held is not None and self._epoch == self._module.epoch:
+        if self._held is not None and self._epoch == self._module.current_epoch():
             return self._held
         # Sessions of before a restart are gone, and their numbers may be other people's now.
         self._held = None
@@ -267,12 +280,12 @@ class TokenSession:
 
     def _drop(self) -> None:
         held, self._held = self._held, None
-        if held is not None and self._epoch == self._module.epoch:
+        if held is not None and self._epoch == self._module.current_epoch():
             with suppress(p11.PKCS11Error):
                 held.session.close()
 
 
-def _words(error: p11.PKCS11Error) -> str:
+def _words(error: Exception) -> str:
     if isinstance(error, p11.NoSuchToken):
         return "it is in no slot"
     return f"{type(error).__name__} {error}".strip()

@@ -1,0 +1,60 @@
+"""The token that holds the keys is away: files are taken in, wait, and are sealed when it is back; nothing pretends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from signing import keys
+from signing.errors import SigningUnavailable
+from signing.signers import SoftSigner
+from vault.bootstrap import open_vault
+from vault.domain.documents import Outcome
+from vault.errors import Refused
+from vault.service import Vault
+from vault.settings import Settings
+
+
+class Switched(SoftSigner):
+    """A key that can be away."""
+
+    away = False
+
+    def sign(self, data: bytes) -> bytes:
+        if Switched.away:
+            raise SigningUnavailable("the token is away")
+        return super().sign(data)
+
+
+@pytest.fixture
+def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
+    monkeypatch.setattr(keys, "SoftSigner", Switched)
+    monkeypatch.setattr(Switched, "away", False)
+    opened = open_vault(Settings(data=tmp_path / "data", publish_interval=0.05), background=False)
+    yield opened
+    opened.close()
+
+
+def test_files_wait_for_the_key_and_are_sealed_in_order(
+    vault: Vault,
+    issue: Callable[..., Outcome],
+    deposit: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sealed = issue("before")
+    monkeypatch.setattr(Switched, "away", True)
+    act, attachment = issue("k1"), deposit("d1")
+    assert [each.status_code for each in (sealed, act, attachment)] == [201, 202, 202]
+    assert vault.healer.heal() == 0
+    # A file that no key could seal is refused all the same.
+    with pytest.raises(Refused):
+        issue("k2", content=b"%PDF-1.7\nnot a PDF")
+    monkeypatch.setattr(Switched, "away", False)
+    assert vault.healer.heal() == 2
+    assert [vault.healer.heal() for _ in range(2)] == [0, 0]
+    holder = vault.personas.named("camille").actor
+    for outcome in (act, attachment):
+        assert vault.reading.bundle(holder, outcome.document_id, "").size
+    assert issue("k1").replayed
