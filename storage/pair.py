@@ -272,7 +272,7 @@ class PairObjectStore:
         )
 
     def close(self) -> None:
-        """End the threads."""
+        """Close both sites."""
         self._sites.close()
 
     def _kept(self, item: Staged) -> Stored:

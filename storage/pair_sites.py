@@ -35,6 +35,7 @@ class SiteStores:
         log: of the published ledger, every generation under its root.
         owed: what this site has and the other one still lacks (`storage.pair_owed`).
         check: raises StorageUnavailable while the site is not there or will not do.
+        close: ends its threads.
     """
 
     objects: ObjectStore
@@ -42,6 +43,7 @@ class SiteStores:
     log: LogStore
     owed: RecordStore
     check: Callable[[], None]
+    close: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,11 @@ class Site:
                 _log.warning("%s store is down: %s", self.name, why)
                 self._next_look = time.monotonic() + min(_FIRST_LOOK_S, self._rest)
             self._down = why or "no answer"
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._stores is not None:
+            self._stores.close()
 
     def _usable(self) -> SiteStores:
         if self._down:
@@ -242,8 +249,10 @@ class Sites:
         raise failure
 
     def close(self) -> None:
-        """End the threads; what is still under way ends by its time limit."""
+        """Close both; what is still under way ends by its time limit."""
         self._pool.shutdown(wait=False)
+        for site in self.each:
+            site.close()
 
     def owed(self) -> dict[str, int]:
         """Count what each site is owed by the other, as far as they answer; by the name of the site that lacks it."""

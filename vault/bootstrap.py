@@ -98,6 +98,7 @@ def open_parts(
             identities=open_identities(settings, clock),
             antivirus=open_antivirus(settings),
             resources=resources.pop_all(),
+            sites=stores.sites,
         )
 
 

@@ -159,9 +159,18 @@ class Lifecycle:
         return last.seq
 
     def forget_destroyed(self) -> int:
-        """Finish destructions that a crash cut short of removing records; return how many.
+        """Finish destructions that were cut short, and empty the database's log; for the start. Returns how many."""
+        finished = self.finish_destructions()
+        self._database.scrub()
+        return finished
 
-        What cannot be finished now is logged and keeps nothing else from starting.
+    def finish_destructions(self) -> int:
+        """Finish destructions that a crash, or a store that was down, cut short of removing records.
+
+        What cannot be finished now is logged and keeps nothing else from going on.
+
+        Returns:
+            How many were finished.
         """
         table, entries_table = models.documents, models.document_entries
         query = (
@@ -181,7 +190,6 @@ class Lifecycle:
                 _log.error(
                     "destruction cannot be finished", extra={"document": document_id, "code": error.code}
                 )
-        self._database.scrub()
         return finished
 
     def _forget(self, document_id: str) -> None:

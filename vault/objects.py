@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from storage.base import ObjectStore, Staged
 from storage.encryption import decrypt, decrypt_range, encrypt
 from storage.errors import StorageError
+from storage.pair_reading import falling_over
 from vault import faults
 from vault.db.repositories import digest_role
 from vault.domain.documents import ObjectRole, Part
@@ -87,18 +88,12 @@ class Shelf:
     def read(
         self, key: DocumentKey, part: Part, offset: int = 0, length: int | None = None
     ) -> Iterator[bytes]:
-        """Yield plain octets of a part. Raises ObjectMissing, ObjectDamaged."""
-        associated = key.associated_data(part.role.value)
-        if offset == 0 and length is None:
-            return decrypt(self._store.read(part.address), key.key, associated)
-        return decrypt_range(
-            lambda start, count: self._store.read(part.address, start, count),
-            part.stored_size,
-            key.key,
-            associated,
-            offset,
-            length,
-        )
+        """Yield plain octets of a part, of a copy that opens. Raises ObjectMissing, ObjectDamaged."""
+
+        def again(copy: ObjectStore, done: int) -> Iterator[bytes]:
+            return _plain(copy, key, part, offset + done, None if length is None else length - done)
+
+        return falling_over(self._store, part.address, _plain(self._store, key, part, offset, length), again)
 
     def read_all(self, key: DocumentKey, part: Part) -> bytes:
         """Return a small part whole."""
@@ -126,3 +121,19 @@ class Shelf:
                 digest = self._keyring.index("digest", sha256)
                 rows.append(("digests", {"digest_ix": digest, "document_id": key.document_id}))
         return rows
+
+
+def _plain(
+    store: ObjectStore, key: DocumentKey, part: Part, offset: int, length: int | None
+) -> Iterator[bytes]:
+    associated = key.associated_data(part.role.value)
+    if offset == 0 and length is None:
+        return decrypt(store.read(part.address), key.key, associated)
+    return decrypt_range(
+        lambda start, count: store.read(part.address, start, count),
+        part.stored_size,
+        key.key,
+        associated,
+        offset,
+        length,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 from signing.asic import Reference
 from signing.errors import SigningError
 from storage.base import ObjectStore, Staged
-from storage.encryption import decrypt, encrypt
+from storage.encryption import decrypt_range, encrypt
 from storage.errors import ObjectDamaged, ObjectMissing, StorageError
+from storage.pair_reading import falling_over
 from vault.db.matters import PaperRow, paper_digest_role, paper_role
 from vault.errors import Unavailable, VaultError
 from vault.evidence.build import BundleMember, with_seal, write
@@ -113,10 +114,14 @@ class Papers:
             Unavailable: STORAGE_UNAVAILABLE.
         """
         try:
-            chunks = decrypt(
-                self._store.read(paper.address), key.key, key.associated_data(paper_role(paper.name))
+            container = b"".join(
+                falling_over(
+                    self._store,
+                    paper.address,
+                    _plain(self._store, key, paper, 0),
+                    lambda copy, done: _plain(copy, key, paper, done),
+                )
             )
-            container = b"".join(chunks)
         except (ObjectMissing, ObjectDamaged) as error:
             raise VaultError("ORIGINAL_DAMAGED", str(error)) from error
         except StorageError as error:
@@ -124,6 +129,16 @@ class Papers:
         if hashlib.sha256(container).hexdigest() != paper.sha256:
             raise VaultError("ORIGINAL_DAMAGED", "a paper is not the one its row names")
         return container
+
+
+def _plain(store: ObjectStore, key: DocumentKey, paper: PaperRow, offset: int) -> Iterator[bytes]:
+    return decrypt_range(
+        lambda start, count: store.read(paper.address, start, count),
+        paper.stored_size,
+        key.key,
+        key.associated_data(paper_role(paper.name)),
+        offset,
+    )
 
 
 def paper_values(key: DocumentKey, paper: PaperRow) -> Mapping[str, Any]:

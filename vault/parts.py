@@ -10,6 +10,7 @@ from typing import Any
 
 from signing.cabinet import KeyCabinet
 from storage.base import LogStore, ObjectStore
+from storage.pair_sites import Sites
 from vault.antivirus import Antivirus
 from vault.clock import Clock
 from vault.db.engine import Database
@@ -37,6 +38,7 @@ class Parts:
         root_log: the store in which every generation lies, the first at its root, others in folders of theirs.
         log_of: returns the same of the generation with an origin.
         pki: the keys that seal and timestamp.
+        sites: the two stores in which objects, records and ledger lie, where there are two.
         identities: where people's digital identities come from.
         antivirus: looks at files; None: nobody does.
     """
@@ -56,6 +58,7 @@ class Parts:
     identities: Identities
     antivirus: Antivirus | None
     resources: ExitStack
+    sites: Sites | None = None
 
     @property
     def trusted(self) -> Policy:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import ColumnElement, select
 
@@ -20,17 +21,37 @@ from vault.clock import Clock, parse_rfc3339, rfc3339
 from vault.db import models
 from vault.db.engine import Database
 from vault.domain.states import Status
-from vault.ledger.findings import AuditReport, Progress, quiet
+from vault.ledger.findings import AuditReport, Problem, Progress, quiet
 
 _PAGE = 512
 _IN_A_ROW = 10
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class Named:
+    """An object that the database names.
+
+    Attributes:
+        address: of it.
+        size: of its stored octets.
+        retain_until: of its document; None where the database keeps no date.
+    """
+
     address: str
     size: int
     retain_until: datetime | None
+
+
+class Mender(Protocol):
+    """Makes good, from another copy, what is wrong with one."""
+
+    def mend(self, code: str, address: str, until: datetime | None) -> str:
+        """Return what was done, in words. Raises StorageError when it cannot be done."""
+        ...
+
+    def is_owed(self, address: str) -> bool:
+        """Tell whether the object is known to be on its way."""
+        ...
 
 
 class Pace:
@@ -74,6 +95,8 @@ def scrub(
     pace: Pace,
     origin: str = "",
     progress: Progress = quiet,
+    site: str = "",
+    mender: Mender | None = None,
 ) -> AuditReport:
     """Compare a store with its addresses and with the database.
 
@@ -90,6 +113,8 @@ def scrub(
         pace: of reading.
         origin: of the ledger, for the report.
         progress: called with objects read and objects in all, as far as known.
+        site: said of what is wrong, where there are several stores.
+        mender: makes good what is wrong; None only reports it.
 
     Raises:
         StorageUnavailable: the store does not answer any more.
@@ -97,17 +122,27 @@ def scrub(
     report = AuditReport(origin=origin)
     # 1
     named = 0
-    for item in _named(database):
+    for item in named_objects(database):
         named += 1
-        if _problem(objects, item, clock.now()) and (now_named := _again(database, item.address)):
-            problem = _problem(objects, now_named, clock.now())
+        if problem_of(objects, item, clock.now()) and (again := _named_now(database, item.address)):
+            problem = problem_of(objects, again, clock.now())
             if problem:
-                report.add(problem[0], f"object {item.address}", *problem[1:], check="named")
+                _tell(
+                    report,
+                    Problem(problem[0], _where(item.address, site), *problem[1:], "named"),
+                    again,
+                    mender,
+                )
     # 2
     failures = 0
     for address in objects.addresses():
         try:
-            _read(objects, address, pace, report)
+            found = wrong_octets(objects, address, pace)
+            if found:
+                wrong = Problem(
+                    "OBJECT_DAMAGED", _where(address, site), "octets of this address", found, "octets"
+                )
+                _tell(report, wrong, Named(address, 0, None), mender)
             failures = 0
         except ObjectMissing:
             pass  # deleted since the listing; had it been named, step 1 or the next run says so
@@ -116,16 +151,50 @@ def scrub(
             if failures >= _IN_A_ROW:
                 raise
             report.add(
-                error.code, f"object {address}", "its octets", str(error), check="octets", indeterminate=True
+                error.code,
+                _where(address, site),
+                "its octets",
+                str(error),
+                check="octets",
+                indeterminate=True,
             )
         report.checked += 1
         progress(report.checked, max(named, report.checked))
     # 3
-    report.problems += audit_store(objects).problems
+    report.problems += [
+        replace(each, where=f"{each.where} ({site} store)") if site else each
+        for each in audit_store(objects).problems
+    ]
     return report
 
 
-def _read(objects: ObjectStore, address: str, pace: Pace, report: AuditReport) -> None:
+def _where(address: str, site: str) -> str:
+    return f"object {address} ({site} store)" if site else f"object {address}"
+
+
+def _tell(report: AuditReport, wrong: Problem, item: Named, mender: Mender | None) -> None:
+    """Have a problem made good, or list it."""
+    if mender is not None:
+        if mender.is_owed(item.address):
+            wrong = replace(wrong, found=f"{wrong.found}; the other store owes it", indeterminate=True)
+        try:
+            done = mender.mend(wrong.code, item.address, item.retain_until)
+        except StorageError as error:
+            wrong = replace(wrong, found=f"{wrong.found}; not repaired: {error}")
+        else:
+            if done:
+                report.repaired.append(replace(wrong, found=done))
+                return
+    report.problems.append(wrong)
+
+
+def wrong_octets(objects: ObjectStore, address: str, pace: Pace) -> str:
+    """Read an object; return what was found in the place of its octets, nothing where they are right.
+
+    Raises:
+        ObjectMissing: it is gone.
+        StorageUnavailable: it cannot be read.
+    """
     digest, size = hashlib.sha256(), 0
     try:
         for chunk in objects.read(address):
@@ -133,14 +202,11 @@ def _read(objects: ObjectStore, address: str, pace: Pace, report: AuditReport) -
             size += len(chunk)
             pace.passed(len(chunk))
     except ObjectDamaged as error:
-        report.add(error.code, f"object {address}", "its octets", str(error), check="octets")
-        return
-    if digest.hexdigest() != address:
-        found = f"{size} octets, {digest.hexdigest()}"
-        report.add("OBJECT_DAMAGED", f"object {address}", "octets of this address", found, check="octets")
+        return str(error)
+    return "" if digest.hexdigest() == address else f"{size} octets, {digest.hexdigest()}"
 
 
-def _problem(objects: ObjectStore, item: _Named, now: datetime) -> tuple[str, str, str] | None:
+def problem_of(objects: ObjectStore, item: Named, now: datetime) -> tuple[str, str, str] | None:
     """Return the code, what was expected and what was found; None where all is well."""
     try:
         stored = objects.stat(item.address)
@@ -155,7 +221,7 @@ def _problem(objects: ObjectStore, item: _Named, now: datetime) -> tuple[str, st
     return None
 
 
-def _named(database: Database) -> Iterator[_Named]:
+def named_objects(database: Database) -> Iterator[Named]:
     """Yield what the database names, a page at a time: parts of documents not destroyed, papers of matters."""
     parts, papers = models.objects, models.matter_papers
     for table in (parts, papers):
@@ -165,7 +231,7 @@ def _named(database: Database) -> Iterator[_Named]:
             last = page[-1].address
 
 
-def _again(database: Database, address: str) -> _Named | None:
+def _named_now(database: Database, address: str) -> Named | None:
     for parts in (True, False):
         table = models.objects if parts else models.matter_papers
         found = _page(database, table.c.address == address, parts=parts)
@@ -174,13 +240,13 @@ def _again(database: Database, address: str) -> _Named | None:
     return None
 
 
-def _page(database: Database, which: ColumnElement[bool], *, parts: bool) -> list[_Named]:
+def _page(database: Database, which: ColumnElement[bool], *, parts: bool) -> list[Named]:
     objects, documents, papers = models.objects, models.documents, models.matter_papers
     with database.reading() as connection:
         if not parts:
             query = select(papers.c.address, papers.c.stored_size).where(which)
             rows = connection.execute(query.order_by(papers.c.address).limit(_PAGE)).all()
-            return [_Named(address, size, None) for address, size in rows]
+            return [Named(address, size, None) for address, size in rows]
         dated = (
             select(objects.c.address, objects.c.stored_size, documents.c.retain_until)
             .join(documents, documents.c.id == objects.c.document_id)
@@ -189,4 +255,4 @@ def _page(database: Database, which: ColumnElement[bool], *, parts: bool) -> lis
             .limit(_PAGE)
         )
         found = connection.execute(dated).all()
-    return [_Named(address, size, parse_rfc3339(until)) for address, size, until in found]
+    return [Named(address, size, parse_rfc3339(until)) for address, size, until in found]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from vault.errors import SettingsRefused
+from vault.settings_second_store import SecondStoreSettings
 
 
-class StoreSettings(BaseModel):
+class StoreSettings(SecondStoreSettings):
     """Where objects, ledger and records lie, if not in the data folder."""
 
     store_endpoint: str = Field(
@@ -67,3 +68,4 @@ class StoreSettings(BaseModel):
                 "SETTINGS_REFUSED",
                 "In production the object store is reached over TLS: set PROBANS_STORE_ENDPOINT.",
             )
+        self.check_second_store((self.store_endpoint, self.store_bucket), production=production)

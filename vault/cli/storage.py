@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vault.cli.audit_words import summary, tell
-from vault.cli.common import FAILED, existing, plain_errors, settings_for
-from vault.cli.ledger_options import EXIT_CODES, shown_progress
+from vault.cli.common import FAILED, USAGE, existing, fail, plain_errors, settings_for
+from vault.cli.ledger_options import EXIT_CODES, INDETERMINATE, shown_progress
 
 storage = typer.Typer(
     help="Le magasin d'objets : le préparer, l'éprouver, le relire. / The object store: prepare, prove and scrub it.",
@@ -31,6 +31,7 @@ SecretKey = Annotated[
     Path | None,
     typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Its secret."),
 ]
+Second = Annotated[bool, typer.Option("--second", help="The second store instead of the first.")]
 _TRIED = {
     "control-delete": "contrôle : effacer ce qui n'est pas verrouillé / control: delete what is not locked",
     "control-bypass": "contrôle : passer outre un verrou GOVERNANCE / control: pass over a GOVERNANCE lock",
@@ -59,16 +60,28 @@ _OUTCOMES = {
 
 @storage.command("make-buckets")
 def make_buckets(
-    data: Data = Path("demo/data"), access_key: AccessKey = None, secret_key: SecretKey = None
+    data: Data = Path("demo/data"),
+    access_key: AccessKey = None,
+    secret_key: SecretKey = None,
+    second: Second = False,
 ) -> None:
     """Créer les deux compartiments s'ils manquent. / Make the two buckets that are missing, and check them."""
     settings = settings_for(data)
     with plain_errors():
-        from vault import bootstrap_s3
+        settings.check_store(production=settings.is_production)
+        if second and settings.store2_folder is not None:
+            from vault.bootstrap_stores import prepare_folder
 
-        bootstrap_s3.make_buckets(settings, bootstrap_s3.open_client(settings, access_key, secret_key))
-    typer.echo(f"{settings.store_bucket} : versions, Object Lock")
-    typer.echo(f"{settings.store_plain_bucket} : ni versions ni verrous / neither versions nor locks")
+            prepare_folder(settings.store2_folder)
+            typer.echo(f"{settings.store2_folder} : prêt / ready")
+            return
+        from vault import bootstrap_s3
+        from vault.store_places import place_of
+
+        place = place_of(settings, second=second)
+        bootstrap_s3.make_buckets(place, bootstrap_s3.open_client(place, access_key, secret_key))
+    typer.echo(f"{place.bucket} : versions, Object Lock")
+    typer.echo(f"{place.plain_bucket} : ni versions ni verrous / neither versions nor locks")
 
 
 @storage.command("prove")
@@ -76,6 +89,7 @@ def prove(
     data: Data = Path("demo/data"),
     access_key: AccessKey = None,
     secret_key: SecretKey = None,
+    second: Second = False,
     json: Json = False,
 ) -> None:
     """Attaquer les verrous du magasin. / Attack the store's locks as its administrator could; the service may run.
@@ -85,10 +99,12 @@ def prove(
     settings = settings_for(data)
     with plain_errors():
         from vault import bootstrap_s3, store_proofs
+        from vault.store_places import place_of
 
-        client = bootstrap_s3.open_client(settings, access_key, secret_key)
-        proof = bootstrap_s3.prove(settings, client)
-        bootstrap_s3.save_proof(settings, proof)
+        place = place_of(settings, second=second)
+        client = bootstrap_s3.open_client(place, access_key, secret_key)
+        proof = bootstrap_s3.prove(settings, place, client)
+        bootstrap_s3.save_proof(place, proof)
     if json:
         typer.echo(orjson.dumps(store_proofs.to_json(proof)))
     else:
@@ -116,32 +132,93 @@ def scrub(
     rate: Annotated[
         float, typer.Option(min=0, metavar="MIB", help="Mebibytes read in a second at most; 0: no limit.")
     ] = 50.0,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Of two stores: make good in one what the other one has.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Relire tout le magasin. / Read every object, compare it with its address; the service may run.
 
-    Exit code: 0 everything holds, 1 something does not, 3 something cannot be decided.
+    Exit code: 0 everything holds (or was repaired), 1 something does not, 3 something cannot be decided.
     """
     from vault.bootstrap import open_parts
     from vault.scrubbing import Pace
     from vault.scrubbing import scrub as scrub_store
+    from vault.site_scrubbing import scrub_sites
 
     with plain_errors():
         parts = open_parts(settings_for(existing(data)))
         try:
+            if repair and parts.sites is None:
+                fail("--repair : il n'y a qu'un magasin. / there is only one store.", USAGE)
+            pace, origin = Pace(int(rate * (1 << 20))), parts.settings.origin
             with shown_progress("scrub") as progress:
-                report = scrub_store(
-                    parts.database,
-                    parts.objects,
-                    parts.clock,
-                    pace=Pace(int(rate * (1 << 20))),
-                    origin=parts.settings.origin,
-                    progress=progress,
-                )
+                if parts.sites is None:
+                    report = scrub_store(
+                        parts.database,
+                        parts.objects,
+                        parts.clock,
+                        pace=pace,
+                        origin=origin,
+                        progress=progress,
+                    )
+                else:
+                    report = scrub_sites(
+                        parts.database,
+                        parts.sites,
+                        parts.clock,
+                        pace=pace,
+                        repair=repair,
+                        origin=origin,
+                        progress=progress,
+                    )
         finally:
             parts.close()
     if json:
-        typer.echo(orjson.dumps({"verdict": report.verdict, "scrub": summary(report)}))
+        repaired = [
+            {"code": each.code, "check": each.check, "where": each.where, "done": each.found}
+            for each in report.repaired
+        ]
+        found = {"verdict": report.verdict, "scrub": {**summary(report), "repaired": repaired}}
+        typer.echo(orjson.dumps(found))
     else:
         tell("scrub", report)
+        for each in report.repaired:
+            typer.echo(f"  {each.code} {each.where}: réparé / repaired, {each.found}")
     raise typer.Exit(EXIT_CODES[report.verdict])
+
+
+@storage.command("catch-up")
+def catch_up(data: Data = Path("demo/data"), json: Json = False) -> None:
+    """Donner à chaque magasin ce que l'autre lui doit. / Give each of two stores what the other owes it.
+
+    The service does so by itself; this is for when it does not run. Exit code: 0 nothing is owed any more, 1 something
+    is, 3 another process is at it.
+    """
+    from vault.bootstrap import open_parts
+    from vault.catching_up import catch_up as pay_all
+
+    with plain_errors():
+        parts = open_parts(settings_for(existing(data)))
+        try:
+            if parts.sites is None:
+                fail("Il n'y a qu'un magasin. / There is only one store.", USAGE)
+            done = pay_all(parts.database, parts.sites)
+            states = {site.name: site.state for site in parts.sites.each}
+        finally:
+            parts.close()
+    if done is None:
+        fail("Un autre processus y travaille. / Another process is at it.", INDETERMINATE)
+    down = sorted(name for name, state in states.items() if not state.ok)
+    if json:
+        typer.echo(
+            orjson.dumps({"paid": done.paid, "left": done.left, "conflicts": done.conflicts, "down": down})
+        )
+    else:
+        typer.echo(
+            f"rattrapé / caught up: {done.paid}, reste / left: {done.left}, "
+            f"contradictions / conflicts: {done.conflicts}"
+        )
+        for name in down:
+            typer.echo(f"{name} : injoignable / down ({states[name].note})")
+    raise typer.Exit(FAILED if done.left or down else 0)

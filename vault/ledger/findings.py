@@ -56,6 +56,7 @@ class AuditReport:
         undetected_share: of a sample, the share of bad entries that it would have missed with a probability of
             5 % at most; None when everything was looked at.
         problems: empty when everything holds.
+        repaired: of a scrub that repairs, what was wrong and is right now.
     """
 
     origin: str = ""
@@ -69,6 +70,7 @@ class AuditReport:
     keys_changed: tuple[int, ...] = ()
     undetected_share: float | None = None
     problems: list[Problem] = field(default_factory=list)
+    repaired: list[Problem] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:

@@ -1,0 +1,125 @@
+"""Catching up: what one store of two noted as owed to the other gets there.
+
+The truth of what is pending lies with the things themselves: a note in the store that has the only copy. Notes are few
+and found without a listing of all there is; what a note was lost of, a scrub finds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from storage.errors import LogConflict, StorageError, StorageUnavailable
+from storage.pair_catching import pay
+from storage.pair_owed import Owed, notes
+from storage.pair_sites import Site, Sites
+from vault.db.engine import Database
+from vault.health import Health
+from vault.tasks import Task
+
+ROLE = "catch-up"
+_log = logging.getLogger("probans.storage")
+
+
+@dataclass(slots=True)
+class CaughtUp:
+    """What a pass did.
+
+    Attributes:
+        paid: things that the other store has now.
+        left: things that could not be given to it now.
+        damaged: of them, those whose only copy is damaged: nobody has the right octets any more.
+        conflicts: of them, files of the ledger of which the stores tell two histories.
+        destructions: finished, now that both stores answer.
+    """
+
+    paid: int = 0
+    left: int = 0
+    damaged: int = 0
+    conflicts: int = 0
+    destructions: int = 0
+
+
+def catch_up(
+    database: Database, sites: Sites, finish_destructions: Callable[[], int] | None = None
+) -> CaughtUp | None:
+    """Pay what is owed, unless another process is at it; every step may be stopped and repeated.
+
+    Steps:
+        1. Become the one that does it.
+        2. Give each store what the other one noted. Records are copied within a write transaction, which keeps out
+           whoever rewrites or deletes them.
+        3. When both answer and nothing is left, finish the destructions that one store held up.
+
+    Args:
+        database: of the safe.
+        sites: the two stores.
+        finish_destructions: `Lifecycle.finish_destructions`; None leaves them to others.
+
+    Returns:
+        What was done; None when another process is at it.
+
+    Raises:
+        Unavailable: DATABASE_UNAVAILABLE.
+    """
+    # 1
+    with database.leading(ROLE) as leader:
+        if not leader:
+            return None
+        done = CaughtUp()
+        # 2
+        for site in sites.each:
+            try:
+                with site.asked() as stores:
+                    owed = list(notes(stores.owed))
+            except StorageUnavailable:
+                continue  # what it has noted nobody knows now
+            for place, each in enumerate(owed):
+                try:
+                    _pay(database, sites, site, each)
+                    done.paid += 1
+                except StorageUnavailable:
+                    done.left += len(owed) - place
+                    break
+                except StorageError as error:
+                    done.left += 1
+                    done.conflicts += isinstance(error, LogConflict)
+                    done.damaged += not isinstance(error, LogConflict)
+                    _log.critical(
+                        "the stores cannot be made alike", extra={"object": each.name, "code": error.code}
+                    )
+        # 3
+        if finish_destructions is not None and not done.left and all(site.state.ok for site in sites.each):
+            done.destructions = finish_destructions()
+        return done
+
+
+def catch_up_tasks(
+    database: Database, sites: Sites | None, finish_destructions: Callable[[], int], period_s: float = 5.0
+) -> tuple[Task, ...]:
+    """Return catching up as a task; none where there is one store."""
+    if sites is None:
+        return ()
+
+    def run() -> int:
+        done = catch_up(database, sites, finish_destructions)
+        return 0 if done is None else done.paid + done.destructions
+
+    return (Task(ROLE, run, period_s=period_s, limit_s=3600.0, at_once=True),)
+
+
+def sites_health(sites: Sites) -> Health:
+    """Tell which store is down, and how much each is owed. One that is down takes no process out of service."""
+    owed = sites.owed()
+    down = [f"{each.name} down ({each.note})" for each in (site.state for site in sites.each) if not each.ok]
+    lags = [f"{count} owed to the {name} store" for name, count in owed.items() if count]
+    return Health(not down, ", ".join([*down, *lags]) or "both stores answer, nothing is owed", needed=False)
+
+
+def _pay(database: Database, sites: Sites, site: Site, owed: Owed) -> None:
+    if owed.kind != "record":
+        pay(sites, site, owed)
+        return
+    with database.writing():
+        pay(sites, site, owed)
