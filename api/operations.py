@@ -17,6 +17,7 @@ from api.uploads import media_type, read_small_body
 from api.v1.describe import header, problems
 from api.v1.views import json_response
 from storage.errors import NameRefused, ObjectMissing
+from vault.clock import rfc3339
 from vault.errors import NotFound, Refused, VaultError
 from vault.ledger.anchor_paths import ANCHOR_LIST
 
@@ -65,12 +66,20 @@ async def healthz() -> Response:
     responses={503: {"description": "A needed part is down; the same object says which."}, **problems()},
 )
 def readyz(vault: Safe) -> Response:
-    """Ask every part; 503 when one is down."""
+    """Ask every part; 503 when one is down that the service needs to keep its promises."""
     parts = vault.health()
-    ready = all(part.ok for part in parts.values())
+    ready = all(part.ok or not part.needed for part in parts.values())
     body = {
         "ready": ready,
-        "parts": {name: {"ok": part.ok, "note": part.note} for name, part in parts.items()},
+        "parts": {
+            name: {
+                "ok": part.ok,
+                "needed": part.needed,
+                "note": part.note,
+                "since": rfc3339(part.since) if part.since is not None else None,
+            }
+            for name, part in parts.items()
+        },
     }
     return json_response(body, 200 if ready else 503)
 

@@ -198,6 +198,7 @@ def assemble(
         ),
         personas=people,
         authority=dated.embedded,
+        dated=dated,
         healer=healer,
         anchoring=anchoring,
         publisher=publisher,

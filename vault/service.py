@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 from sqlalchemy import select
 
+from storage.errors import ObjectMissing
 from timestamping.authority import EmbeddedAuthority
+from timestamping.base import TimestampAuthority
+from vault.dating import Dating
 from vault.db import models
 from vault.figures import LedgerFigures, ledger_figures
 from vault.healing import Healer
+from vault.health import Ask, Health, Readiness, probe
 from vault.issuing import Issuing
 from vault.ledger.anchoring import Anchoring
 from vault.ledger.anchors import stored_sizes
 from vault.ledger.policy import Policy
 from vault.ledger.publisher import Publisher, Receipts
+from vault.ledger.tiles import CHECKPOINT_PATH
 from vault.ledger.witnessing import Witnessing
 from vault.ledger.writer import LedgerWriter
 from vault.lifecycle import Lifecycle
@@ -28,7 +34,11 @@ from vault.reading import Reading
 from vault.rotation import KeyRotation
 from vault.settings import Settings
 from vault.submissions import Submissions
+from vault.timestamp_health import timestamp_health
 from vault.verifying import Verifying
+
+# Without these requests are answered, and what waits for them follows by itself.
+_OPTIONAL = frozenset({"timestamps", "anchor-timestamps", "tasks", "stores"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +58,6 @@ class Trust:
     vkeys_text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """State of one part.
-
-    Attributes:
-        ok: whether it works.
-        note: one sentence for operators.
-    """
-
-    ok: bool
-    note: str
-
-
 @dataclass
 class Vault:
     """The running safe."""
@@ -73,6 +70,7 @@ class Vault:
     verifying: Verifying
     personas: Personas
     authority: EmbeddedAuthority | None
+    dated: Dating
     healer: Healer
     anchoring: Anchoring
     publisher: Publisher
@@ -85,6 +83,10 @@ class Vault:
     parts: Parts
     _policy: Callable[[], Policy]
     _running: ExitStack
+    _readiness: Readiness = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._readiness = Readiness(self.parts.clock)
 
     @property
     def trust(self) -> Trust:
@@ -94,13 +96,17 @@ class Vault:
         return Trust(self.parts.pki.roots_pem(), vkeys, policy.text(), policy.vkeys_text())
 
     def health(self) -> Mapping[str, Health]:
-        """Tell for each part whether it works."""
-        return {
-            "database": _probe(self._ask_database),
-            "storage": _probe(lambda: self.parts.objects.durability().note),
-            "ledger": _probe(self._ask_ledger),
-            "witnesses": self._witnesses(),
+        """Tell for each part whether it works; one that does not answer in time does not."""
+        asked: dict[str, Ask] = {
+            "database": lambda: probe(self._ask_database),
+            "storage": lambda: probe(self._ask_storage),
+            "ledger": lambda: probe(self._ask_ledger),
+            "witnesses": self._witnesses,
+            "timestamps": lambda: self._timestamps(self.dated.authority),
         }
+        if self.dated.anchor_authority is not self.dated.authority:
+            asked["anchor-timestamps"] = lambda: self._timestamps(self.dated.anchor_authority)
+        return self._readiness.ask(asked, optional=_OPTIONAL)
 
     def figures(self) -> LedgerFigures:
         """Return what monitoring asks about the ledger. Raises Unavailable, LedgerError."""
@@ -138,6 +144,16 @@ class Vault:
             size = connection.scalar(select(models.ledger_head.c.size))
         return f"{size} entries"
 
+    def _ask_storage(self) -> str:
+        # A store elsewhere says what it is like without being there: only what is read tells that it answers.
+        with suppress(ObjectMissing):
+            self.parts.log.get(CHECKPOINT_PATH)
+        return self.parts.objects.durability().note
+
+    def _timestamps(self, authority: TimestampAuthority) -> Health:
+        tolerance = timedelta(seconds=self.settings.tsa_tolerance)
+        return timestamp_health(authority, self.parts.clock.now(), tolerance)
+
     def _witnesses(self) -> Health:
         if self.witnessing is None:
             return Health(True, "none: the ledger rests on the operator's keys alone")
@@ -149,10 +165,3 @@ class Vault:
             raise self.publisher.failure
         size = self.receipts.published_size()
         return f"published up to entry {size - 1}" if size else "nothing published yet"
-
-
-def _probe(ask: Callable[[], str]) -> Health:
-    try:
-        return Health(True, ask())
-    except Exception as error:  # whatever is wrong with a part is what readiness must tell
-        return Health(False, str(getattr(error, "code", "INTERNAL")))

@@ -49,6 +49,7 @@ class Outside:
             "drip" (an octet of the header now and then), "slow", "rejects", "busy".
         clock: what its tokens state; `skew` may be set.
         asked: timestamp requests taken.
+        authorizations: what they showed.
         crl_up: whether its revocation list is to be had.
         revoked: whether that list names its unit.
     """
@@ -58,6 +59,7 @@ class Outside:
         self.asked, self.lists = 0, 0
         self.crl_up, self.revoked = True, False
         self.slow_s = 1.0
+        self.authorizations: list[str] = []
         self._kept: bytes | None = None
         self._stopping = threading.Event()
         outer = self
@@ -156,6 +158,7 @@ class Outside:
     def _posted(self, handler: BaseHTTPRequestHandler) -> None:
         request = handler.rfile.read(int(handler.headers["Content-Length"]))
         self.asked += 1
+        self.authorizations.append(handler.headers.get("Authorization", ""))
         mode = self.mode
         if mode == "down":
             handler.close_connection = True

@@ -262,9 +262,12 @@ def test_health_and_counters(client, safe, monkeypatch):
 
     monkeypatch.setattr(safe.parts.objects, "durability", broken)
     down = client.get("/readyz")
-    assert (down.status_code, down.json()["parts"]["storage"]) == (503, {"ok": False, "note": "INTERNAL"})
+    storage = down.json()["parts"]["storage"]
+    assert (down.status_code, storage["ok"], storage["note"]) == (503, False, "INTERNAL")
+    assert storage["since"].endswith("Z")
     monkeypatch.setattr(safe.publisher, "failure", LedgerError("LEDGER_FORKED", "other entries"))
-    assert client.get("/readyz").json()["parts"]["ledger"] == {"ok": False, "note": "LEDGER_FORKED"}
+    ledger = client.get("/readyz").json()["parts"]["ledger"]
+    assert (ledger["ok"], ledger["needed"], ledger["note"]) == (False, True, "LEDGER_FORKED")
 
 
 @pytest.mark.parametrize("route", ["/v1/acts", "/v1/attachments"])
