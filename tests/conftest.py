@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.services import oidc_provider, postgresql, softhsm, versitygw
+from tests.services import clamd, oidc_provider, postgresql, softhsm, versitygw
 
 JUDGES = Path(__file__).resolve().parents[1] / ".cache" / "judges"
 MISSING = pytest.StashKey[Counter[str]]()
@@ -62,6 +62,7 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "dss": partial(_judge, "dss.jar"),
     "verapdf": partial(_judge, "verapdf.jar"),
     "postgresql": postgresql.installed,
+    "clamd": clamd.installed,
     "softhsm2": softhsm.installed,
     "versitygw": partial(versitygw.installed, versitygw.NEWEST),
     "versitygw-1.7.0": partial(versitygw.installed, versitygw.SHORTENS),
@@ -111,6 +112,14 @@ def softhsm_tokens() -> Iterator[softhsm.Tokens]:
     tokens = softhsm.Tokens()
     yield tokens
     tokens.close()
+
+
+@pytest.fixture(scope="session")
+def clamd_daemon() -> Iterator[clamd.Daemon]:
+    """One daemon for each process that runs tests; tests that stop it or give it signatures start their own."""
+    daemon = clamd.Daemon("StreamMaxLength 8M")
+    yield daemon
+    daemon.remove()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))])

@@ -1,6 +1,8 @@
 #!/bin/sh
 # Installs what the tests want beside Python: tools/install.sh [NAME...], no NAME or `all` meaning every one.
 #   qpdf pdfsig openssl unzip strace unshare   programs, from the distribution's packages
+#   clamd                              antivirus, from the distribution's packages: where systemd runs, they also start the
+#                                      distribution's own daemon and freshclam, which the tests leave alone
 #   postgresql                         database server, from the distribution's packages
 #   softhsm2                           tokens for keys in software, and pkcs11-tool, from the distribution's packages
 #   dss verapdf                        independent judges, built with Maven into .cache/judges/
@@ -17,7 +19,7 @@ set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 judges=$root/.cache/judges
-everything='qpdf pdfsig openssl unzip strace unshare postgresql softhsm2 dss verapdf tessera-fsck litewitness tessera-bench tlog-scales oidc-provider versitygw versitygw-1.7.0'
+everything='qpdf pdfsig openssl unzip strace unshare postgresql clamd softhsm2 dss verapdf tessera-fsck litewitness tessera-bench tlog-scales oidc-provider versitygw versitygw-1.7.0'
 names=${*:-all}
 
 # The newest Python of at least 3.12, if any.
@@ -74,6 +76,8 @@ for name in $names; do
         # Debian keeps the server's programs out of the path.
         postgresql) ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || want initdb postgresql ;;
         softhsm2) want softhsm2-util softhsm2 && want pkcs11-tool opensc ;;
+        # In sbin, which users' paths lack.
+        clamd) [ -x /usr/sbin/clamd ] || want clamd clamav-daemon ;;
         dss | verapdf) want javac default-jdk-headless && want mvn maven ;;
         tessera-fsck | tessera-bench | versitygw | versitygw-1.7.0) with_go=yes ;;
         litewitness) with_go=yes && want ssh-agent openssh-client ;;

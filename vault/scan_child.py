@@ -66,9 +66,14 @@ class Taker:
             self._zip(path, depth)
 
     def _pdf(self, path: Path, depth: int) -> None:
+        limit_errors = qpdf_settings.qpdf_limit_errors()
         try:
             pdf = pikepdf.open(path, inherit_page_attributes=False)
-        except (pikepdf.PasswordError, pikepdf.PdfError):
+        except pikepdf.PasswordError:
+            return
+        except pikepdf.PdfError as error:
+            if "bad_alloc" in str(error) or qpdf_settings.qpdf_limit_errors() > limit_errors:
+                raise _TooMuch from error
             return
         with pdf:
             for stream in _embedded(pdf):
@@ -190,7 +195,7 @@ def _decoded(stream: pikepdf.Stream) -> Iterator[bytes]:
             rest = inflater.unconsumed_tail
         yield inflater.flush()
     else:
-        yield from _pieces(stream.read_bytes())
+        yield from _pieces(stream.read_bytes(pikepdf.StreamDecodeLevel.specialized))
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:

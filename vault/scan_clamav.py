@@ -79,8 +79,11 @@ class Clamd:
             raise ScannerDown("SCANNER_DOWN", "too many files at once")
         try:
             with self._connected(self._config.timeout_s) as line:
-                _give(line, chunks)
-                return _read_verdict(line.answer())
+                whole = _give(line, chunks)
+                found = _read_verdict(line.answer())
+                if not (whole or found):
+                    raise ScannerDown("SCANNER_DOWN", "it calls clean what it was not given")
+                return found
         finally:
             self._turns.release()
 
@@ -141,21 +144,22 @@ class _Line:
         self._socket.settimeout(left)
 
 
-def _give(line: _Line, chunks: Iterable[bytes]) -> None:
-    """Send a file, or as much of it as clamd wants."""
+def _give(line: _Line, chunks: Iterable[bytes]) -> bool:
+    """Send a file, or as much of it as clamd wants; tell whether it was all."""
     try:
         line.send(b"zINSTREAM\0")
         for chunk in chunks:
             view = memoryview(chunk)
             while view:
                 if line.has_answer():
-                    return
+                    return False
                 frame, view = view[:_FRAME], view[_FRAME:]
                 line.send(struct.pack(">I", len(frame)))
                 line.send(frame)
         line.send(struct.pack(">I", 0))
     except (BrokenPipeError, ConnectionResetError):
-        pass  # it may have said why
+        return False  # it may have said why
+    return True
 
 
 def _read_verdict(answer: str) -> str:

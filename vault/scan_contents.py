@@ -1,7 +1,8 @@
 """The files inside a file that no engine looks into by itself, one after the other.
 
-ClamAV unpacks archives, but not the compressed files attached to a PDF. A process of its own (`vault.scan_child`) takes
-them out within limits and writes them to a pipe; here they are passed on, never whole in memory.
+ClamAV unpacks archives and most of what is attached to a PDF, but not what readers find and it does not: files whose
+encoding is named by reference, to begin with. A process of its own (`vault.scan_child`) takes attached files out within
+limits and writes them to a pipe; here they are passed on, never whole in memory.
 """
 
 from __future__ import annotations

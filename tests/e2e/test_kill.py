@@ -90,6 +90,8 @@ SYSTEM_POINTS = ("systems.recorded",)
 NOTICE_POINTS = ("contacts.recorded", "contacts.forgotten", "delivery.claimed", "delivery.sent")
 # Labels of documents: tests/integration/people/test_labels.py stops there.
 LABEL_POINTS = ("labels.recorded",)
+# What the antivirus says: tests/scanning/test_scan_kill.py kills it at each.
+SCAN_POINTS = ("scan.looked", "scan.recorded", "scan.settled")
 # A move of the whole safe: tests/e2e/test_migrate.py kills it at each.
 MOVE_POINTS = (
     "move.begun",
@@ -122,6 +124,7 @@ def test_the_list_of_points_is_the_codes() -> None:
             *WITNESS_POINTS,
             *SYSTEM_POINTS,
             *LABEL_POINTS,
+            *SCAN_POINTS,
             *MOVE_POINTS,
         )
     )
