@@ -22,7 +22,7 @@ from signing.crl_cache import CrlCache
 from signing.errors import KeyUnusable, SealKeyMissing, SigningError
 from signing.hostile import HOSTILE
 from signing.keys import SealKey, issuers_of
-from signing.signers import PublicKey, algorithm_of
+from signing.signers import PublicKey, Signer, algorithm_of
 
 _MOST_PEM = 1 << 20
 _log = logging.getLogger(__name__)
@@ -136,6 +136,13 @@ class HeldCabinet:
         for each in self._current():
             if each.entry.id == identifier and each.entry.state == ACTIVE:
                 return self._open(each)
+        raise SealKeyMissing(f"the cabinet has no active key {identifier}")
+
+    def signer(self, identifier: str) -> Signer:
+        """Open the signer of an active key now. Raises SealKeyMissing, KeyUnusable, SigningUnavailable."""
+        for each in self._current():
+            if each.entry.id == identifier and each.entry.state == ACTIVE:
+                return self._sources.signer(each.entry, public_of(each.chain[0]))
         raise SealKeyMissing(f"the cabinet has no active key {identifier}")
 
     def close(self) -> None:

@@ -77,6 +77,18 @@ ROTATION_POINTS = (
     "publish.after-handover",
     "keys.published",
 )
+# A change of the key-encryption key: tests/integration/test_encryption_rotation.py kills it at each.
+ENCRYPTION_POINTS = (
+    "encryption.added",
+    "encryption.activated",
+    "encryption.before-rows",
+    "encryption.after-rows",
+    "encryption.before-record",
+    "encryption.after-record",
+    "encryption.retired",
+)
+# The registration of an administration by an operator: tests/integration/test_key_cabinet.py stops there.
+ADMINISTRATION_POINTS = ("administrations.recorded",)
 # The beginning of a later generation: tests/integration/test_generations.py kills it at each.
 GENERATION_POINTS = ("generation.before-commit", "generation.after-commit")
 # Passed at the first start only, before any request.
@@ -124,6 +136,8 @@ def test_the_list_of_points_is_the_codes() -> None:
             *WITNESS_POINTS,
             *SYSTEM_POINTS,
             *LABEL_POINTS,
+            *ENCRYPTION_POINTS,
+            *ADMINISTRATION_POINTS,
             *SCAN_POINTS,
             *MOVE_POINTS,
         )

@@ -1,4 +1,4 @@
-"""`probans keys`: change keys of a safe, and discard those that had their time."""
+"""`probans keys`: the keys of a safe, made, certified, listed, tried, changed, and in the end discarded."""
 
 from __future__ import annotations
 
@@ -10,13 +10,22 @@ import typer
 
 from vault.bootstrap import open_vault
 from vault.cli.common import existing, plain_errors, settings_for
+from vault.cli.keys_cabinet import check, csr, install, list_keys, retire
+from vault.cli.keys_encryption import prepare, rotate_encryption
 
 keys = typer.Typer(
-    help="Changer les clés du coffre. / Change the keys of a safe.",
+    help="Les clés du coffre : les préparer, les certifier, les changer. / The keys of a safe.",
     no_args_is_help=True,
     add_completion=False,
 )
 Data = Annotated[Path, typer.Option("--data", help="Folder of the safe.")]
+keys.command("csr")(csr)
+keys.command("install")(install)
+keys.command("retire")(retire)
+keys.command("list")(list_keys)
+keys.command("check")(check)
+keys.command("prepare")(prepare)
+keys.command("rotate-encryption")(rotate_encryption)
 
 
 @keys.command("rotate-ledger")

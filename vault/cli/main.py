@@ -22,6 +22,7 @@ COMMANDS = (
     "keys",
     "systems",
     "notices",
+    "administrations",
     "services",
     "safes",
     "access",
