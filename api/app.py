@@ -102,6 +102,7 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
         Guard,
         metrics=counters,
         loopback_only=not vault.settings.is_production,
+        trusts=app.state.peers.trusts,
         max_in_flight=max_in_flight,
     )
 

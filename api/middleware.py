@@ -7,9 +7,10 @@ headers, answers what nobody else caught, counts, and writes one line of log wit
 from __future__ import annotations
 
 import logging
+import re
 import time
+from collections.abc import Callable
 
-import orjson
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,10 +19,12 @@ from api.metrics import Metrics
 from api.security import host_of, is_loopback, with_defaults
 from api.streams import UploadCut
 from vault.errors import Refused, Unavailable
+from vault.logs import REQUEST
 
 MAX_IN_FLIGHT = 512
 CLIENT_GONE = 499
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_REFERENCE = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _log = logging.getLogger("probans.access")
 
 
@@ -29,7 +32,13 @@ class Guard:
     """See the module."""
 
     def __init__(
-        self, app: ASGIApp, *, metrics: Metrics, loopback_only: bool, max_in_flight: int = MAX_IN_FLIGHT
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        loopback_only: bool,
+        trusts: Callable[[str], bool],
+        max_in_flight: int = MAX_IN_FLIGHT,
     ) -> None:
         """Wrap an application.
 
@@ -38,8 +47,10 @@ class Guard:
             metrics: counters of the process.
             loopback_only: refuse host names that are not this machine's own, so that no foreign page can reach the
                 service through a name it controls (DNS rebinding).
+            trusts: tells whether an address is of a proxy whose X-Request-ID is taken over.
             max_in_flight: requests answered at once; beyond, BUSY.
         """
+        self._trusts = trusts
         self._app = app
         self._metrics = metrics
         self._loopback_only = loopback_only
@@ -50,7 +61,17 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await _Exchange(self._app, scope, receive, send, self._metrics).run(self._refusal(scope))
+        exchange = _Exchange(self._app, scope, receive, send, self._metrics, self._reference(scope))
+        await exchange.run(self._refusal(scope))
+
+    def _reference(self, scope: Scope) -> str:
+        """Return the proxy's reference where there is one proxy, and one well-formed reference; else a new one."""
+        named = [value for name, value in scope["headers"] if name == b"x-request-id"]
+        if len(named) == 1 and _REFERENCE.fullmatch(named[0]):
+            peer = scope.get("client")
+            if peer is not None and self._trusts(peer[0]):
+                return str(named[0].decode("ascii"))
+        return new_reference()
 
     def _refusal(self, scope: Scope) -> Exception | None:
         if self._loopback_only:
@@ -65,15 +86,20 @@ class Guard:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, metrics: Metrics, reference: str
+    ) -> None:
         self._app, self._scope, self._receive, self._send = app, scope, receive, send
         self._metrics = metrics
         self._status = 0
+        self._octets = 0
         self._finished = False
-        self._request_id = new_reference()
+        self._request_id = reference
 
     async def run(self, refusal: Exception | None) -> None:
         self._scope.setdefault("state", {})["request_id"] = self._request_id
+        # A context of its own belongs to each connection's task; threads that answer get a copy.
+        REQUEST.set(self._request_id)
         self._metrics.begin()
         started = time.perf_counter()
         try:
@@ -102,6 +128,7 @@ class _Exchange:
             headers.append((b"x-request-id", self._request_id.encode()))
             message = {**message, "headers": headers}
         elif message["type"] == "http.response.body":
+            self._octets += len(message.get("body", b""))
             self._finished = not message.get("more_body", False)
         await self._send(message)
 
@@ -117,6 +144,7 @@ class _Exchange:
             "route": route,
             "status": status,
             "ms": round(seconds * 1000, 1),
+            "octets": self._octets,
             "whole": self._finished,
         }
-        _log.info("%s", orjson.dumps(line).decode())
+        _log.info("answered", extra=line)

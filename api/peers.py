@@ -52,6 +52,10 @@ class Peers:
                 break
         return found
 
+    def trusts(self, host: str) -> bool:
+        """Tell whether a connection comes from a trusted proxy."""
+        return self._trusts(_parsed(host))
+
     def certificate(self, request: Request) -> bytes | None:
         """Return the SHA-256 of the client certificate that a trusted proxy names, or None.
 

@@ -19,8 +19,9 @@ from types import FrameType
 from typing import Any
 
 from api.metrics import SLOT_OCTETS
-from api.worker import STOP_SECONDS, Tokens, configure_logging, run_worker
+from api.worker import STOP_SECONDS, Tokens, run_worker
 from vault.errors import VaultError
+from vault.logs import configure
 from vault.settings import Settings
 
 _CONTEXT = multiprocessing.get_context("spawn")
@@ -42,7 +43,7 @@ def run_workers(
     Raises:
         VaultError: the error that kept a process from starting the first time.
     """
-    configure_logging()
+    configure(settings.log, settings.log_level)
     _Supervisor(settings, listener, count, on_ready).run()
 
 

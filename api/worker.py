@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import logging
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from types import FrameType
 
@@ -17,7 +14,8 @@ import uvloop
 from api.app import create_app
 from api.metrics import Metrics
 from api.protocol import Protocol
-from vault.bootstrap import make_data_folder, open_vault
+from vault.bootstrap import open_vault, opening
+from vault.logs import configure
 from vault.service import Vault
 from vault.settings import Settings
 
@@ -52,7 +50,7 @@ def run_worker(
     Raises:
         VaultError: what `open_vault` refuses.
     """
-    configure_logging()
+    configure(settings.log, settings.log_level)
     with opening(settings):
         vault = open_vault(settings)
     try:
@@ -77,30 +75,9 @@ def run_worker(
         vault.close()
 
 
-@contextlib.contextmanager
-def opening(settings: Settings) -> Iterator[None]:
-    """Let processes open a data folder one after the other: the first one makes keys, tables and entry 0."""
-    make_data_folder(settings)
-    with (settings.data / "opening.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def tokens_of(vault: Vault) -> Tokens:
     """Return the personas' labels and tokens, for the console of a development machine."""
     return [(persona.label, persona.token) for persona in vault.personas.all()]
-
-
-def configure_logging() -> None:
-    """One line an event on standard error; the access log holds neither addresses nor people."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    root = logging.getLogger("probans")
-    if not root.handlers:
-        root.addHandler(handler)
-        root.setLevel(logging.INFO)
-        root.propagate = False
-    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
 
 
 class _Server(uvicorn.Server):

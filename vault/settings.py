@@ -18,11 +18,14 @@ from vault.settings_scan import ScanSettings
 from vault.settings_store import StoreSettings
 from vault.settings_tasks import TaskSettings
 from vault.settings_tsa import TimestampSettings
+from vault.settings_watch import WatchSettings
 
 GIB = 1024**3
 
 
-class Settings(BaseSettings, KeySettings, StoreSettings, ScanSettings, TimestampSettings, TaskSettings):
+class Settings(
+    BaseSettings, KeySettings, StoreSettings, ScanSettings, TimestampSettings, TaskSettings, WatchSettings
+):
     """Everything an operator can choose; each field is an environment variable `PROBANS_<FIELD>`."""
 
     model_config = SettingsConfigDict(env_prefix="PROBANS_", extra="forbid", frozen=True, allow_inf_nan=False)

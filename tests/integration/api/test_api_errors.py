@@ -16,6 +16,7 @@ from api.errors import PROBLEM_TYPE, wanted_language
 from api.metrics import SLOT_OCTETS, Metrics
 from storage.errors import ObjectMissing, StorageUnavailable
 from vault.errors import LedgerError
+from vault.logs import JsonLines
 from vault.messages import CATALOGUE
 
 MEMBERS = {
@@ -278,10 +279,13 @@ def test_the_access_log_names_no_one(client, issue, bearer, monkeypatch, caplog)
     with caplog.at_level(logging.INFO, "probans.access"):
         client.get(f"{link}?purpose=consultation", headers=bearer("camille"))
         client.get("/v1/camille/secret?q=camille")
-    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "probans.access"]
+    records = [record for record in caplog.records if record.name == "probans.access"]
+    lines = [json.loads(JsonLines().format(record)) for record in records]
     assert [line["route"] for line in lines] == ["/v1/documents/{document_id}", "-"]
     assert [line["status"] for line in lines] == [200, 404]
-    assert set(lines[0]) == {"request", "method", "route", "status", "ms", "whole"}
+    fixed = {"time", "level", "logger", "message"}
+    assert set(lines[0]) == fixed | {"request", "method", "route", "status", "ms", "octets", "whole"}
+    assert lines[0]["octets"] > 100
 
 
 def test_counters_of_several_processes_are_added():

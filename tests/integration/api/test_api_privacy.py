@@ -27,6 +27,7 @@ from identity.base import ProvenIdentity
 from identity.embedded_client import NAME
 from vault.bootstrap import open_vault
 from vault.domain.actors import Actor, Role
+from vault.logs import JsonLines, TextLines
 from vault.personas import Persona, Personas
 from vault.safe_opening import open_safe_within
 from vault.service import Vault
@@ -267,6 +268,8 @@ class Lines(logging.Handler):
             return  # the client of these tests, which says what it asks
         attached = {name: value for name, value in record.__dict__.items() if name not in {"msg", "args"}}
         self.lines.append(f"{self.format(record)} {attached!r}")
+        # And as an operator gets it, in either form.
+        self.lines += [JsonLines().format(record), TextLines().format(record)]
 
 
 @pytest.fixture(scope="module")
