@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.deps import Safe
 from api.metrics import Metrics, ledger_text
+from api.metrics_keys import certificates_text
 from api.ranges import is_not_modified
 from api.rates import limited
 from api.uploads import media_type, read_small_body
@@ -93,14 +94,15 @@ def readyz(vault: Safe) -> Response:
     response_class=Response,
 )
 def metrics(request: Request, vault: Safe) -> Response:
-    """Return the counters of all processes of this service, and where the ledger stands."""
+    """Return the counters of all processes of this service, where the ledger stands, how long certificates last."""
     counters: Metrics = request.app.state.metrics
     try:
         ledger = ledger_text(vault.figures())
     except VaultError:
         ledger = ledger_text(None)
     return Response(
-        counters.text() + ledger, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        counters.text() + ledger + certificates_text(vault.certificates()),
+        headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
     )
 
 

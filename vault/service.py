@@ -9,11 +9,13 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
+from signing.base import KeyPurpose
 from storage.errors import ObjectMissing
 from timestamping.authority import EmbeddedAuthority
 from timestamping.base import TimestampAuthority
 from vault.dating import Dating
 from vault.db import models
+from vault.expiry import Ending, endings, note_of
 from vault.figures import LedgerFigures, ledger_figures
 from vault.healing import Healer
 from vault.health import Ask, Health, Readiness, probe
@@ -103,10 +105,15 @@ class Vault:
             "ledger": lambda: probe(self._ask_ledger),
             "witnesses": self._witnesses,
             "timestamps": lambda: self._timestamps(self.dated.authority),
+            "keys": self._keys,
         }
         if self.dated.anchor_authority is not self.dated.authority:
             asked["anchor-timestamps"] = lambda: self._timestamps(self.dated.anchor_authority)
         return self._readiness.ask(asked, optional=_OPTIONAL)
+
+    def certificates(self) -> Sequence[Ending]:
+        """Return when the first certificate of each kind ends, soonest first."""
+        return endings(self.parts.pki, self.parts.clock.now())
 
     def figures(self) -> LedgerFigures:
         """Return what monitoring asks about the ledger. Raises Unavailable, LedgerError."""
@@ -149,6 +156,11 @@ class Vault:
         with suppress(ObjectMissing):
             self.parts.log.get(CHECKPOINT_PATH)
         return self.parts.objects.durability().note
+
+    def _keys(self) -> Health:
+        found = self.certificates()
+        unused = {KeyPurpose.TIMESTAMP.value} if self.authority is None else set()
+        return Health(not any(each.is_down for each in found if each.what not in unused), note_of(found))
 
     def _timestamps(self, authority: TimestampAuthority) -> Health:
         tolerance = timedelta(seconds=self.settings.tsa_tolerance)
