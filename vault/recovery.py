@@ -3,7 +3,8 @@
 Steps:
     1. The published checkpoint must carry this log's signatures, and its entries must hash up to it.
     2. What the database has must be the beginning of what was published.
-    3. Administrations and safes are rebuilt from their records.
+    3. Administrations, safes, accounts, contacts and labels are rebuilt from their records; in an older copy they are
+       brought up to them (`vault.recovery_following`).
     4. Every published entry the database lacks is written again, with the rows its record holds.
     5. Destructions are replayed by tag for documents of an older copy whose records say nothing of them.
     6. Records of entries that were committed but never published are appended anew, in order and in one
@@ -45,6 +46,7 @@ from vault.ledger.tree import TILE_WIDTH
 from vault.ledger.writer import LedgerTransaction, LedgerWriter, WriterConfig
 from vault.lifecycle import destruction_change, first_digest
 from vault.records import RecordBook
+from vault.recovery_following import follow_newer_records, forget_what_was_erased
 from vault.recovery_records import (
     Claim,
     Held,
@@ -73,6 +75,7 @@ class RecoveryReport:
         changes: of those, how many had a record whose rows were written.
         appended: entries appended anew for records that were never published.
         destroyed: destructions replayed by tag.
+        followed: rows without entries that an older copy had otherwise than their records.
         findings: what an operator must look at, one sentence each.
     """
 
@@ -80,6 +83,7 @@ class RecoveryReport:
     changes: int = 0
     appended: int = 0
     destroyed: int = 0
+    followed: int = 0
     findings: list[str] = field(default_factory=list)
 
 
@@ -125,7 +129,13 @@ class Recovery:
         report.findings += held.findings
         with self._database.writing(patient=True) as connection:
             # 3
+            older = self._is_older(connection, held)
+            if older:
+                gone, findings = forget_what_was_erased(connection, held)
+                report.followed, report.findings = gone, [*report.findings, *findings]
             self._restore_registry(connection, held)
+            if older:
+                report.followed += follow_newer_records(connection, held)
             new = self._restore_entries(connection, held, report)
             self._replay_destructions(connection, new, held, report)
         self._append_unpublished(held, clock, report)
@@ -134,6 +144,14 @@ class Recovery:
             for change in held.verdicts:
                 write_verdict(connection, change)
         return report
+
+    def _is_older(self, connection: Connection, held: HeldRecords) -> bool:
+        """Tell whether the database is a copy from before something that is published or recorded."""
+        size, note = connection.scalar(select(models.ledger_head.c.size)), self._published()
+        if size is None:
+            return False
+        groups = (group_start(each.record) or 0 for each in held.by_commitment.values())
+        return (note is not None and note.size > size) or any(start >= size for start in groups)
 
     def _restore_registry(self, connection: Connection, held: HeldRecords) -> None:
         """Write what has no entry: safes, administrations, accounts and the like, each after what it names.

@@ -78,7 +78,8 @@ def _tell(report: RecoveryReport) -> None:
     typer.echo(
         f"{report.entries} inscriptions rétablies / entries restored, "
         f"{report.changes} changements / changes, {report.appended} ajoutées / appended, "
-        f"{report.destroyed} destructions rejouées / destructions replayed"
+        f"{report.destroyed} destructions rejouées / destructions replayed, "
+        f"{report.followed} lignes mises à jour / rows brought up to date"
     )
     for line in report.findings:
         typer.echo(line)
