@@ -218,6 +218,12 @@ def _version(folder: Path) -> int:
     return int(found[1]) if found else 0
 
 
+def unprivileged() -> dict[str, Any]:
+    """Return what `subprocess` wants so that a server is not started as root."""
+    user = _other_user() if os.geteuid() == 0 else None
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
 def _other_user() -> pwd.struct_passwd | None:
     for name in ("postgres", "nobody"):
         with suppress(KeyError):
