@@ -26,6 +26,8 @@ _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 
 _PAUSE_S = 1.0
+_QUICK_RESTARTS = 4
+_RESTART_EACH = 8
 _ALREADY_INITIALIZED = 0x191
 # What trying again, or a new session, would not change.
 _UNFIT = (
@@ -184,6 +186,7 @@ class TokenSession:
         self._refused = b""
         self._failed = ""
         self._failed_at = 0.0
+        self._failures = 0
 
     def __repr__(self) -> str:
         """Name the token."""
@@ -244,14 +247,18 @@ class TokenSession:
             try:
                 self._held = self._log_in(self._module.library())
             except p11.PKCS11Error:
+                # Other tokens of the module lose their sessions by it: not for each try of one that stays away.
+                if self._failures >= _QUICK_RESTARTS and self._failures % _RESTART_EACH:
+                    raise
                 self._held = self._log_in(self._module.restart())
-        except p11.PKCS11Error as error:
+        except (p11.PKCS11Error, *_UNREADABLE) as error:
+            self._failures += 1
             self._failed, self._failed_at = (
                 f"{self.place} cannot be opened: {_words(error)}",
                 time.monotonic(),
             )
             raise SigningUnavailable(self._failed) from None
-        self._failed = ""
+        self._failed, self._failures = "", 0
         self._epoch = self._module.epoch
         _log.info("token opened", extra={"token": self.place.label or self.place.serial})
         return self._held

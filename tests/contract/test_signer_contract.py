@@ -44,6 +44,7 @@ from timestamping.verify import Rfc3161Verifier
 
 POLICY = "1.3.6.1.4.1.99999.1"
 KINDS = {"p256": ECDSA_P256, "rsa-pss": RSA_PSS}
+PIN = "a PIN of the contract"
 DIGEST = hashlib.sha256(b"data").digest()
 
 
@@ -148,9 +149,9 @@ class Remote(Holder):
         chain = [self.authority.certificate(private, purpose), *self.authority.chain]
         name = secrets.token_hex(4)
         self.service.credentials[name] = Credential(
-            private, chain, mode="explicit", pin="0815", raw=kind == "p256"
+            private, chain, mode="explicit", pin=PIN, raw=kind == "p256"
         )
-        return self.client.signer(name, Secret.of("0815"))
+        return self.client.signer(name, Secret.of(PIN))
 
     def signer(self, kind: str) -> Signer:
         return self._make(kind, KeyPurpose.ACT_SEAL)
@@ -331,7 +332,7 @@ def test_it_shows_no_secret(holder: Holder, act_key: SealKey) -> None:
         + repr(getattr(holder, "token", ""))
         + repr(getattr(holder, "client", ""))
     )
-    assert not any(secret in shown for secret in (Tokens.pin, "0815", "secret", RemoteSigner.client_secret))
+    assert not any(secret in shown for secret in (Tokens.pin, PIN, "secret", RemoteSigner.client_secret))
 
 
 def _waits(sign: Callable[[], object], seconds: float) -> str:

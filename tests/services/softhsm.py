@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,7 +108,7 @@ class Tokens:
         )
         names = [str(each) for each in self.tokens.glob("*/generation")]
         holder = subprocess.Popen(
-            ["python3", "-c", script, *names], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-c", script, *names], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert holder.stdout is not None
         holder.stdout.readline()

@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pkcs11
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from pkcs11 import Mechanism
+from pkcs11 import Mechanism, TokenFlag
 
 from signing import tokens as tokens_module
 from signing import tokens_keys, tokens_session
@@ -166,6 +167,34 @@ def test_a_wrong_pin_is_tried_once(
     opened()
     assert tried == ["in"]
     session.close()
+
+
+@pytest.mark.parametrize("flag", [TokenFlag.USER_PIN_FINAL_TRY, TokenFlag.USER_PIN_LOCKED])
+def test_the_last_try_is_left_to_people(place: TokenPlace, flag: TokenFlag) -> None:
+    asked: list[str] = []
+
+    class Library:
+        def get_token(self, **_: object) -> Any:
+            return SimpleNamespace(
+                flags=flag | TokenFlag.LOGIN_REQUIRED, open=lambda **_: asked.append("login")
+            )
+
+    session = tokens_session.TokenSession(place, Secret.of(Tokens.pin), 2.0)
+    with pytest.raises(KeyUnusable, match="one try"):
+        session._log_in(Library())
+    assert asked == []
+
+
+def test_a_token_that_stays_away_does_not_disturb_the_others_for_ever(
+    signer: CheckedSigner, place: TokenPlace, softhsm_tokens: Tokens, token: Pkcs11Token
+) -> None:
+    absent = tokens_session.TokenSession(TokenPlace(place.module, "absent"), softhsm_tokens.secret(), 2.0)
+    before = token._session._module.epoch
+    for _ in range(20):
+        with pytest.raises(SigningUnavailable, match="in no slot"):
+            absent.run(lambda _: None)
+        assert signer.sign(b"x")
+    assert token._session._module.epoch - before == 4 + 2
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o602, 0o666])
