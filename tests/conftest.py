@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.services import clamd, oidc_provider, postgresql, softhsm, versitygw
+from tests.services import clamd, nginx, oidc_provider, postgresql, softhsm, versitygw
 
 JUDGES = Path(__file__).resolve().parents[1] / ".cache" / "judges"
 MISSING = pytest.StashKey[Counter[str]]()
@@ -64,6 +64,10 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "postgresql": postgresql.installed,
     "clamd": clamd.installed,
     "softhsm2": softhsm.installed,
+    "nginx": lambda: nginx.PROGRAM is not None,
+    "systemd-analyze": partial(_answers, "systemd-analyze", "--version"),
+    "hadolint": partial(_built, "hadolint/version"),
+    "compose-check": partial(_built, "compose-check"),
     "versitygw": partial(versitygw.installed, versitygw.NEWEST),
     "versitygw-1.7.0": partial(versitygw.installed, versitygw.SHORTENS),
     # It holds its key in an SSH agent.

