@@ -53,6 +53,8 @@ from vault.share_services import open_sharing
 from vault.submissions import Submissions
 from vault.system_registry import follow_records
 from vault.systems import Systems
+from vault.task_loop import TaskLoop
+from vault.tasks import TaskRunner
 from vault.tell_once import open_tell_once
 from vault.tidying import sweep_dead_records
 from vault.ties import Ties
@@ -70,7 +72,7 @@ def assemble(
         dated: what dates.
         channels: the ways by which notices leave.
         running: closes, in reverse order, what is started here.
-        background: False leaves healing, notification and anchors to explicit calls.
+        background: False leaves the tasks to explicit calls, or to whoever runs `Vault.tasks`.
 
     Raises:
         SettingsRefused, LedgerError: as `vault.bootstrap.open_vault`.
@@ -149,10 +151,6 @@ def assemble(
         clock,
         timedelta(minutes=settings.anchor_interval_minutes),
     )
-    if background:
-        for worker in (healer, anchoring, *notifying.workers):
-            worker.start()
-            running.callback(worker.close)
     bundles = Bundles(
         parts.database,
         documents,
@@ -166,11 +164,15 @@ def assemble(
     people = make_people(parts, safes)
     lines = open_journal_desk(parts, writer, matters, ties, journal, receipts, purposes, desk)
     services = _people(parts, matters, ties, desk, writer, attributes, lines, journal, shelf, bundles, policy)
-    if background:
-        services.tell_once.sweeper.start()
-        running.callback(services.tell_once.sweeper.close)
     lifecycle = Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock)
     lifecycle.forget_destroyed()
+    tasks = TaskRunner(
+        [healer.task, anchoring.task, *notifying.tasks, services.tell_once.sweeper.task], clock
+    )
+    if background and settings.tasks == "inside":
+        loop = TaskLoop(tasks)
+        loop.start()
+        running.callback(loop.close)
     return Vault(
         settings=settings,
         issuing=Issuing(parts.database, safes, pipeline, attributes, ties),
@@ -199,6 +201,7 @@ def assemble(
         personas=people,
         authority=dated.embedded,
         dated=dated,
+        tasks=tasks,
         healer=healer,
         anchoring=anchoring,
         publisher=publisher,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import fcntl
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from identity.config import load_providers
 from identity.embedded import EmbeddedProvider, draw_key
@@ -34,6 +36,15 @@ from vault.records import RecordBook
 from vault.sealing import SealingDesk
 from vault.service import Vault
 from vault.settings import Settings
+
+
+@contextmanager
+def opening(settings: Settings) -> Iterator[None]:
+    """Let the processes of a host open a data folder in turn: the first one makes keys, tables and entry 0."""
+    make_durable_folder(settings.data)
+    with (settings.data / "opening.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def open_parts(

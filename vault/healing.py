@@ -12,6 +12,7 @@ from vault.db.twins import TwinGuard
 from vault.errors import Unavailable
 from vault.pipeline import Pipeline
 from vault.services import SealKeyAbsent
+from vault.tasks import Task
 
 _BATCH = 50
 _LOCK = b"healer"
@@ -20,7 +21,11 @@ _log = logging.getLogger("probans.healing")
 
 
 class Healer:
-    """One per process; a lock lets only one of all processes work at a time, so that order is kept."""
+    """One per process; a lock lets only one of all processes work at a time, so that order is kept.
+
+    A process that was paused while another one took its place ends its batch as soon as it knows. The document it was
+    at may then be sealed by both: the ledger's transaction takes the seal that comes first and drops the other one.
+    """
 
     def __init__(
         self,
@@ -38,16 +43,16 @@ class Healer:
         self._stop = threading.Event()
         self._refused: set[str] = set()
         self._keyless: dict[str, float] = {}
-        self._thread = threading.Thread(target=self._loop, name="probans-healer", daemon=True)
 
-    def start(self) -> None:
-        """Start healing in the background."""
-        self._thread.start()
+    @property
+    def task(self) -> Task:
+        """Healing, as it runs in the background."""
+        # Sealing one document may take as long as time-outs of timestamp authority, keys and store together.
+        return Task("healing", self.heal, self._interval, limit_s=900.0, full=_BATCH, stop=self.close)
 
     def close(self) -> None:
-        """Stop after the document under way."""
+        """Stop after the document under way, for good."""
         self._stop.set()
-        self._thread.join()
 
     def heal(self) -> int:
         """Seal what waits; return how many documents got their seal."""
@@ -59,7 +64,9 @@ class Healer:
                 known = len(self._refused) + len(self._keyless)
                 waiting = self._documents.waiting(connection, _BATCH + known)
             for document_id in waiting:
-                if document_id in self._refused or self._stop.is_set() or self._lacks_key(document_id):
+                if self._stop.is_set() or not self._guard.holds(_LOCK):
+                    break
+                if document_id in self._refused or self._lacks_key(document_id):
                     continue
                 try:
                     sealed += self._pipeline.seal_waiting(document_id)
@@ -83,10 +90,3 @@ class Healer:
             return True
         self._keyless.pop(document_id, None)
         return False
-
-    def _loop(self) -> None:
-        while not self._stop.wait(self._interval):
-            try:
-                self.heal()
-            except Exception:
-                _log.exception("healer")

@@ -16,6 +16,7 @@ from vault.outbox import LogNotifier, OutboxCourier
 from vault.parts import Parts
 from vault.postman import Postman
 from vault.spreading import Spreader
+from vault.tasks import Task
 from vault.ties import Ties
 
 
@@ -53,9 +54,9 @@ class Notifying:
     hook_secret: str = field(repr=False)
 
     @property
-    def workers(self) -> Sequence[OutboxCourier | Postman]:
+    def tasks(self) -> Sequence[Task]:
         """What is to run in the background."""
-        return (self.courier, *self.postmen)
+        return [self.courier.task, *(postman.task for postman in self.postmen)]
 
     def knows_secret(self, shown: str) -> bool:
         """Tell, in constant time, whether a gateway's secret is the one; never when none is set."""

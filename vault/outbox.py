@@ -7,7 +7,6 @@ the database alone, which no slow gateway holds up. `vault.postman` sends.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Protocol
@@ -21,6 +20,7 @@ from vault.db.engine import Database
 from vault.deliveries import Deliveries, DeliveryState
 from vault.ids import new_id
 from vault.notices import Notice, payload, read_payload
+from vault.tasks import Task
 
 _BATCH = 100
 _KEPT = timedelta(days=30)
@@ -108,17 +108,11 @@ class OutboxCourier:
         self._notifier = notifier
         self._interval = interval
         self._pruned_at = ""
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="probans-outbox", daemon=True)
 
-    def start(self) -> None:
-        """Start in the background."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop after the batch under way."""
-        self._stop.set()
-        self._thread.join()
+    @property
+    def task(self) -> Task:
+        """The courier, as it runs in the background."""
+        return Task("outbox", self.deliver_waiting, self._interval, full=_BATCH)
 
     def deliver_waiting(self) -> int:
         """Hand on one batch, unless another process is at it; return how many messages it had.
@@ -180,14 +174,6 @@ class OutboxCourier:
             Deliveries.prune(connection, before)
             connection.execute(delete(table).where(table.c.delivered_at < before))
         self._pruned_at = rfc3339(now)
-
-    def _loop(self) -> None:
-        while not self._stop.wait(self._interval):
-            try:
-                while self.deliver_waiting() == _BATCH and not self._stop.is_set():
-                    pass
-            except Exception:
-                _log.exception("outbox courier")
 
 
 def _refused(outbox_id: int, code: str, now: str) -> dict[str, Any]:

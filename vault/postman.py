@@ -1,4 +1,4 @@
-"""Sends deliveries by one channel, in a thread of its own: a slow gateway holds up its own letters and nothing else."""
+"""Sends deliveries by one channel, a task of its own: a slow gateway holds up its own letters and nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from vault.db.engine import Database
 from vault.deliveries import Claim, Deliveries, DeliveryState
 from vault.domain.contacts import Contact, ContactState
 from vault.notice_texts import code_words, digest_words, news_words
-from vault.notices import Bounced, Channel, ChannelDown, ChannelName, Deferred, Letter, NotSent, Unsure, Words
+from vault.notices import Bounced, Channel, ChannelDown, ChannelName, Deferred, Letter, Unsure, Words
+from vault.tasks import Task
 
 _ROUND = 200
 _MARGIN = timedelta(seconds=60)
@@ -64,16 +65,16 @@ class Postman:
         self._failures = 0
         self._closed_until: datetime | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name=f"probans-{name}", daemon=True)
 
-    def start(self) -> None:
-        """Start in the background."""
-        self._thread.start()
+    @property
+    def task(self) -> Task:
+        """The postman, as it runs in the background; a round may take the longest time of each of its letters."""
+        limit = _ROUND * (self._channel.longest_s + _MARGIN.total_seconds())
+        return Task(f"letters-{self._name.value}", self.send_due, self._interval, limit, stop=self.close)
 
     def close(self) -> None:
-        """Stop after the letter under way."""
+        """Stop after the letter under way, for good."""
         self._stop.set()
-        self._thread.join()
 
     def send_due(self) -> int:
         """Send what is due, unless another process is at it; return how many letters left.
@@ -192,12 +193,3 @@ class Postman:
         if mailing.counts is not None:
             return digest_words(self._name, mailing.counts, language, self._link)
         return news_words(self._name, mailing.event, language, self._link)
-
-    def _loop(self) -> None:
-        while not self._stop.wait(self._interval):
-            try:
-                self.send_due()
-            except NotSent as error:
-                _log.error("postman", extra={"channel": self._name.value, "code": error.code})
-            except Exception:
-                _log.exception("postman")

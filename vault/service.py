@@ -36,6 +36,9 @@ from vault.reading import Reading
 from vault.rotation import KeyRotation
 from vault.settings import Settings
 from vault.submissions import Submissions
+from vault.task_book import read_book
+from vault.task_health import own_tasks, workers_tasks
+from vault.tasks import TaskRunner
 from vault.timestamp_health import timestamp_health
 from vault.verifying import Verifying
 
@@ -73,6 +76,7 @@ class Vault:
     personas: Personas
     authority: EmbeddedAuthority | None
     dated: Dating
+    tasks: TaskRunner
     healer: Healer
     anchoring: Anchoring
     publisher: Publisher
@@ -104,6 +108,7 @@ class Vault:
             "storage": lambda: probe(self._ask_storage),
             "ledger": lambda: probe(self._ask_ledger),
             "witnesses": self._witnesses,
+            "tasks": self._background,
             "timestamps": lambda: self._timestamps(self.dated.authority),
             "keys": self._keys,
         }
@@ -165,6 +170,11 @@ class Vault:
     def _timestamps(self, authority: TimestampAuthority) -> Health:
         tolerance = timedelta(seconds=self.settings.tsa_tolerance)
         return timestamp_health(authority, self.parts.clock.now(), tolerance)
+
+    def _background(self) -> Health:
+        if self.settings.tasks == "inside":
+            return own_tasks(self.tasks.tasks, self.tasks.states())
+        return workers_tasks(self.tasks.tasks, read_book(self.parts.database), self.parts.clock.now())
 
     def _witnesses(self) -> Health:
         if self.witnessing is None:

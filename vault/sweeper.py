@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
 
 from vault.consents import Consents
 from vault.db.twins import TwinGuard
-from vault.errors import Unavailable
 from vault.requests import Requests
+from vault.tasks import Task
 
 _LOCK = b"sweeper"
-_log = logging.getLogger("probans.sweeper")
 
 
 class Sweeper:
@@ -33,21 +30,15 @@ class Sweeper:
         self._works: list[Callable[[], int]] = [requests.expire, consents.seal_withdrawals]
         self._guard = guard
         self._interval = interval
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="probans-sweeper", daemon=True)
 
     def add(self, work: Callable[[], int]) -> None:
         """Have something else done too, which returns how much it did; before the start."""
         self._works.append(work)
 
-    def start(self) -> None:
-        """Start in the background."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop after the run under way."""
-        self._stop.set()
-        self._thread.join()
+    @property
+    def task(self) -> Task:
+        """The sweeper, as it runs in the background."""
+        return Task("sweeper", self.sweep, self._interval, limit_s=900.0)
 
     def sweep(self) -> int:
         """Do what is due, unless another process is at it; return how many things were done.
@@ -57,12 +48,3 @@ class Sweeper:
         """
         with self._guard.hold(_LOCK) as free:
             return sum(work() for work in self._works) if free else 0
-
-    def _loop(self) -> None:
-        while not self._stop.wait(self._interval):
-            try:
-                self.sweep()
-            except Unavailable as error:
-                _log.warning("requests and consents wait", extra={"code": error.code})
-            except Exception:
-                _log.exception("sweeper")

@@ -11,6 +11,7 @@ import typer
 COMMANDS = (
     "demo",
     "serve",
+    "worker",
     "verify",
     "audit",
     "watch",

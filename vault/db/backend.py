@@ -15,6 +15,10 @@ class KeyLocks(Protocol):
         """Try to hold a key while the block runs; give False at once when another thread or process does."""
         ...
 
+    def holds(self, key: bytes) -> bool:
+        """Tell whether a key that this process took is still its own, as far as it knows; it asks nobody."""
+        ...
+
 
 class Backend(Protocol):
     """One kind of database."""

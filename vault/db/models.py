@@ -25,6 +25,7 @@ from vault.db.scan_tables import document_scans
 from vault.db.service_tables import services
 from vault.db.share_tables import share_tokens, share_tries
 from vault.db.system_tables import lockouts, system_tokens, systems, used_assertions
+from vault.db.task_tables import scrub_rounds, task_runs
 
 __all__ = [
     "account_identities",
@@ -41,12 +42,14 @@ __all__ = [
     "notice_contacts",
     "pending_logins",
     "reminders",
+    "scrub_rounds",
     "services",
     "sessions",
     "share_tokens",
     "share_tries",
     "system_tokens",
     "systems",
+    "task_runs",
     "used_assertions",
 ]
 

@@ -30,6 +30,7 @@ from vault.errors import SettingsRefused, Unavailable
 
 _DRIVERS = ("postgresql", "postgresql+psycopg")
 _GRACE_S = 10.0  # beyond the server's own limit, before it is taken for dead
+_LEASE_S = 20.0  # without a word, before a process loses its locks
 _CONNECTING = {
     "connect_timeout": 5,
     "application_name": "probans",
@@ -80,7 +81,7 @@ class PostgresqlBackend:
         event.listen(self.engine, "before_cursor_execute", _translate, retval=True)
         self._opened = False
         arguments, parameters = self.engine.dialect.create_connect_args(self.engine.url)
-        self._locks = SessionLocks(lambda: self._session(arguments, parameters))
+        self._locks = SessionLocks(lambda: self._session(arguments, parameters), _LEASE_S / 4)
         try:
             self.engine.connect().close()
         except DBAPIError as error:
@@ -159,9 +160,14 @@ class PostgresqlBackend:
         return connection
 
     def _session(self, arguments: Any, parameters: Any) -> LimitedConnection:
-        """Return a connection for locks; questions about locks are answered at once."""
+        """Return a connection for locks; questions about locks are answered at once.
+
+        The server ends it, and frees what it holds, when nothing was heard of it for some seconds: a process that is
+        paused, or whose host is gone without a word, would keep its locks otherwise for as long as TCP believes in it.
+        """
         connection = self._connect(None, None, arguments, parameters)
         connection.limit = _GRACE_S
+        connection.execute(query(f"SET idle_session_timeout = {round(_LEASE_S * 1000)}"))
         return connection
 
     def _configure(self, connection: LimitedConnection, record: Any) -> None:
@@ -187,6 +193,13 @@ class PostgresqlBackend:
             _log.critical("the database server is refused: %s", problem)
             raise Unavailable("DATABASE_UNAVAILABLE", problem)
         record.info["incarnation"] = tuple(row[4:])
+
+
+def connecting(url: URL) -> dict[str, Any]:
+    """Return libpq's parameters for connections beside the pool, as `vault.task_engine` makes them."""
+    engine = create_engine(url.set(drivername="postgresql+psycopg"))  # only to be asked
+    _, parameters = engine.dialect.create_connect_args(engine.url)
+    return {**_CONNECTING, **parameters}
 
 
 def _unfit(fsync: str, commits: str, standbys: str, encoding: str, *, replicated: bool) -> str:

@@ -20,19 +20,25 @@ class SessionLocks:
     The server would give a session its own lock twice, so the threads of the process are kept apart here. When the
     connection is lost, another process may take what was held: who needs more than not to do work twice must be
     safe by a compare-and-swap or a row besides, as the publisher and twin requests are.
+
+    A thread of its own keeps the connection in use: the server may end one that says nothing, and so take the locks
+    from a process that is paused.
     """
 
-    def __init__(self, connect: Callable[[], psycopg.Connection]) -> None:
+    def __init__(self, connect: Callable[[], psycopg.Connection], beat_s: float) -> None:
         """Connect at the first use.
 
         Args:
             connect: gives a connection in autocommit mode, with time limits of its own.
+            beat_s: seconds between two signs of life.
         """
         self._connect = connect
+        self._beat_s = beat_s
+        self._beating: threading.Thread | None = None
+        self._end = threading.Event()
         self._mutex = threading.Lock()
         self._session: psycopg.Connection | None = None
-        self._held: set[int] = set()
-        self._closed = False
+        self._held: dict[int, psycopg.Connection] = {}
 
     @contextmanager
     def hold(self, key: bytes) -> Iterator[bool]:
@@ -49,10 +55,15 @@ class SessionLocks:
             if session is not None:
                 self._give(number, session)
 
+    def holds(self, key: bytes) -> bool:
+        """Tell whether a key that was taken is still held, as far as this process knows."""
+        session = self._held.get(lock_number(key))
+        return session is not None and session is self._session
+
     def close(self) -> None:
         """Free everything."""
+        self._end.set()
         with self._mutex:
-            self._closed = True
             self._drop()
 
     def _take(self, number: int) -> psycopg.Connection | None:
@@ -67,14 +78,14 @@ class SessionLocks:
             raise Unavailable("DATABASE_UNAVAILABLE", type(error).__name__) from error
         else:
             if session is not None:
-                self._held.add(number)
+                self._held[number] = session
             return session
         finally:
             self._mutex.release()
 
     def _ask(self, number: int) -> psycopg.Connection | None:
         """Return the session that has the lock now; None when another one has it."""
-        if self._closed:
+        if self._end.is_set():
             raise psycopg.OperationalError("closed")
         if self._session is not None:
             try:
@@ -82,6 +93,9 @@ class SessionLocks:
             except psycopg.Error:
                 self._drop()  # it may have died long ago: once more with a new one
         self._session = self._connect()
+        if self._beating is None:
+            self._beating = threading.Thread(target=self._beat, name="probans-locks", daemon=True)
+            self._beating.start()
         try:
             return self._session if _got(self._session, number) else None
         except psycopg.Error:
@@ -90,12 +104,21 @@ class SessionLocks:
 
     def _give(self, number: int, session: psycopg.Connection) -> None:
         with self._mutex:
-            self._held.discard(number)
+            self._held.pop(number, None)
             if session is self._session:
                 try:
                     session.execute("SELECT pg_advisory_unlock(%s)", (number,))
                 except psycopg.Error:
                     self._drop()  # the server frees it with the session
+
+    def _beat(self) -> None:
+        while not self._end.wait(self._beat_s):
+            with self._mutex:
+                try:
+                    if self._session is not None:
+                        self._session.execute("SELECT 1")
+                except psycopg.Error:
+                    self._drop()
 
     def _drop(self) -> None:
         session, self._session = self._session, None

@@ -60,3 +60,10 @@ class TwinGuard:
                 yield True
         finally:
             os.close(descriptor)
+
+    def holds(self, key: bytes) -> bool:
+        """Tell, within `hold`, whether the key was lost meanwhile, as far as this process knows.
+
+        A process that was paused, or cut off from the database, finds out some seconds after it wakes.
+        """
+        return self._shared is None or self._shared.holds(b"twin " + key)

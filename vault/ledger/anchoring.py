@@ -7,7 +7,6 @@ stored, the last of its files; the row in the database follows, and is made agai
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -40,6 +39,7 @@ from vault.ledger.anchors import (
 from vault.ledger.cosignatures import best_checkpoint
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.policy import Policy
+from vault.tasks import Task
 
 _MAX_PAUSE_S = 30.0
 _log = logging.getLogger("probans.ledger")
@@ -67,7 +67,7 @@ class Anchoring:
         clock: Clock,
         interval: timedelta,
     ) -> None:
-        """Make a worker; `start` begins.
+        """Make a worker.
 
         Args:
             database: holds the checkpoints, and which anchors there are.
@@ -88,18 +88,12 @@ class Anchoring:
         self._clock = clock
         self._interval = interval
         self._refused: set[int] = set()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="probans-anchoring", daemon=True)
 
-    def start(self) -> None:
-        """Make anchors in the background."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop after the anchor under way."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+    @property
+    def task(self) -> Task:
+        """Anchoring, as it runs in the background."""
+        pause = min(self._interval.total_seconds() / 10, _MAX_PAUSE_S)
+        return Task("anchoring", lambda: int(self.anchor() is not None), pause, at_once=True)
 
     def anchor(self, *, force: bool = False) -> int | None:
         """Make an anchor of a published checkpoint, if one is due and nobody else is at it.
@@ -213,14 +207,3 @@ class Anchoring:
                 remember(connection, Known(size, token_digest(stored.token), report.gen_time))
             adopted += 1
         return adopted
-
-    def _loop(self) -> None:
-        pause = min(self._interval.total_seconds() / 10, _MAX_PAUSE_S)
-        while not self._stop.is_set():
-            try:
-                self.anchor()
-            except Unavailable as error:
-                _log.warning("anchor put off: %s %s", error.code, error.detail)
-            except Exception:
-                _log.exception("anchoring failed; it is tried again")
-            self._stop.wait(pause)
