@@ -10,12 +10,14 @@ from benchmarks.seal import run
 
 
 def test_every_figure_stands_beside_its_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    # One key is enough to see that all of it runs.
+    monkeypatch.setattr(seal, "KEYS", ("p256",))
     monkeypatch.setattr(seal, "_DSS_WARM_UP", 1)
     monkeypatch.setattr(seal, "_DSS_EACH", 1)
     figures = {figure.name: figure for figure in run(20, 0.01, 1)}
-    assert {"seal-b-t-rsa-17kB-over-floor", "seal-b-t-p256-17kB-over-floor"} <= set(figures)
+    assert "seal-b-t-p256-17kB-over-floor" in figures
     dss = sealers.DSS.is_file()
-    assert len(figures) == 2 * (5 + dss) + 2 * 3 + 4 * 4 + 2
+    assert len(figures) == (5 + dss) + 3 + 2 * 4 + 1
     for figure in figures.values():
         assert figure.unit == "times"
         assert figure.runs[0] > 0
