@@ -9,7 +9,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -83,17 +83,14 @@ class CscSigner(CheckedSigner):
 
     def __init__(
         self,
-        service: CscService,
-        credential: str,
-        pin: Secret | None,
+        ask: Callable[[bytes], bytes],
         chain: Sequence[x509.Certificate],
         public: PublicKey,
         algorithm: str,
+        name: str,
     ) -> None:
         """Take the key; see `CscService.signer`."""
-        super().__init__(
-            public, algorithm, partial(service.sign_hash, credential, algorithm, pin), f"key {credential!r}"
-        )
+        super().__init__(public, algorithm, ask, name)
         self.certificate = chain[0]
         self.chain = tuple(chain[1:])
 
@@ -165,17 +162,27 @@ class CscService:
                 "the signing service says that this key is not enabled or its certificate not valid"
             )
         # 2
-        _require_software(auth, pin)
+        factor = _factor(auth, pin)
         # 3
         chain = _certificates(cert)
-        algorithm = _algorithm(chain[0], key)
-        return CscSigner(self, credential, pin, chain, *algorithm)
+        public, algorithm = _algorithm(chain[0], key)
+        ask = partial(self.sign_hash, credential, algorithm, factor, pin if factor else None)
+        return CscSigner(ask, chain, public, algorithm, f"key {credential!r}")
 
-    def sign_hash(self, credential: str, algorithm: str, pin: Secret | None, digest: bytes) -> bytes:
+    def sign_hash(
+        self, credential: str, algorithm: str, factor: str, pin: Secret | None, digest: bytes
+    ) -> bytes:
         """Have a SHA-256 digest signed: authorised for this digest alone, then signed.
 
         Both assurance levels of the API are served so: SCAL2 demands that the authorisation names the digest, SCAL1
         allows it.
+
+        Args:
+            credential: the key.
+            algorithm: how it signs.
+            factor: what the service calls its PIN.
+            pin: the PIN, where it wants one.
+            digest: 32 octets.
 
         Raises:
             SigningUnavailable: the service does not answer.
@@ -187,7 +194,7 @@ class CscService:
         if secret is not None:
             if self._refused.get(credential) == _fingerprint(secret):
                 raise KeyUnusable("the signing service refused this PIN before; it is not tried again")
-            wanted["authData"] = [{"id": "PIN", "value": secret}]
+            wanted["authData"] = [{"id": factor, "value": secret}]
         answer = self._exchange("credentials/authorize", wanted)
         if secret is not None and answer.status != 200 and answer.content.get("error") in _REFUSED_PIN:
             # A second try could lock the key.
@@ -260,21 +267,20 @@ def _member(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value
 
 
-def _require_software(auth: Mapping[str, Any], pin: Secret | None) -> None:
-    """Refuse a key whose every use a person has to allow."""
-    mode = auth.get("mode")
+def _factor(auth: Mapping[str, Any], pin: Secret | None) -> str:
+    """Return what the service calls the PIN of a key, "" for none; refuse one whose every use a person has to allow."""
+    mode, objects = auth.get("mode"), auth.get("objects")
     if mode == "implicit":
-        return
-    objects = auth.get("objects", [])
-    kinds = [each.get("type") for each in objects] if _all_objects(objects) else ["?"]
-    if mode != "explicit" or kinds != ["Password"] or objects[0].get("id") != "PIN":
+        return ""
+    sole = objects[0] if isinstance(objects, list) and len(objects) == 1 else None
+    if mode != "explicit" or not isinstance(sole, dict) or sole.get("type") != "Password":
         raise KeyUnusable("this key wants somebody to allow each use, which a service cannot do")
+    name = sole.get("id")
+    if not isinstance(name, str) or not name:
+        raise KeyUnusable("the signing service does not name the PIN of this key")
     if pin is None:
         raise KeyUnusable("this key wants a PIN")
-
-
-def _all_objects(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
+    return name
 
 
 def _certificates(cert: Mapping[str, Any]) -> list[x509.Certificate]:

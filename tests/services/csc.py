@@ -55,6 +55,8 @@ class Credential:
         algo: what `key/algo` says.
         status: of the key.
         raw: ECDSA signatures as r ‖ s.
+        factor: what it calls the PIN.
+        tries: how often a PIN was sent.
     """
 
     key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -64,6 +66,7 @@ class Credential:
     algo: Sequence[str] = ()
     status: str = "enabled"
     raw: bool = False
+    factor: str = "PIN"
     tries: int = 0
 
 
@@ -258,7 +261,10 @@ class RemoteSigner:
         certificates = [_text(each.public_bytes(Encoding.DER)) for each in credential.chain]
         auth: dict[str, Any] = {"mode": credential.mode}
         if credential.mode == "explicit":
-            auth |= {"expression": "PIN", "objects": [{"type": "Password", "id": "PIN", "format": "A"}]}
+            auth |= {
+                "expression": "PIN",
+                "objects": [{"type": "Password", "id": credential.factor, "format": "A"}],
+            }
         default = [ECDSA] if isinstance(credential.key, ec.EllipticCurvePrivateKey) else [PSS]
         return {
             "key": {"status": credential.status, "algo": list(credential.algo) or default, "len": 256},
@@ -277,7 +283,7 @@ class RemoteSigner:
             raise Refusal(400, "invalid_request")
         if credential.mode == "explicit":
             credential.tries += 1
-            if asked.get("authData") != [{"id": "PIN", "value": credential.pin}]:
+            if asked.get("authData") != [{"id": credential.factor, "value": credential.pin}]:
                 raise Refusal(400, "invalid_pin")
         sad = secrets.token_urlsafe(24)
         with self._guard:

@@ -221,7 +221,7 @@ def test_settings_that_cannot_be_used(service: RemoteSigner, changes: dict[str, 
 
 
 def test_a_pin_is_sent_where_the_key_wants_it(service: RemoteSigner, make: Make) -> None:
-    name = make(mode="explicit", pin=PIN)
+    name = make(mode="explicit", pin=PIN, factor="a factor")
     client = service.client()
     with pytest.raises(KeyUnusable, match="wants a PIN"):
         client.signer(name)
@@ -244,7 +244,13 @@ def test_a_wrong_pin_is_sent_once(service: RemoteSigner, make: Make, tmp_path: P
 
 @pytest.mark.parametrize(
     "options",
-    [{"mode": "oauth2code"}, {"mode": "?"}, {"status": "disabled"}, {"algo": ["1.2.3"]}],
+    [
+        {"mode": "oauth2code"},
+        {"mode": "?"},
+        {"mode": "explicit", "factor": ""},
+        {"status": "disabled"},
+        {"algo": ["1.2.3"]},
+    ],
     ids=str,
 )
 def test_keys_that_a_service_cannot_use(service: RemoteSigner, make: Make, options: dict[str, Any]) -> None:
