@@ -110,11 +110,13 @@ def catch_up_tasks(
 
 
 def sites_health(sites: Sites) -> Health:
-    """Tell which store is down, and how much each is owed. One that is down takes no process out of service."""
+    """Tell which store is down, and how much each is owed. Where one suffices, no process is out of service for it."""
     owed = sites.owed()
     down = [f"{each.name} down ({each.note})" for each in (site.state for site in sites.each) if not each.ok]
     lags = [f"{count} owed to the {name} store" for name, count in owed.items() if count]
-    return Health(not down, ", ".join([*down, *lags]) or "both stores answer, nothing is owed", needed=False)
+    return Health(
+        not down, ", ".join([*down, *lags]) or "both stores answer, nothing is owed", needed=sites.both
+    )
 
 
 def _pay(database: Database, sites: Sites, site: Site, owed: Owed) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 from storage import retention
@@ -23,8 +24,9 @@ from vault.clock import Clock
 from vault.db.engine import Database
 from vault.ledger.findings import AuditReport, Problem, Progress, quiet
 from vault.ledger.finished import is_finished
-from vault.recovery_records import record_names_in_use
-from vault.scrubbing import Pace, scrub
+from vault.recovery_records import group_start
+from vault.returning_records import may_return
+from vault.scrubbing import Mender, Pace, scrub
 
 _MEDIA_TYPE = "application/octet-stream"
 
@@ -64,6 +66,11 @@ class _SiteMender:
             except ObjectMissing as error:
                 raise ObjectDamaged(f"the {self._other.name} store has none") from error
             return f"replaced by the octets of the {self._other.name} store"
+
+
+def mender_of(sites: Sites, site: Site) -> Mender:
+    """Return what makes good, from the other site, what is wrong at one."""
+    return _SiteMender(sites, site, repair=True)
 
 
 def scrub_sites(
@@ -134,29 +141,28 @@ def scrub_sites(
 def _records(
     database: Database, first: SiteStores, second: SiteStores, report: AuditReport, *, repair: bool
 ) -> None:
-    for name in list(_union(first.records.names(), second.records.names())):
-        # Within a write transaction nobody rewrites or deletes them.
+    for name in _union(first.records.names(), second.records.names()):
+        if _read(first, name) == _read(second, name) or _noted(first, second, Owed("record", name)):
+            continue
+        # Within a write transaction nobody rewrites or deletes them: looked at again.
         with database.writing() as connection:
             here, there = (_read(stores, name) for stores in (first, second))
-            if here == there or _noted(first, second, Owed("record", name)):
+            if here == there:
                 continue
-            lacking = "first" if here is None else "second"
-            code = "RECORD_DIFFERS" if here is not None and there is not None else "OBJECT_MISSING"
-            found = "another one" if code == "RECORD_DIFFERS" else "none"
+            named = may_return(connection, name)
+            if not named and group_start(name) is not None:
+                continue  # of a group that was never committed, or came back: the next start empties it
+            if here is None and not named:
+                where, found = f"record {name} (second store)", "one that nothing names; it is not copied"
+                report.add("NAME_FOREIGN", where, "no record of this name", found, check="records")
+                continue
+            code, lacking = "OBJECT_MISSING", "first" if here is None else "second"
+            if here is not None and there is not None:
+                code = "RECORD_DIFFERS"
+            found = "none" if code == "OBJECT_MISSING" else "another one"
             wrong = Problem(
                 code, f"record {name} ({lacking} store)", "the record of the other store", found, "records"
             )
-            if here is None and name not in record_names_in_use(connection):
-                report.problems.append(
-                    Problem(
-                        "NAME_FOREIGN",
-                        f"record {name} (second store)",
-                        "no record of this name",
-                        "one that nothing names; it is not copied",
-                        "records",
-                    )
-                )
-                continue
             if not repair:
                 report.problems.append(wrong)
                 continue
@@ -164,7 +170,8 @@ def _records(
                 second.records.write(name, here)
             elif there is not None:
                 first.records.write(name, there)
-            report.repaired.append(wrong)
+            done = f"copied from the {'second' if here is None else 'first'} store"
+            report.repaired.append(replace(wrong, found=done))
 
 
 def _files(first: SiteStores, second: SiteStores, report: AuditReport, *, repair: bool) -> None:
@@ -197,7 +204,7 @@ def _files(first: SiteStores, second: SiteStores, report: AuditReport, *, repair
                 Problem(error.code, where, "the file of the other store", str(error), "ledger")
             )
         else:
-            report.repaired.append(wrong)
+            report.repaired.append(replace(wrong, found="made like the other store's"))
 
 
 def _union(*names: Iterator[str]) -> list[str]:
