@@ -45,6 +45,7 @@ from vault.restore_guard import RestoreGuard
 from vault.rights_desk import open_rights_desk
 from vault.rotation import KeyRotation
 from vault.safe_services import open_safe_services
+from vault.scan_services import open_scan_queue
 from vault.sealing import SealingDesk
 from vault.searching import Search
 from vault.service import Vault
@@ -166,8 +167,10 @@ def assemble(
     services = _people(parts, matters, ties, desk, writer, attributes, lines, journal, shelf, bundles, policy)
     lifecycle = Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock)
     lifecycle.forget_destroyed()
+    scans = open_scan_queue(parts, shelf)
+    looks = () if scans is None else (scans.task,)
     tasks = TaskRunner(
-        [healer.task, anchoring.task, *notifying.tasks, services.tell_once.sweeper.task], clock
+        [healer.task, anchoring.task, *notifying.tasks, services.tell_once.sweeper.task, *looks], clock
     )
     if background and settings.tasks == "inside":
         loop = TaskLoop(tasks)
@@ -203,6 +206,7 @@ def assemble(
         dated=dated,
         tasks=tasks,
         healer=healer,
+        scans=scans,
         anchoring=anchoring,
         publisher=publisher,
         witnessing=witnessing,

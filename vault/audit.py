@@ -12,6 +12,7 @@ from storage.base import ObjectStore
 from storage.errors import StorageError
 from vault.audit_document import Sources, audit_document
 from vault.audit_records import Book, begin_report, judge_each
+from vault.audit_scans import audit_scan
 from vault.audit_seals import SealJudge
 from vault.db import models
 from vault.db.engine import Database
@@ -59,6 +60,7 @@ def audit_safe(
 
     def judge(connection: Connection, identifier: str, found: AuditReport) -> None:
         audit_document(connection, identifier, sources, found)
+        audit_scan(connection, identifier, found)
 
     judge_each(database, models.documents, judge, book, report, total, sample, progress)
     return report

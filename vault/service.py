@@ -34,6 +34,7 @@ from vault.people import People
 from vault.personas import Personas
 from vault.reading import Reading
 from vault.rotation import KeyRotation
+from vault.scan_queue import ScanQueue
 from vault.settings import Settings
 from vault.submissions import Submissions
 from vault.task_book import read_book
@@ -78,6 +79,7 @@ class Vault:
     dated: Dating
     tasks: TaskRunner
     healer: Healer
+    scans: ScanQueue | None
     anchoring: Anchoring
     publisher: Publisher
     witnessing: Witnessing | None
@@ -108,6 +110,7 @@ class Vault:
             "storage": lambda: probe(self._ask_storage),
             "ledger": lambda: probe(self._ask_ledger),
             "witnesses": self._witnesses,
+            "scanner": self._scanner,
             "tasks": self._background,
             "timestamps": lambda: self._timestamps(self.dated.authority),
             "keys": self._keys,
@@ -181,6 +184,17 @@ class Vault:
             return Health(True, "none: the ledger rests on the operator's keys alone")
         state = self.witnessing.state()
         return Health(state.ok, state.note)
+
+    def _scanner(self) -> Health:
+        if self.scans is None:
+            return Health(True, "none: files are not looked at")
+        found = probe(self._ask_scanner)
+        # While files wait for it, the service goes on without it.
+        needed = self.settings.scan_when_down == "refuse"
+        return Health(found.ok and self.scans.is_up, found.note, needed)
+
+    def _ask_scanner(self) -> str:
+        return self.scans.figures().note if self.scans is not None else ""
 
     def _ask_ledger(self) -> str:
         if self.publisher.failure is not None:

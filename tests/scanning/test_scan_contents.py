@@ -18,9 +18,10 @@ from vault.scan_contents import ContentLimits, Contents, may_hold_files
 from vault.scanning import NotScanned, Reason
 
 Spool = Callable[[bytes], Spooled]
+USUAL = ContentLimits()
 
 
-def taken(spool: Spool, octets: bytes, folder: Path, limits: ContentLimits = ContentLimits()) -> list[bytes]:
+def taken(spool: Spool, octets: bytes, folder: Path, limits: ContentLimits = USUAL) -> list[bytes]:
     """Return the files within."""
     with spool(octets) as spooled:
         return [b"".join(each) for each in Contents(folder, limits).files(spooled)]

@@ -1,0 +1,290 @@
+"""Looks at files that wait for the antivirus, and again at those judged with older signatures."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from storage.errors import ObjectDamaged, ObjectMissing
+from vault import faults
+from vault.antivirus import Antivirus
+from vault.changes import Change
+from vault.clock import Clock, rfc3339
+from vault.db.engine import Database
+from vault.db.models import documents, metadata
+from vault.db.repositories import Documents
+from vault.domain.documents import Kind, ObjectRole
+from vault.domain.states import Scan, Sealing, Status
+from vault.errors import LedgerError
+from vault.intake import receive
+from vault.objects import Shelf
+from vault.outbox import announce
+from vault.records import RecordBook
+from vault.scan_rows import (
+    count,
+    drop_row,
+    due,
+    keep_verdict,
+    move_scan,
+    record_name,
+    unseen,
+    verdict_change,
+    write_verdict,
+)
+from vault.scanning import NotScanned, Reason, ScannerDown, Verdict
+from vault.tasks import Task
+
+BATCH = 16
+_TRIED_AGAIN = timedelta(hours=1)
+_COUNTED = 10_000
+_log = logging.getLogger("probans.antivirus")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueConfig:
+    """How the queue works.
+
+    Attributes:
+        spool: folder of unnamed files.
+        interval: seconds between looks for work.
+        per_minute: documents with a verdict that are looked at again in a minute.
+    """
+
+    spool: Path
+    interval: float = 5.0
+    per_minute: int = 600
+
+
+@dataclass(frozen=True, slots=True)
+class ScanFigures:
+    """What operators ask.
+
+    Attributes:
+        up: whether the engine answered last.
+        engine: what it is.
+        note: one sentence.
+        waiting: documents without verdict, counted up to 10,000.
+        infected: documents kept from everybody, counted up to 10,000.
+    """
+
+    up: bool
+    engine: str
+    note: str
+    waiting: int
+    infected: int
+
+
+class ScanQueue:
+    """One per process; only one of all processes works at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        reader: Documents,
+        shelf: Shelf,
+        records: RecordBook,
+        antivirus: Antivirus,
+        clock: Clock,
+        config: QueueConfig,
+    ) -> None:
+        """Take what it works with; nothing is started.
+
+        Args:
+            database: of the safe.
+            reader: opens documents.
+            shelf: holds their octets.
+            records: recovery records; a verdict must survive the database.
+            antivirus: looks.
+            clock: the service's time.
+            config: see there.
+        """
+        self._database = database
+        self._reader = reader
+        self._shelf = shelf
+        self._records = records
+        self._antivirus = antivirus
+        self._clock = clock
+        self._config = config
+        self._unseen_after = -1
+        self._allowed = 0.0
+        self._counted_at = time.monotonic()
+        self._stop = threading.Event()
+
+    @property
+    def task(self) -> Task:
+        """The queue, as it runs in the background."""
+        # One large file takes the engine minutes, and a batch may be all of these.
+        return Task(
+            "antivirus", self.scan_waiting, self._config.interval, limit_s=3600.0, full=BATCH, stop=self.close
+        )
+
+    def close(self) -> None:
+        """Stop after the file under way, for good."""
+        self._stop.set()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the engine answered when it was asked last."""
+        return self._antivirus.state.up
+
+    def figures(self) -> ScanFigures:
+        """Return how the engine was when it was asked last, and what waits for it. Raises Unavailable."""
+        state = self._antivirus.state
+        with self._database.reading() as connection:
+            waiting = count(connection, Scan.PENDING, _COUNTED)
+            infected = count(connection, Scan.INFECTED, _COUNTED)
+        said = (state.engine or "not asked yet") if state.up else f"{state.code}: {state.detail}"
+        note = f"{said}; {waiting} waiting, {infected} infected"
+        return ScanFigures(state.up, state.engine, note, waiting, infected)
+
+    def scan_waiting(self) -> int:
+        """Look at one batch; return how many documents were looked at, or found to be impossible to judge.
+
+        A task lost or run twice does no harm: the rows say what is due, and what was looked at twice has one verdict.
+
+        Raises:
+            Unavailable: DATABASE_UNAVAILABLE, STORAGE_UNAVAILABLE.
+        """
+        with self._database.leading("scan") as leader:
+            if not leader:
+                return 0
+            try:
+                engine = self._antivirus.engine(anew=True)
+            except ScannerDown:
+                return 0
+            looked: list[tuple[str, Verdict]] = []
+            try:
+                for document_id, first_seq in self._due(engine):
+                    if self._stop.is_set():
+                        break
+                    verdict = self._look(document_id, engine)
+                    looked.append((document_id, verdict))
+                    self._unseen_after = max(self._unseen_after, first_seq)
+                    if verdict.reason == Reason.DOWN:
+                        break
+            finally:
+                self._settle(looked)
+            return sum(verdict.reason != Reason.DOWN for _, verdict in looked)
+
+    def _due(self, engine: str) -> Sequence[tuple[str, int]]:
+        """Return what to look at; beside what came while there was no antivirus, its first entry, else -1."""
+        now = time.monotonic()
+        most = float(self._config.per_minute)
+        gained = (now - self._counted_at) * most / 60
+        self._allowed, self._counted_at = min(most, self._allowed + gained), now
+        tried_before = rfc3339(self._clock.now() - _TRIED_AGAIN)
+        with self._database.reading() as connection:
+            found = due(connection, engine, tried_before, int(self._allowed), BATCH)
+            new = unseen(connection, self._unseen_after, BATCH - len(found))
+        self._allowed -= sum(judged for _, judged in found)
+        return [*((document_id, -1) for document_id, _ in found), *new]
+
+    def _look(self, document_id: str, engine: str) -> Verdict:
+        """Look at a document; one that cannot be read or judged stays as it is, for a reason."""
+        try:
+            with self._database.reading() as connection:
+                document = self._reader.load(connection, document_id)
+                key = self._reader.key(connection, document_id)
+            if document is None or key is None:
+                return Verdict(Scan.PENDING, engine, Reason.DAMAGED)
+            part = document.parts.get(ObjectRole.ORIGINAL) or document.parts[ObjectRole.RECEIVED]
+            with receive(self._shelf.read(key, part), folder=self._config.spool, limit=part.size) as spooled:
+                return self._antivirus.look(spooled)
+        except ScannerDown:
+            return Verdict(Scan.PENDING, "", Reason.DOWN)
+        except NotScanned as error:
+            return Verdict(Scan.PENDING, engine, error.reason)
+        except (ObjectDamaged, ObjectMissing, LedgerError, KeyError) as error:
+            # One that is damaged must not hold up those behind it; `probans audit` says what is wrong with it.
+            code = getattr(error, "code", type(error).__name__)
+            _log.error("document cannot be looked at", extra={"document": document_id, "code": code})
+            return Verdict(Scan.PENDING, engine, Reason.DAMAGED)
+
+    def _settle(self, looked: Sequence[tuple[str, Verdict]]) -> None:
+        """Write what was said, in one transaction.
+
+        Steps:
+            1. Verdicts that are news, by the rows as they are now and the table of transitions; of others, the look.
+            2. Their recovery record.
+            3. Rows and messages.
+        """
+        if not looked:
+            return
+        now = rfc3339(self._clock.now())
+        alarms: list[str] = []
+        with self._database.writing() as connection:
+            # 1
+            news: list[tuple[_Standing, Verdict, Change]] = []
+            for document_id, verdict in looked:
+                before = self._standing(connection, document_id)
+                if before is None:
+                    drop_row(connection, document_id)
+                elif verdict.reason or verdict.scan is before.scan:
+                    keep_verdict(connection, document_id, before.scan, verdict, now)
+                else:
+                    move_scan(before.scan, verdict.scan)
+                    news.append((before, verdict, verdict_change(document_id, verdict, now)))
+            # 2
+            if news:
+                self._records.add(record_name(now), [change.encode() for _, _, change in news])
+            faults.point("scan.recorded")
+            # 3
+            for before, verdict, change in news:
+                write_verdict(connection, change)
+                if topic := _topic(before, verdict):
+                    announce(_Rows(connection), topic, before.id, now)
+                if verdict.scan is Scan.INFECTED:
+                    alarms.append(before.id)
+        faults.point("scan.settled")
+        for document_id in alarms:
+            _log.error("infected document", extra={"document": document_id, "code": "DOCUMENT_INFECTED"})
+
+    @staticmethod
+    def _standing(connection: Connection, document_id: str) -> _Standing | None:
+        table = documents.c
+        query = select(table.id, table.kind, table.scan, table.sealing).where(
+            table.id == document_id, table.status != Status.DESTROYED.value
+        )
+        row = connection.execute(query).first()
+        if row is None:
+            return None
+        return _Standing(row.id, Kind(row.kind), Scan(row.scan), Sealing(row.sealing))
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What counts of a document's row when its verdict changes."""
+
+    id: str
+    kind: Kind
+    scan: Scan
+    sealing: Sealing
+
+
+class _Rows:
+    """`vault.outbox.Rows` on a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def insert(self, table: str, columns: tuple[str, ...], row: tuple[Any, ...]) -> None:
+        """Write a row."""
+        values = dict(zip(columns, row, strict=True))
+        self._connection.execute(metadata.tables[table].insert(), values)
+
+
+def _topic(before: _Standing, verdict: Verdict) -> str:
+    """Return what the holder is told, or "": of what nobody was told yet, nobody hears that it is infected."""
+    if verdict.scan is Scan.CLEAN:
+        news = {Scan.PENDING: "document.published", Scan.INFECTED: "document.cleared"}.get(before.scan, "")
+        return news if before.sealing is Sealing.SEALED else ""
+    known = before.kind is Kind.ATTACHMENT or before.scan is not Scan.PENDING
+    return "document.infected" if known and verdict.scan is Scan.INFECTED else ""
