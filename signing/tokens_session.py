@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -105,6 +106,23 @@ class Held:
         return self.found[name]
 
 
+@dataclass(slots=True)
+class _Past:
+    """What went wrong with a token; of the process, so that opening it once more begins no new count.
+
+    Attributes:
+        refused: digest of the PIN that it refused.
+        reason: why it could not be opened the last time; empty when it could.
+        at: when that was, by the monotonic clock.
+        failures: how often that was in a row.
+    """
+
+    refused: bytes = b""
+    reason: str = ""
+    at: float = 0.0
+    failures: int = 0
+
+
 class _Module:
     """A PKCS#11 module of this process, with its one thread."""
 
@@ -112,6 +130,7 @@ class _Module:
         self.path = path
         self.caller = OneCaller(f"pkcs11 {Path(path).name}")
         self.epoch = 0
+        self.pasts: defaultdict[TokenPlace, _Past] = defaultdict(_Past)
         self._pid = 0
         self._lib: Any = None
 
@@ -183,10 +202,8 @@ class TokenSession:
         self._module = _module(place.module)
         self._held: Held | None = None
         self._epoch = -1
-        self._refused = b""
-        self._failed = ""
-        self._failed_at = 0.0
-        self._failures = 0
+        with _guard:
+            self._past = self._module.pasts[place]
 
     def __repr__(self) -> str:
         """Name the token."""
@@ -241,24 +258,22 @@ class TokenSession:
             return self._held
         # Sessions of before a restart are gone, and their numbers may be other people's now.
         self._held = None
-        if self._failed and time.monotonic() - self._failed_at < _PAUSE_S:
-            raise SigningUnavailable(self._failed)
+        past = self._past
+        if past.reason and time.monotonic() - past.at < _PAUSE_S:
+            raise SigningUnavailable(past.reason)
         try:
             try:
                 self._held = self._log_in(self._module.library())
             except p11.PKCS11Error:
                 # Other tokens of the module lose their sessions by it: not for each try of one that stays away.
-                if self._failures >= _QUICK_RESTARTS and self._failures % _RESTART_EACH:
+                if past.failures >= _QUICK_RESTARTS and past.failures % _RESTART_EACH:
                     raise
                 self._held = self._log_in(self._module.restart())
         except (p11.PKCS11Error, *_UNREADABLE) as error:
-            self._failures += 1
-            self._failed, self._failed_at = (
-                f"{self.place} cannot be opened: {_words(error)}",
-                time.monotonic(),
-            )
-            raise SigningUnavailable(self._failed) from None
-        self._failed, self._failures = "", 0
+            past.failures += 1
+            past.reason, past.at = f"{self.place} cannot be opened: {_words(error)}", time.monotonic()
+            raise SigningUnavailable(past.reason) from None
+        past.reason, past.failures = "", 0
         self._epoch = self._module.epoch
         _log.info("token opened", extra={"token": self.place.label or self.place.serial})
         return self._held
@@ -272,13 +287,13 @@ class TokenSession:
             raise KeyUnusable(f"{self.place} is locked or leaves one try: log in by its own tools first")
         pin = self._pin.read()
         digest = hashlib.sha256(pin.encode()).digest()
-        if digest == self._refused:
+        if digest == self._past.refused:
             raise KeyUnusable(f"{self.place} refused this PIN before; it is not tried again")
         try:
             session = token.open(user_pin=pin)
         except _PIN_REFUSED as error:
             # A second try could lock the token for everybody.
-            self._refused = digest
+            self._past.refused = digest
             raise KeyUnusable(f"{self.place} refuses the PIN: {_words(error)}") from None
         except p11.UserAlreadyLoggedIn:
             session = token.open()

@@ -161,6 +161,9 @@ def test_a_wrong_pin_is_tried_once(
     for _ in range(3):
         with pytest.raises(KeyUnusable, match="not tried again") as again:
             opened()
+    # Nor by somebody else in this process.
+    with pytest.raises(KeyUnusable, match="not tried again"):
+        Pkcs11Token.open(place, Secret.in_file(file))
     for caught in (first, again):
         assert "wrong pin" not in str(caught.value) + repr(caught.value) + repr(session)
     file.write_text(Tokens.pin + "\r\nsecond line\n")
