@@ -21,7 +21,7 @@ from signing.crl import is_root
 from signing.crl_cache import CrlCache
 from signing.errors import KeyUnusable, SealKeyMissing, SigningError
 from signing.hostile import HOSTILE
-from signing.keys import SealKey, issuers_of
+from signing.keys import SealKey, check_role, issuers_of
 from signing.signers import PublicKey, Signer, algorithm_of
 
 _MOST_PEM = 1 << 20
@@ -192,6 +192,12 @@ class HeldCabinet:
             chain: tuple[x509.Certificate, ...] = ()
             if entry.state != WAITING:
                 chain = read_chain(self._path.parent / entry.certificates)
+            if entry.state == ACTIVE:
+                # Before it is its turn to be used.
+                try:
+                    check_role(chain[0], entry.purpose)
+                except KeyUnusable as error:
+                    raise KeyUnusable(f"key {entry.id}: {error}") from error
             found.append(_Certified(entry, chain))
         return tuple(found)
 

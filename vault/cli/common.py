@@ -30,7 +30,7 @@ def settings_for(data: Path | None) -> Settings:
 
 def existing(data: Path) -> Path:
     """Return a data folder, or end with a usage error when it holds no safe."""
-    if not (data / "keys").is_dir():
+    if not settings_for(data).keys_folder.is_dir():
         fail(f"{data} : aucun coffre ici (« probans demo » en crée un). / no safe here.", USAGE)
     return data
 
