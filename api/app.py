@@ -11,6 +11,7 @@ from api import errors, openapi, operations, rules
 from api.metrics import Metrics
 from api.middleware import MAX_IN_FLIGHT, Guard
 from api.peers import Peers
+from api.process_series import WorkText, process_series
 from api.streams import UploadDesk
 from api.v1 import (
     agents,
@@ -50,6 +51,7 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
     """
     counters = metrics or Metrics()
     counters.watch_clock(lambda: vault.writer.step_backs)
+    counters.watch(lambda: process_series(vault))
     app = FastAPI(
         title="Probans",
         version=version("probans"),
@@ -68,6 +70,7 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
     )
     app.state.vault = vault
     app.state.metrics = counters
+    app.state.work = WorkText(vault)
     app.state.uploads = UploadDesk()
     app.state.peers = Peers(vault.settings)
     for router in (

@@ -1,29 +1,40 @@
 """Counters in the Prometheus text format; nothing in a label comes from a caller.
 
-Each process owns one slot of a shared memory block and writes its counters there, so that whichever process
-answers `/metrics` can add them all up.
+Each process owns one slot of a shared memory block and writes its series there, so that whichever process
+answers `/metrics` can make one of all: a scrape sees the service, not one process of it.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, MutableSequence
+from collections.abc import Callable, Iterator, Mapping, MutableSequence
 from typing import Any, cast
 
 import orjson
 
+from api.metric_families import (
+    IN_FLIGHT,
+    PROCESSES,
+    STEP_BACKS,
+    Series,
+    escaped,
+    is_gauge,
+    joined,
+    written,
+)
 from vault.figures import LedgerFigures
 
 SLOT_OCTETS = 256 * 1024
 _BUCKETS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
 _HEAD = 8
-_IN_FLIGHT, _PROCESSES = "probans_requests_in_flight", "probans_processes"
-_GAUGES = frozenset({_IN_FLIGHT, _PROCESSES})
-_STEP_BACKS = "probans_ledger_clock_step_backs_total"
-
-Series = dict[str, float]
+# What a process watches is asked this often at most, but for a scrape that this process answers.
+_WATCH_S = 1.0
+_TICK_S = 5.0
+_log = logging.getLogger("probans.metrics")
 
 
 class Metrics:
@@ -43,13 +54,35 @@ class Metrics:
         self._slot = slot
         # A process that takes the place of another goes on from its counters: they never go back.
         before = self._read(slot)
-        self._series.update({name: value for name, value in before.items() if name not in _GAUGES})
+        self._series.update({name: value for name, value in before.items() if not is_gauge(name)})
         self._step_backs: Callable[[], int] = lambda: 0
+        self._watched: Callable[[], Mapping[str, float]] = dict
+        self._seen: Mapping[str, float] = {}
+        self._seen_at: float | None = None
+        self._stop = threading.Event()
         self._share()
 
     def watch_clock(self, step_backs: Callable[[], int]) -> None:
         """Count what a function says: how often this process found the clock set back behind the ledger."""
         self._step_backs = step_backs
+
+    def watch(self, series: Callable[[], Mapping[str, float]]) -> None:
+        """Tell with the counters what a function says: how the parts of this process do."""
+        self._watched = series
+
+    def start(self) -> None:
+        """Share what is watched now and then, so that siblings know of a process nobody asks anything."""
+
+        def keep() -> None:
+            while not self._stop.wait(_TICK_S):
+                with self._lock:
+                    self._share()
+
+        threading.Thread(target=keep, name="probans-metrics", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop sharing."""
+        self._stop.set()
 
     @property
     def in_flight(self) -> int:
@@ -77,38 +110,41 @@ class Metrics:
             self._series[f"probans_request_seconds_sum{{{labels}}}"] += seconds
             self._series[f"probans_request_seconds_count{{{labels}}}"] += 1
             for bound in _BUCKETS:
-                if seconds <= bound:
-                    self._series[f'probans_request_seconds_bucket{{{labels},le="{bound}"}}'] += 1
+                # Every bucket is there from the first request on: a bound that is not told is not known to be 0.
+                self._series[f'probans_request_seconds_bucket{{{labels},le="{bound}"}}'] += seconds <= bound
             self._series[f'probans_request_seconds_bucket{{{labels},le="+Inf"}}'] += 1
             self._share()
 
     def text(self) -> str:
-        """Return the counters of all processes in the text exposition format 0.0.4."""
+        """Return the series of all processes in the text exposition format 0.0.4."""
         with self._lock:
+            self._seen_at = None
             self._share()
-            total: Series = defaultdict(float)
-            for series in (dict(self._snapshot()), *self._siblings()):
-                for name, value in series.items():
-                    total[name] += value
-        lines = []
-        for family, kind, words in _FAMILIES:
-            lines += [f"# HELP {family} {words}", f"# TYPE {family} {kind}"]
-            lines += [
-                f"{name} {value:.15g}"
-                for name, value in sorted(total.items())
-                if _family(name) in {family, f"{family}_sum", f"{family}_count", f"{family}_bucket"}
-            ]
-        return "\n".join(lines) + "\n"
+            total = joined([self._snapshot(), *self._siblings()])
+        return written(total)
 
     def _snapshot(self) -> Series:
-        return {
+        found = {
             **self._series,
-            _IN_FLIGHT: float(self._in_flight),
-            _PROCESSES: 1.0,
-            _STEP_BACKS: self._series.get(_STEP_BACKS, 0.0) + self._step_backs(),
+            IN_FLIGHT: float(self._in_flight),
+            PROCESSES: 1.0,
+            STEP_BACKS: self._series.get(STEP_BACKS, 0.0) + self._step_backs(),
         }
+        for name, value in self._seen.items():
+            found[name] = value if is_gauge(name) else self._series.get(name, 0.0) + value
+        return found
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if self._seen_at is None or now - self._seen_at >= _WATCH_S:
+            self._seen_at = now
+            try:
+                self._seen = self._watched()
+            except Exception:  # no request fails because a part cannot say how it does
+                _log.exception("a part cannot say how it does")
 
     def _share(self) -> None:
+        self._look()
         data = orjson.dumps(self._snapshot())
         if self._block is None or len(data) > SLOT_OCTETS - _HEAD:
             return
@@ -131,15 +167,6 @@ class Metrics:
         if not data or zlib.crc32(data) != int.from_bytes(raw[4:_HEAD], "big"):
             return {}
         return cast("Series", orjson.loads(data))
-
-
-_FAMILIES = (
-    ("probans_requests_total", "counter", "Requests answered, by method, route and status."),
-    ("probans_request_seconds", "histogram", "Seconds from the first octet in to the last one out."),
-    (_IN_FLIGHT, "gauge", "Requests being answered now."),
-    (_PROCESSES, "gauge", "Processes that serve."),
-    (_STEP_BACKS, "counter", "How often the clock was found set back behind the ledger."),
-)
 
 
 def ledger_text(figures: LedgerFigures | None) -> str:
@@ -166,7 +193,7 @@ def ledger_text(figures: LedgerFigures | None) -> str:
             family = "probans_witness_cosigned_entries"
             lines += [f"# HELP {family} Entries that a witness cosigned.", f"# TYPE {family} gauge"]
             lines += [
-                f'{family}{{witness="{_escaped(name)}"}} {size}'
+                f'{family}{{witness="{escaped(name)}"}} {size}'
                 for name, size in sorted(figures.cosigned.items())
             ]
     return "\n".join(lines) + "\n"
@@ -174,11 +201,3 @@ def ledger_text(figures: LedgerFigures | None) -> str:
 
 def _gauge(name: str, words: str, value: float) -> Iterator[str]:
     yield from (f"# HELP {name} {words}", f"# TYPE {name} gauge", f"{name} {value:.15g}")
-
-
-def _escaped(label: str) -> str:
-    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _family(name: str) -> str:
-    return name.partition("{")[0]

@@ -94,15 +94,15 @@ def readyz(vault: Safe) -> Response:
     response_class=Response,
 )
 def metrics(request: Request, vault: Safe) -> Response:
-    """Return the counters of all processes of this service, where the ledger stands, how long certificates last."""
+    """Return the series of all processes, where the ledger stands, how long certificates last, what waits."""
     counters: Metrics = request.app.state.metrics
     try:
         ledger = ledger_text(vault.figures())
     except VaultError:
         ledger = ledger_text(None)
     return Response(
-        counters.text() + ledger + certificates_text(vault.certificates()),
-        headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        counters.text() + ledger + certificates_text(vault.certificates()) + request.app.state.work.text(),
+        headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
     )
 
 

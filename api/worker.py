@@ -53,8 +53,10 @@ def run_worker(
     configure(settings.log, settings.log_level)
     with opening(settings):
         vault = open_vault(settings)
+    metrics = Metrics(block, slot)
     try:
-        app = create_app(vault, Metrics(block, slot))
+        app = create_app(vault, metrics)
+        metrics.start()
         config = uvicorn.Config(
             app,
             http=Protocol,
@@ -72,6 +74,7 @@ def run_worker(
         server = _Server(config, lambda: on_ready(tokens_of(vault)), signals)
         uvloop.run(server.serve(sockets=[listener]))
     finally:
+        metrics.close()
         vault.close()
 
 

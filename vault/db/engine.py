@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
 
 from vault.db.backend import Backend, KeyLocks
 from vault.db.limits import DatabaseLimits
@@ -146,6 +147,13 @@ class Database:
     def scrub(self) -> bool:
         """Remove what the database keeps of deleted values outside of its tables; False while it cannot."""
         return self._backend.scrub()
+
+    def pool(self) -> tuple[int, int]:
+        """Return how many connections of this process are in use, and how many may be."""
+        pool = self.engine.pool
+        if not isinstance(pool, QueuePool):
+            return 0, 0
+        return pool.checkedout(), pool.size() + max(0, pool._max_overflow)  # noqa: SLF001 - told nowhere else
 
     def close(self) -> None:
         """Close every connection."""
