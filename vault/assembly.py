@@ -46,6 +46,7 @@ from vault.rights_desk import open_rights_desk
 from vault.rotation import KeyRotation
 from vault.safe_services import open_safe_services
 from vault.scan_services import open_scan_queue
+from vault.scrub_rounds import open_scrubs
 from vault.sealing import SealingDesk
 from vault.searching import Search
 from vault.service import Vault
@@ -169,13 +170,12 @@ def assemble(
     lifecycle.forget_destroyed()
     scans = open_scan_queue(parts, shelf)
     looks = () if scans is None else (scans.task,)
+    scrubs = open_scrubs(parts)
     tasks = TaskRunner(
-        [healer.task, anchoring.task, *notifying.tasks, services.tell_once.sweeper.task, *looks], clock
+        [healer.task, anchoring.task, *notifying.tasks, services.tell_once.sweeper.task, *scrubs.tasks, *looks], clock
     )
     if background and settings.tasks == "inside":
-        loop = TaskLoop(tasks)
-        loop.start()
-        running.callback(loop.close)
+        running.enter_context(TaskLoop(tasks))
     return Vault(
         settings=settings,
         issuing=Issuing(parts.database, safes, pipeline, attributes, ties),
@@ -205,6 +205,7 @@ def assemble(
         authority=dated.embedded,
         dated=dated,
         tasks=tasks,
+        scrubs=scrubs,
         healer=healer,
         scans=scans,
         anchoring=anchoring,

@@ -38,15 +38,11 @@ class OneHost:
 
     def run(self, on_ready: Callable[[], None]) -> None:
         """See `Sharing`."""
-        loop = TaskLoop(self._runner)
-        loop.start()
-        on_ready()
-        try:
+        with TaskLoop(self._runner):
+            on_ready()
             while not self._stop.wait(_LOOK_S):
                 if stuck := self._runner.stuck():
                     self._on_stuck(stuck)
-        finally:
-            loop.close()
 
     def stop(self) -> None:
         """See `Sharing`."""

@@ -25,6 +25,8 @@ from vault.ledger.findings import AuditReport, Problem, Progress, quiet
 
 _PAGE = 512
 _IN_A_ROW = 10
+#: What objects are named for: parts of documents, papers of matters.
+KINDS = ("part", "paper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,12 +225,49 @@ def problem_of(objects: ObjectStore, item: Named, now: datetime) -> tuple[str, s
 
 def named_objects(database: Database) -> Iterator[Named]:
     """Yield what the database names, a page at a time: parts of documents not destroyed, papers of matters."""
-    parts, papers = models.objects, models.matter_papers
-    for table in (parts, papers):
-        last = ""
-        while page := _page(database, table.c.address > last, parts=table is parts):
-            yield from page
-            last = page[-1].address
+    for kind in KINDS:
+        yield from named_after(database, kind, "")
+
+
+def named_after(database: Database, kind: str, address: str) -> Iterator[Named]:
+    """Yield what the database names of one kind, in order of addresses, beyond one; a page at a time."""
+    parts = kind == "part"
+    table = models.objects if parts else models.matter_papers
+    while page := _page(database, table.c.address > address, parts=parts):
+        yield from page
+        address = page[-1].address
+
+
+def scrub_named(
+    database: Database,
+    objects: ObjectStore,
+    item: Named,
+    clock: Clock,
+    report: AuditReport,
+    *,
+    pace: Pace,
+    site: str = "",
+    mender: Mender | None = None,
+) -> None:
+    """Look at one object that the database names, and read it; as steps 1 and 2 of `scrub`.
+
+    Raises:
+        StorageUnavailable: the store does not answer.
+    """
+    report.checked += 1
+    wrong = problem_of(objects, item, clock.now())
+    if wrong is None:
+        try:
+            found = wrong_octets(objects, item.address, pace)
+        except ObjectMissing:
+            wrong = "OBJECT_MISSING", "an object in the store", "none"
+        else:
+            wrong = ("OBJECT_DAMAGED", "octets of this address", found) if found else None
+    # Destroyed meanwhile, it is not looked for any more.
+    if wrong is not None and (again := _named_now(database, item.address)) is not None:
+        if wrong[0] == "OBJECT_UNLOCKED" and problem_of(objects, again, clock.now()) is None:
+            return
+        _tell(report, Problem(wrong[0], _where(item.address, site), *wrong[1:], "named"), again, mender)
 
 
 def _named_now(database: Database, address: str) -> Named | None:

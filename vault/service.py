@@ -35,6 +35,7 @@ from vault.personas import Personas
 from vault.reading import Reading
 from vault.rotation import KeyRotation
 from vault.scan_queue import ScanQueue
+from vault.scrub_rounds import ScrubRounds
 from vault.settings import Settings
 from vault.submissions import Submissions
 from vault.task_book import read_book
@@ -44,7 +45,7 @@ from vault.timestamp_health import timestamp_health
 from vault.verifying import Verifying
 
 # Without these requests are answered, and what waits for them follows by itself.
-_OPTIONAL = frozenset({"timestamps", "anchor-timestamps", "tasks", "stores"})
+_OPTIONAL = frozenset({"timestamps", "anchor-timestamps", "tasks", "stores", "scrub"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Vault:
     authority: EmbeddedAuthority | None
     dated: Dating
     tasks: TaskRunner
+    scrubs: ScrubRounds
     healer: Healer
     scans: ScanQueue | None
     anchoring: Anchoring
@@ -117,6 +119,8 @@ class Vault:
         }
         if self.dated.anchor_authority is not self.dated.authority:
             asked["anchor-timestamps"] = lambda: self._timestamps(self.dated.anchor_authority)
+        if self.scrubs.tasks:
+            asked["scrub"] = self.scrubs.health
         return self._readiness.ask(asked, optional=_OPTIONAL)
 
     def certificates(self) -> Sequence[Ending]:

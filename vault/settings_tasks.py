@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -28,8 +29,9 @@ class TaskSettings(BaseModel):
         10.0, gt=0, le=10_000, description="Mebibytes a second which that reading takes of the store at most."
     )
 
-    def scrub_every_days(self, *, production: bool) -> float:
-        """Return the days from one scheduled scrub to the next; 0 where there is none."""
-        if self.scrub_days is not None:
-            return self.scrub_days
-        return _PRODUCTION_SCRUB_DAYS if production else 0.0
+    def scrub_every(self, *, production: bool) -> timedelta | None:
+        """Return the time from the beginning of one scheduled scrub to the next one's; None where there is none."""
+        days = self.scrub_days
+        if days is None:
+            days = _PRODUCTION_SCRUB_DAYS if production else 0.0
+        return timedelta(days=days) if days else None

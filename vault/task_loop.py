@@ -17,7 +17,7 @@ _log = logging.getLogger("probans.tasks")
 
 
 class TaskLoop:
-    """Every process may have one: tasks elect themselves."""
+    """Every process may have one: tasks elect themselves. It runs while a `with` block does."""
 
     def __init__(self, runner: TaskRunner) -> None:
         self._runner = runner
@@ -28,20 +28,20 @@ class TaskLoop:
         self._pool = ThreadPoolExecutor(max(1, len(runner.tasks)), "probans-task")
         self._thread = threading.Thread(target=self._keep_time, name="probans-tasks", daemon=True)
 
-    def start(self) -> None:
+    def __enter__(self) -> TaskLoop:
         """Start in the background."""
         now = time.monotonic()
         self._due = {task.name: now + (0.0 if task.at_once else task.period_s) for task in self._runner.tasks}
         self._thread.start()
+        return self
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop; runs under way end with the thing they are at."""
         with self._changed:
             self._closing = True
             self._changed.notify()
         self._runner.stop()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.join()
         self._pool.shutdown()
 
     def _keep_time(self) -> None:

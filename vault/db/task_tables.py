@@ -28,6 +28,7 @@ scrub_rounds = Table(
     Column("octets", BigInteger, nullable=False, comment="of them"),
     Column("problems", Integer, nullable=False, comment="found so far"),
     Column("undecided", Integer, nullable=False, comment="of them, those that another look may clear up"),
-    Column("found", Text, nullable=False, comment="codes and addresses of the first of them, JSON"),
+    Column("repaired", Integer, nullable=False, comment="made good from the other store"),
+    Column("found", Text, nullable=False, comment="codes and addresses of the first problems, JSON"),
     comment="Readings of the whole store, the newest ones. Lost with the database, nobody misses them.",
 )

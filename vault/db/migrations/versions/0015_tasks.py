@@ -52,8 +52,9 @@ def upgrade() -> None:
             nullable=False,
             comment="of them, those that another look may clear up",
         ),
+        sa.Column("repaired", sa.Integer(), nullable=False, comment="made good from the other store"),
         sa.Column(
-            "found", sa.Text(), nullable=False, comment="codes and addresses of the first of them, JSON"
+            "found", sa.Text(), nullable=False, comment="codes and addresses of the first problems, JSON"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_scrub_rounds")),
         comment="Readings of the whole store, the newest ones. Lost with the database, nobody misses them.",
