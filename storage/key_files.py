@@ -19,8 +19,8 @@ from typing import Any
 
 from storage.errors import KeyRefused
 from storage.filesystem_disk import make_durable_folder, remove_quietly, sync_path, unavailable, write_all
+from storage.wrapped import ID
 
-ID = 8
 KEY = 32
 _FORMAT = "probans/key-encryption-keys/v1"
 _MEMBERS = frozenset({"active", "format", "keys"})

@@ -19,8 +19,8 @@ from typing import Any
 
 from storage.errors import KeyRefused, StorageError
 from storage.filesystem_disk import make_durable_folder, remove_quietly, sync_path, unavailable, write_all
-from storage.key_files import ID
 from storage.keys_token import AesToken, TokenKeyWrapper
+from storage.wrapped import ID
 
 FORMAT = "probans/key-encryption-token/v1"
 _REQUIRED = frozenset({"active", "format", "keys", "module", "pin_file"})

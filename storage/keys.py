@@ -14,19 +14,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from storage.errors import KeyRefused, StorageError
-from storage.key_files import ID, KEY, KeyFile, create_file, read_file
+from storage.key_files import KEY, KeyFile, create_file, read_file
+from storage.wrapped import ID, named_key
 
 _VERSION = b"\x01"
 _NONCE = 12
 _TAG = 16
 _State = tuple[int, int, int]
-
-__all__ = ["ID", "LocalKeyWrapper", "named_key"]
-
-
-def named_key(wrapped: bytes) -> bytes:
-    """Return the id of the key-encryption key that a wrapped form names (8 octets, fewer of a damaged one)."""
-    return wrapped[1 : 1 + ID]
 
 
 @dataclass(frozen=True, slots=True)

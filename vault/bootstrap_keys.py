@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from signing.cabinet import KeyCabinet
-from signing.dev_pki import DevPki, is_development
+from signing.dev_pki import DevPki
 from signing.errors import KeyUnusable, SealKeyMissing, SignatureRefused, SigningUnavailable
 from signing.held_cabinet import HeldCabinet, read_roots
+from signing.profiles import is_development
 from signing.secret_files import Secret
 from signing.trust import TrustStore
 from storage.base import KeyWrapper
@@ -28,7 +29,8 @@ from storage.key_token_file import (
     read_token_file,
     write_token_file,
 )
-from storage.keys import ID, LocalKeyWrapper
+from storage.keys import LocalKeyWrapper
+from storage.wrapped import ID
 from vault.clock import Clock
 from vault.encryption_rotation import KeyChanger
 from vault.errors import SettingsRefused, Unavailable

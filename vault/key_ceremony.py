@@ -18,11 +18,10 @@ from signing.cabinet_sources import Sources
 from signing.cabinet_table import ACTIVE, RETIRED, WAITING, Entry, changing, write_file
 from signing.certificate_request import certificate_request
 from signing.crl_cache import CrlCache
-from signing.dev_pki import is_development
 from signing.errors import KeyUnusable, SignatureRefused, SigningUnavailable
 from signing.held_cabinet import public_of, read_certificates
 from signing.keys import SealKey, issuers_of
-from signing.profiles import new_key
+from signing.profiles import is_development, new_key
 from signing.secret_files import Secret
 from signing.signers import Signer, verifies
 from signing.trust import TrustStore

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from storage.base import KeyWrapper
 from storage.encryption import object_associated_data, open_value, seal_value
-from storage.keys import named_key
+from storage.wrapped import named_key
 
 
 @dataclass(frozen=True, slots=True)

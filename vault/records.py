@@ -15,7 +15,7 @@ from contextlib import suppress
 from storage.base import KeyWrapper, RecordStore
 from storage.encryption import object_associated_data, open_value, seal_value
 from storage.errors import KeyRefused, ObjectDamaged, StorageError
-from storage.keys import named_key
+from storage.wrapped import named_key
 from vault import faults
 
 _MAGIC = b"PBR1"

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, LargeBinary, Table, bindparam, func, select, update
 
 from storage.errors import KeyRefused, ObjectMissing, StorageError, StorageUnavailable
-from storage.keys import ID, named_key
+from storage.wrapped import ID, named_key
 from vault import faults
 from vault.changes import Change
 from vault.db.contacts import choices_key_name

@@ -31,11 +31,11 @@ BACKEND = re.compile(
 NAMED_ELSEWHERE = {
     "vault.bootstrap_stores": {"storage.filesystem"},  # parts of bootstrap
     "vault.bootstrap_s3": {"storage.s3", "storage.s3_buckets"},
+    "vault.bootstrap_keys": {"signing.dev_pki", "storage.filesystem_disk", "storage.keys"},
     "vault.bootstrap_tsa": {"timestamping.authority", "timestamping.rfc3161", "timestamping.verify"},
     "api.web.dev_provider": {"identity.embedded"},  # serves what bootstrap opened
     "vault.identities": {"identity.embedded"},  # type of what bootstrap opens, and who is made up
     "vault.dating": {"timestamping.authority"},  # type of what bootstrap opened
-    "vault.parts": {"signing.dev_pki"},  # type of what bootstrap opened
     "vault.service": {"timestamping.authority"},  # type of what bootstrap opened
     "vault.ledger.anchor_audit": {
         "timestamping.verify"

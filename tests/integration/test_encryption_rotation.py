@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from storage.encryption import object_associated_data
 from storage.errors import KeyRefused
 from storage.key_files import KeyFileChanger, read_file, replace_file
-from storage.keys import LocalKeyWrapper, named_key
+from storage.keys import LocalKeyWrapper
+from storage.wrapped import named_key
 from tests.services.database import lose
 from vault import faults
 from vault.bootstrap import open_parts, open_vault
