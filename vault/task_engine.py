@@ -40,7 +40,7 @@ _OPTIONS = (
     "-c search_path={schema} -c synchronous_commit=off -c statement_timeout=20s -c lock_timeout=10s"
     " -c idle_in_transaction_session_timeout=20s"
 )
-_OUTAGES = (ConnectorException, psycopg.Error, OSError)
+_OUTAGES = (ConnectorException, psycopg.Error, OSError, Unavailable)
 _log = logging.getLogger("probans.tasks")
 
 
@@ -124,6 +124,8 @@ class TaskEngine:
 
     async def _work(self, stopping: asyncio.Event) -> None:
         """Be a worker until told to stop, or until the database is lost."""
+        # Each time: nobody minds when the schema is dropped.
+        await asyncio.to_thread(prepare, self._parameters, self._schema)
         app = self._app()
         async with app.open_async():
             side = [asyncio.create_task(app.run_worker_async()), asyncio.create_task(self._relieve(app))]
@@ -248,6 +250,13 @@ def prepare(parameters: dict[str, Any], schema: str) -> None:
 def _remove_unused(connection: psycopg.Connection[Any], schema: str) -> None:
     workers = sql.Identifier(schema, "procrastinate_workers")
     query = sql.SQL("SELECT max(last_heartbeat) > now() - make_interval(secs => {}) FROM {}")
-    row = connection.execute(query.format(_OLD_SCHEMA_S, workers)).fetchone()
-    if row is None or not row[0]:
-        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+    try:
+        with connection.transaction():
+            row = connection.execute(query.format(_OLD_SCHEMA_S, workers)).fetchone()
+        if row is not None and row[0]:
+            return
+    except psycopg.errors.UndefinedTable:
+        pass  # not finished
+    except psycopg.errors.InsufficientPrivilege:
+        return  # somebody else's
+    connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
