@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 
 from cryptography import x509
@@ -288,8 +289,13 @@ def _check_algorithms(path: CertificatePath, lists: Sequence[Crl]) -> None:
 def _cache_key(
     certificate: x509.Certificate, others: Sequence[x509.Certificate], crls: Sequence[bytes]
 ) -> bytes:
-    digests = [certificate.fingerprint(hashes.SHA256())]
-    digests += sorted(other.fingerprint(hashes.SHA256()) for other in others)
+    digests = [_fingerprint(certificate)]
+    digests += sorted(map(_fingerprint, others))
     digests.append(b"crls")
     digests += sorted(hashlib.sha256(crl).digest() for crl in crls)
     return hashlib.sha256(b"".join(digests)).digest()
+
+
+@lru_cache(maxsize=_CACHE_SIZE)
+def _fingerprint(certificate: x509.Certificate) -> bytes:
+    return certificate.fingerprint(hashes.SHA256())
