@@ -75,10 +75,12 @@ class Clamd:
 
     def scan(self, chunks: Iterable[bytes]) -> str:
         """See `Scanner`."""
+        began = time.monotonic()
         if not self._turns.acquire(timeout=self._config.timeout_s):
             raise ScannerDown("SCANNER_DOWN", "too many files at once")
         try:
-            with self._connected(self._config.timeout_s) as line:
+            # Waiting for a turn counts: a hanging engine must not hold up one row of files after the other.
+            with self._connected(self._config.timeout_s - (time.monotonic() - began)) as line:
                 whole = _give(line, chunks)
                 found = _read_verdict(line.answer())
                 if not (whole or found):

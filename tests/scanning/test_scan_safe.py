@@ -227,12 +227,12 @@ def test_new_signatures_find_what_older_ones_did_not(
     allowance(vault)
     with caplog.at_level(logging.ERROR, "probans.antivirus"):
         assert look(vault) == 3
-    assert sorted(r.document for r in caplog.records if r.message == "infected document") == sorted(
-        (act, piece)
-    )
+    alarms = [each for each in caplog.records if each.message == "infected document"]
+    assert {each.administration for each in alarms} == {"mairie-specimen", ""}
+    assert sorted(each.document for each in alarms) == sorted((act, piece))
     for document in (act, piece):
         assert scan_of(vault, document) == ("infected", "")
-        assert topics(vault, document)[-1] == "document.infected"
+        assert topics(vault, document)[-1] == "scan.infected"
         for actor in (camille(vault), registrar(vault)):
             if actor is camille(vault) or document == act:
                 assert read(vault, actor, document) == "DOCUMENT_INFECTED"
@@ -246,7 +246,7 @@ def test_new_signatures_find_what_older_ones_did_not(
     resigned(vault, daemon, 3, {"Eicar": EICAR})
     allowance(vault)
     assert look(vault) == 3
-    assert topics(vault, act)[-1] == "document.cleared"
+    assert topics(vault, act)[-1] == "scan.cleared"
     assert read(vault, camille(vault), act) == b"1" + LATER
     audit(vault)
 
@@ -394,7 +394,7 @@ def test_a_round_that_is_cut_short_is_done_again(opened: Opened, daemon: Daemon,
     assert look(vault) == (0 if settled else 2)
     assert (scan_of(vault, act)[0], scan_of(vault, bad)[0]) == ("clean", "infected")
     assert topics(vault, act) == ["document.received", "document.published"]
-    assert topics(vault, bad) == ["document.received", "document.infected"]
+    assert topics(vault, bad) == ["document.received", "scan.infected"]
     audit(vault)
 
 

@@ -210,6 +210,25 @@ def test_no_more_files_at_once_than_is_settled() -> None:
     assert 2 <= most[0] <= 4
 
 
+def test_waiting_for_a_turn_counts() -> None:
+    with served(silent) as clamd:
+        ended: list[float] = []
+
+        def scan() -> None:
+            began = time.monotonic()
+            with pytest.raises(ScannerDown):
+                clamd.scan((b"abc",))
+            ended.append(time.monotonic() - began)
+
+        threads = [threading.Thread(target=scan) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(ended) == 16
+    assert max(ended) < 2 * SHORT + 0.3
+
+
 @pytest.mark.parametrize("address", ["", "localhost", "localhost:", ":3310", "a:0", "a:70000", "a:b", "a:１"])
 def test_addresses_that_lead_nowhere(address: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
