@@ -137,15 +137,17 @@ def test_commits_wait_for_the_standby_over_tls(place: Path) -> None:
         query = "SELECT sync_state FROM pg_stat_replication WHERE application_name = 'standby'"
         until(lambda: ask(query) == ("sync",))
         assert kept.wait(30)
+        with psycopg.connect(f"{address} password={password}", autocommit=True) as connection:
+            connection.execute("CREATE TABLE later (n integer)")
         with psycopg.connect(f"host={folder} port={standby} user=postgres dbname=probans") as follower:
             follower.autocommit = True
             assert follower.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
-            until(lambda: follower.execute("SELECT to_regclass('kept')").fetchone() != (None,))
+            until(lambda: follower.execute("SELECT to_regclass('later')").fetchone() != (None,))
         with pytest.raises(psycopg.OperationalError, match="password"):
             psycopg.connect(f"{address} password=wrong")
         assert (folder / "pgpass").stat().st_mode & 0o077 == 0
     except AssertionError as error:
-        error.add_note((folder / "log").read_text("utf-8", "replace")[-2000:])
+        error.add_note((folder / "log").read_text("utf-8", "replace")[-4000:])
         raise
     finally:
         for process in reversed(processes):
