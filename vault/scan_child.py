@@ -21,6 +21,7 @@ from pikepdf import settings as qpdf_settings
 
 from vault.pdf_guard import InspectionLimits, fence
 from vault.scan_contents import END_OF_ALL, END_OF_FILE, LENGTH
+from vault.scanning import NotScanned, Reason
 
 _DECODED_LIMIT = 256 << 20
 _PIECE = 256 * 1024
@@ -37,10 +38,6 @@ _BROKEN_ZIP = (
 )
 
 
-class _TooMuch(Exception):
-    """A limit was passed."""
-
-
 class Taker:
     """Takes apart one file, and what is in it."""
 
@@ -52,14 +49,14 @@ class Taker:
         self._depth = depth
 
     def take_apart(self, path: Path, depth: int = 0) -> None:
-        """Write every file within. Raises _TooMuch."""
+        """Write every file within. Raises NotScanned."""
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
         is_pdf, is_zip = b"%PDF-" in head, head.startswith(b"PK")
         if not (is_pdf or is_zip):
             return
         if depth >= self._depth:
-            raise _TooMuch
+            raise NotScanned(Reason.COMPLEX)
         if is_pdf:
             self._pdf(path, depth)
         if is_zip:
@@ -73,7 +70,7 @@ class Taker:
             return
         except pikepdf.PdfError as error:
             if "bad_alloc" in str(error) or qpdf_settings.qpdf_limit_errors() > limit_errors:
-                raise _TooMuch from error
+                raise NotScanned(Reason.COMPLEX) from error
             return
         with pdf:
             for stream in _embedded(pdf):
@@ -115,13 +112,13 @@ class Taker:
     def _write(self, copy: IO[bytes], piece: bytes) -> None:
         self._octets -= len(piece)
         if self._octets < 0:
-            raise _TooMuch
+            raise NotScanned(Reason.COMPLEX)
         copy.write(piece)
 
     def _count(self) -> None:
         self._files -= 1
         if self._files < 0:
-            raise _TooMuch
+            raise NotScanned(Reason.COMPLEX)
 
     def _pass_on(self, copy: IO[bytes]) -> None:
         copy.flush()
@@ -220,7 +217,7 @@ def main(arguments: list[str]) -> int:
     out = sys.stdout.buffer
     try:
         Taker(out, spool, files, octets, depth).take_apart(Path(path))
-    except (_TooMuch, MemoryError, RecursionError, pikepdf.PdfError, zlib.error, OSError, ValueError):
+    except (NotScanned, MemoryError, RecursionError, pikepdf.PdfError, zlib.error, OSError, ValueError):
         return 1
     out.write(LENGTH.pack(END_OF_ALL))
     out.flush()
