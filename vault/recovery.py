@@ -12,6 +12,7 @@ Steps:
        numbers. Files of groups that began before the published size and stand in no entry were never
        committed: nobody was answered, and they are left for the sweep at start.
     7. What the antivirus said last of each document is written again.
+    8. Records of what was destroyed or erased, which an older copy of the records brought back, are removed.
 """
 
 from __future__ import annotations
@@ -46,7 +47,12 @@ from vault.ledger.tree import TILE_WIDTH
 from vault.ledger.writer import LedgerTransaction, LedgerWriter, WriterConfig
 from vault.lifecycle import destruction_change, first_digest
 from vault.records import RecordBook
-from vault.recovery_following import follow_newer_records, forget_what_was_erased
+from vault.recovery_following import (
+    Erased,
+    drop_records_of_erased,
+    follow_newer_records,
+    forget_what_was_erased,
+)
 from vault.recovery_records import (
     Claim,
     Held,
@@ -133,7 +139,8 @@ class Recovery:
             if older:
                 gone, findings = forget_what_was_erased(connection, held)
                 report.followed, report.findings = gone, [*report.findings, *findings]
-            self._restore_registry(connection, held)
+            erased = Erased(connection.scalar(select(models.ledger_head.c.last_time)), older=older)
+            self._restore_registry(connection, held, erased)
             if older:
                 report.followed += follow_newer_records(connection, held)
             new = self._restore_entries(connection, held, report)
@@ -143,6 +150,8 @@ class Recovery:
             # 7
             for change in held.verdicts:
                 write_verdict(connection, change)
+        # 8
+        drop_records_of_erased(self._database, self._records, held, erased)
         return report
 
     def _is_older(self, connection: Connection, held: HeldRecords) -> bool:
@@ -153,14 +162,15 @@ class Recovery:
         groups = (group_start(each.record) or 0 for each in held.by_commitment.values())
         return (note is not None and note.size > size) or any(start >= size for start in groups)
 
-    def _restore_registry(self, connection: Connection, held: HeldRecords) -> None:
+    def _restore_registry(self, connection: Connection, held: HeldRecords, erased: Erased) -> None:
         """Write what has no entry: safes, administrations, accounts and the like, each after what it names.
 
         A crash between record and commit leaves a safe's or account's record without row, and the next try makes
         another: of two of one person, the one counts whose safe documents name.
         """
         in_use = held.safes_in_use()
-        left = sorted(held.registry, key=lambda change: not change.names_any(in_use))
+        left = [change for change in held.registry if not erased.hold(change)]
+        left.sort(key=lambda change: not change.names_any(in_use))
         while left:
             free = [
                 change for change in left if not any(is_taken(connection, each) for each in claims(change))

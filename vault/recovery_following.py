@@ -8,15 +8,30 @@ would bring back an address that its holder took away, or an identity that leads
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, select, true, update
 
+from vault.changes import Change
+from vault.clock import parse_rfc3339, rfc3339
 from vault.db import models
 from vault.db.contacts import ContactRows
-from vault.recovery_records import HeldRecords
+from vault.db.engine import Database
+from vault.labels import labels_record
+from vault.records import RecordBook
+from vault.recovery_records import HeldRecords, claims, is_destruction_record, is_taken
 
 Row = Mapping[str, Any]
+# Since when a row was there, for what can be erased.
+_DATES = {
+    "notice_contacts": "created_at",
+    "notice_choices": "changed_at",
+    "accounts": "created_at",
+    "account_identities": "linked_at",
+}
+# A transaction may have taken its time before the one that committed before it.
+_SLACK = timedelta(minutes=1)
 # Nobody misses them, and what was ended since must not count again.
 _SHORT_LIVED = (models.sessions, models.pending_logins, models.share_tokens, models.system_tokens)
 
@@ -73,6 +88,32 @@ def follow_newer_records(connection: Connection, held: HeldRecords) -> int:
     return followed + sum(
         _insert_missing(connection, models.document_labels, row) for row in rows["document_labels"]
     )
+
+
+class Erased:
+    """Tells records of what was erased from those of what a copy of the database does not know yet.
+
+    A database knew everything that is older than its last entry: what it has no more was erased, even if an older
+    copy of the records still holds it.
+    """
+
+    def __init__(self, last_time: str | None, *, older: bool) -> None:
+        """Take the time of the database's last entry, None for an empty one, and whether entries are missing in it."""
+        self._older = older
+        self._known = rfc3339(parse_rfc3339(last_time) - _SLACK) if last_time is not None else ""
+        self.changes: list[Change] = []
+
+    def hold(self, change: Change) -> bool:
+        """Tell whether what a change writes must not come back where it is not there; remember that."""
+        erased = self._known != "" and any(self._is_erased(table, row) for table, row in change.inserts)
+        if erased:
+            self.changes.append(change)
+        return erased
+
+    def _is_erased(self, table: str, row: Row) -> bool:
+        if table == "document_labels":
+            return not self._older  # they carry no date
+        return table in _DATES and row[_DATES[table]] < self._known
 
 
 def _by_table(held: HeldRecords) -> dict[str, list[Row]]:
@@ -136,3 +177,36 @@ def _key(table: Table, row: Row) -> ColumnElement[bool]:
 def _rows(connection: Connection, table: Table, where: ColumnElement[bool]) -> list[Row]:
     found = connection.execute(select(table).where(where)).mappings().all()
     return [{str(name): value for name, value in row.items()} for row in found]
+
+
+def drop_records_of_erased(
+    database: Database, records: RecordBook, held: HeldRecords, erased: Erased
+) -> None:
+    """Remove records of what was destroyed or erased, which an older copy of the record store brought back.
+
+    With the key-encryption key they would open what the object store still keeps. What was only brought back into
+    an older database is removed by the next start as well (`vault.lifecycle`).
+
+    Raises:
+        storage.errors.StorageError: a record cannot be rewritten.
+    """
+    table = models.documents
+    with database.reading() as connection:
+        destroyed = set(connection.scalars(select(table.c.id).where(table.c.wrapped_key.is_(None))))
+
+    def stays(change: Change) -> bool:
+        return change.document_id not in destroyed or is_destruction_record(change)
+
+    for name in {each.record for each in held.by_commitment.values() if not stays(each.change)}:
+        records.rewrite(name, lambda data: stays(Change.decode(data)))
+    for change in held.registry:
+        if change.document_id in destroyed:
+            records.delete(labels_record(change.document_id))
+    with database.reading() as connection:
+        gone = [each for each in erased.changes if not any(is_taken(connection, one) for one in claims(each))]
+    for change in gone:
+        tables = {table for table, _ in change.inserts}
+        if "document_labels" in tables:
+            records.delete(labels_record(change.document_id))
+        elif tables <= {"notice_contacts", "notice_choices"}:
+            records.delete(change.document_id)  # which is its name

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from typer.testing import CliRunner
 from tests.e2e.conftest import Plan
 from tests.e2e.harness.judge import check_ledger, check_objects, check_records, send
 from tests.e2e.harness.samples import Sample
+from tests.e2e.harness.stack import Place, on_servers, run
 from tests.e2e.harness.town import Life, check, live, opened
 from tests.services.postgresql import Server
 from tests.services.versitygw import Gateway
@@ -37,8 +37,6 @@ from vault.ledger.policy import Policy
 from vault.moved import Note, Stage, alone_in, read_note, using, write_note
 from vault.settings import Settings
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-PROBANS = (sys.executable, "-c", "from vault.cli.main import run; run()")
 POINTS = {
     "move.begun": 1,
     "move.claimed": 1,
@@ -48,60 +46,6 @@ POINTS = {
     "move.rows": 1,
     "move.committed": 1,
 }
-
-
-@dataclass
-class Place:
-    """A place to move to.
-
-    Attributes:
-        file: its settings.
-        settings: the same, read.
-    """
-
-    file: Path
-    settings: Settings
-
-    @classmethod
-    def at(cls, folder: Path, **named: object) -> Place:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "settings"
-        named = {"data": folder / "data", **named}
-        lines = [f"PROBANS_{name.upper()}={value}" for name, value in named.items()]
-        file.write_text("# of the new place\n" + "\n".join(lines) + "\n")
-        return cls(file, Settings.from_file(file))
-
-
-def on_servers(server: Server, gateway: Gateway, folder: Path, database: str) -> Place:
-    """A place on PostgreSQL and the S3 service."""
-    folder.mkdir(parents=True)
-    for name, secret in (("access", gateway.access_key), ("secret", gateway.secret_key)):
-        (folder / name).write_text(secret + "\n")
-    return Place.at(
-        folder,
-        database_url=server.create(database),
-        store_endpoint=gateway.endpoint,
-        store_bucket=gateway.bucket(locked=True),
-        store_plain_bucket=gateway.bucket(locked=False),
-        store_access_key_file=folder / "access",
-        store_secret_key_file=folder / "secret",
-    )
-
-
-def environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PROBANS_")}
-
-
-def run(*words: str, program: tuple[str, ...] = PROBANS) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*program, *words],
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-        cwd=REPOSITORY,
-        env=environment(),
-    )
 
 
 def migrate(data: Path, place: Place, *more: str) -> subprocess.CompletedProcess[str]:
@@ -180,14 +124,7 @@ def test_a_safe_moves_to_servers_and_goes_on_there(
             check_objects(vault)
             check_records(vault)
             assert vault.parts.database.engine.dialect.name == "postgresql"
-        audited = subprocess.run(
-            [*PROBANS, "audit", str(place.settings.data), "--json"],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-            env=environment() | environment_of(place),
-        )
+        audited = run("audit", str(place.settings.data), "--json", place=place)
         assert audited.returncode == 0, audited.stdout + audited.stderr
         assert json.loads(audited.stdout)["verdict"] == "PASSED"
         figure(
@@ -200,11 +137,6 @@ def test_a_safe_moves_to_servers_and_goes_on_there(
 
 def at_copy(lived: Path, tmp_path: Path) -> Settings:
     return at(Path(shutil.copytree(lived, tmp_path / "before")))
-
-
-def environment_of(place: Place) -> dict[str, str]:
-    lines = (line.partition("=") for line in place.file.read_text().splitlines() if "=" in line)
-    return {name: value for name, _, value in lines}
 
 
 def same_objects(before: Any, after: Any) -> int:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, insert, select
 
 from identity.base import ClaimMap, ProvenIdentity, ProviderConfig
-from tests.services.database import Copy
+from tests.services.database import Copy, lose
 from vault.accounts import Accounts
 from vault.bootstrap import open_parts, open_vault
 from vault.clock import SystemClock
@@ -241,3 +242,35 @@ def test_a_database_that_is_up_to_date_is_left_alone(place: Place) -> None:
     with place.vault.parts.database.reading() as connection:
         assert connection.execute(select(models.notice_contacts)).all() == before
         assert connection.execute(select(models.sessions)).all() == sessions
+
+
+def test_an_older_copy_of_the_records_brings_nothing_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a database that is up to date."""
+    monkeypatch.setattr("vault.recovery_following._SLACK", timedelta(0))
+    _, documents, account, second = copied(place)
+    place.close()
+    older = place.settings.data.parent / "older-records"
+    shutil.copytree(place.settings.data / "records", older)
+    place.reopen()
+    place.contacts("kept@example.org", "new@example.org")
+    place.label(documents[0])
+    place.accounts.unlink(account, second)
+    place.deposit("c")
+    contacts = place.known_contacts()
+    place.close()
+    shutil.copytree(older, place.settings.data / "records", dirs_exist_ok=True)
+    for _ in range(2):
+        assert recovered(place.settings) == RecoveryReport()
+    place.reopen()
+    assert place.known_contacts() == contacts
+    assert place.labels() == {"trois": 1}
+    assert [each.provider for each in place.accounts.identities(account)] == ["un"]
+    # Nor does a later loss of the database.
+    place.close()
+    lose(place.settings.database_address)
+    assert recovered(place.settings).findings == []
+    place.reopen()
+    assert place.known_contacts() == contacts
+    assert place.labels() == {"trois": 1}
