@@ -18,6 +18,7 @@ from api.errors import Problem, log_unexpected, new_reference, problem_of, probl
 from api.metrics import Metrics
 from api.security import host_of, is_loopback, with_defaults
 from api.streams import UploadCut
+from vault import tracing
 from vault.errors import Refused, Unavailable
 from vault.logs import REQUEST
 
@@ -25,6 +26,8 @@ MAX_IN_FLIGHT = 512
 CLIENT_GONE = 499
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REFERENCE = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+# W3C Trace Context, 3.2.
+_TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _log = logging.getLogger("probans.access")
 
 
@@ -61,17 +64,18 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(self._app, scope, receive, send, self._metrics, self._reference(scope))
+        reference = self._said(scope, b"x-request-id", _REFERENCE) or new_reference()
+        parent = self._said(scope, b"traceparent", _TRACEPARENT)
+        exchange = _Exchange(self._app, scope, receive, send, self._metrics, reference, parent)
         await exchange.run(self._refusal(scope))
 
-    def _reference(self, scope: Scope) -> str:
-        """Return the proxy's reference where there is one proxy, and one well-formed reference; else a new one."""
-        named = [value for name, value in scope["headers"] if name == b"x-request-id"]
-        if len(named) == 1 and _REFERENCE.fullmatch(named[0]):
-            peer = scope.get("client")
-            if peer is not None and self._trusts(peer[0]):
-                return str(named[0].decode("ascii"))
-        return new_reference()
+    def _said(self, scope: Scope, header: bytes, form: re.Pattern[bytes]) -> str:
+        """Return what a trusted proxy says in a header, once and well formed; "" otherwise."""
+        named = [value for name, value in scope["headers"] if name == header]
+        peer = scope.get("client")
+        if len(named) != 1 or not form.fullmatch(named[0]) or peer is None or not self._trusts(peer[0]):
+            return ""
+        return str(named[0].decode("ascii"))
 
     def _refusal(self, scope: Scope) -> Exception | None:
         if self._loopback_only:
@@ -87,14 +91,21 @@ class _Exchange:
     """One request and its answer."""
 
     def __init__(
-        self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, metrics: Metrics, reference: str
+        self,
+        app: ASGIApp,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        metrics: Metrics,
+        reference: str,
+        parent: str,
     ) -> None:
         self._app, self._scope, self._receive, self._send = app, scope, receive, send
         self._metrics = metrics
         self._status = 0
         self._octets = 0
         self._finished = False
-        self._request_id = reference
+        self._request_id, self._parent = reference, parent
 
     async def run(self, refusal: Exception | None) -> None:
         self._scope.setdefault("state", {})["request_id"] = self._request_id
@@ -102,6 +113,13 @@ class _Exchange:
         REQUEST.set(self._request_id)
         self._metrics.begin()
         started = time.perf_counter()
+        with tracing.span("request", self._parent) as span:
+            try:
+                await self._run(refusal)
+            finally:
+                self._note(time.perf_counter() - started, span)
+
+    async def _run(self, refusal: Exception | None) -> None:
         try:
             if refusal is not None:
                 await self._answer(problem_of(refusal))
@@ -114,8 +132,6 @@ class _Exchange:
             if not self._status:
                 await self._answer(problem_of(error))
             # Else the answer is left unfinished: the server cuts the connection, and nobody takes it for whole.
-        finally:
-            self._note(time.perf_counter() - started)
 
     async def _answer(self, problem: Problem) -> None:
         response = problem_response(Request(self._scope), problem)
@@ -132,7 +148,7 @@ class _Exchange:
             self._finished = not message.get("more_body", False)
         await self._send(message)
 
-    def _note(self, seconds: float) -> None:
+    def _note(self, seconds: float, span: tracing.Span) -> None:
         method = self._scope["method"] if self._scope["method"] in _METHODS else "OTHER"
         # The template, never the address: addresses may name documents, safes or people.
         route = getattr(self._scope.get("route"), "path", None) or "-"
@@ -147,4 +163,7 @@ class _Exchange:
             "octets": self._octets,
             "whole": self._finished,
         }
+        span.rename(f"{method} {route}")
+        span.note(http__request__method=method, http__route=route, http__response__status_code=status)
+        span.note(probans__request=self._request_id, http__response__body__size=self._octets)
         _log.info("answered", extra=line)

@@ -18,6 +18,7 @@ from vault.assembly import assemble, desk_of
 from vault.bootstrap_keys import encryption_file, open_cabinet, open_wrapper
 from vault.bootstrap_scan import open_antivirus
 from vault.bootstrap_stores import open_stores
+from vault.bootstrap_traces import open_traces
 from vault.bootstrap_tsa import dating
 from vault.clock import Clock, SystemClock
 from vault.db.engine import Database
@@ -129,6 +130,7 @@ def open_vault(settings: Settings, clock: Clock | None = None, *, background: bo
     running = ExitStack()
     running.callback(parts.close)
     try:
+        open_traces(settings, running)
         return assemble(parts, dating(parts), channels_of(settings), running, background=background)
     except BaseException:
         running.close()

@@ -12,7 +12,7 @@ from storage.base import ObjectStore, Staged
 from storage.encryption import decrypt, decrypt_range, encrypt
 from storage.errors import StorageError
 from storage.pair_reading import falling_over
-from vault import faults
+from vault import faults, tracing
 from vault.db.repositories import digest_role
 from vault.domain.documents import ObjectRole, Part
 from vault.errors import Unavailable
@@ -68,10 +68,13 @@ class Shelf:
         try:
             for part in parts:
                 encrypted = encrypt(part.chunks, key.key, key.associated_data(part.role.value))
-                staged.append(self._store.put(encrypted, retain_until))
+                with tracing.span("store put"):
+                    staged.append(self._store.put(encrypted, retain_until))
                 plains.append(part)
             faults.point("store.before-commit")
-            stored = self._store.commit(staged)
+            with tracing.span("store commit") as span:
+                span.note(objects=len(staged))
+                stored = self._store.commit(staged)
             faults.point("store.after-commit")
         except StorageError as error:
             # Whatever the store says of octets nobody was promised: they may be sent again.

@@ -15,7 +15,7 @@ from typing import Any
 
 from signing.base import KeyPurpose, SealSource
 from signing.errors import ContainerRefused, PdfRefused, SigningError
-from vault import entries, faults
+from vault import entries, faults, tracing
 from vault.antivirus import Antivirus
 from vault.changes import SEQ, Change
 from vault.clock import Clock, parse_rfc3339, rfc3339
@@ -94,15 +94,16 @@ class Pipeline:
         """
         scope = self._idempotency.scope(intent.actor, intent.route, intent.transfer.idempotency_key)
         name = clean_file_name(intent.new.file_name)
-        with self._idempotency.alone(scope):  # noqa: SIM117 - steps
+        with self._idempotency.alone(scope):
             # 1 receive
-            with receive(
+            receiving = receive(
                 chunks,
                 folder=self._config.spool,
                 limit=self._config.max_upload_bytes,
                 expected_length=intent.transfer.expected_length,
                 expected_digest=intent.transfer.digest,
-            ) as spooled:
+            )
+            with tracing.entering("receive", receiving) as spooled:
                 faults.point("pipeline.received")
                 request = self._idempotency.request(description(intent), spooled.sha256)
                 with self._database.reading() as connection:
@@ -111,14 +112,16 @@ class Pipeline:
                     # Asked again in step 7; asked here so that a refusal stores nothing.
                     check_replaceable(self._documents, connection, intent)
                 # 2 inspect
-                with inspect(
+                inspecting = inspect(
                     spooled,
                     name=name,
                     declared_type=intent.new.declared_type,
                     as_act=intent.kind is Kind.ACT,
                     limits=self._config.inspection,
-                ) as inspection:
-                    verdict = self._scanned(spooled, inspection)
+                )
+                with tracing.entering("inspect", inspecting) as inspection:
+                    with tracing.span("scan"):
+                        verdict = self._scanned(spooled, inspection)
                     if not intent.safe_id:
                         raise NotFound("UNKNOWN_HOLDER")
                     draft = self._draft(intent, name, spooled, inspection, verdict)
@@ -228,7 +231,8 @@ class Pipeline:
         try:
             sealer = sealers.pades(issuer) if pades and issuer else sealers.cades(purpose, issuer)
             try:
-                sealed = self._desk.seal(sealer, sealers.chain(purpose, issuer), source)
+                with tracing.span("seal"):
+                    sealed = self._desk.seal(sealer, sealers.chain(purpose, issuer), source)
             except SealingWaits:
                 # What could never be sealed is refused now, not promised and then left waiting.
                 self._desk.rehearse(sealer, source)

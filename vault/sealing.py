@@ -17,6 +17,7 @@ from signing.errors import KeyUnusable, ReserveExceeded, RevocationStale, Signin
 from timestamping.base import TimestampAuthority, Token
 from timestamping.errors import AuthorityUnavailable, ClockDisagrees, TimestampingError, TokenRefused
 from timestamping.several import turns
+from vault import tracing
 from vault.clock import Clock
 from vault.errors import Unavailable
 
@@ -164,7 +165,8 @@ class SealingDesk:
         now = self._clock.now()
         for _ in range(_ATTEMPTS):
             prepared = prepare(self._material(chain, dating, now), reserve, now)
-            token = authority.token(prepared.imprint)
+            with tracing.span("timestamp"):
+                token = authority.token(prepared.imprint)
             if abs(token.gen_time - now) > self._tolerance:
                 raise ClockDisagrees(token.gen_time, "the authority's time differs from the service's clock")
             if token.chain not in dating:

@@ -330,6 +330,7 @@ class Settings(
         self.check_store(production=self.is_production)
         self.check_keys(self.data, production=self.is_production)
         self.check_timestamps()
+        self.check_watch(production=self.is_production)
         self.check_scan()
         if self.client_certificate_header and not self.proxy_networks:
             raise SettingsRefused(

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from vault import faults
+from vault import faults, tracing
 from vault.clock import Clock, parse_rfc3339, rfc3339
 from vault.db.engine import Database
 from vault.errors import LedgerError, Unavailable, VaultError
@@ -120,10 +120,11 @@ class LedgerWriter:
         if self.admit is not None:
             self.admit(self._config.time_limit_s)
         waiter = ThreadWaiter()
-        self.enqueue(work, waiter)
-        if not waiter.arrived(self._config.time_limit_s):
-            raise Unavailable("LEDGER_UNAVAILABLE", "the writer did not answer in time")
-        result: T = waiter.outcome()
+        with tracing.span("ledger"):
+            self.enqueue(work, waiter)
+            if not waiter.arrived(self._config.time_limit_s):
+                raise Unavailable("LEDGER_UNAVAILABLE", "the writer did not answer in time")
+            result: T = waiter.outcome()
         return result
 
     def enqueue(self, work: Callable[[LedgerTransaction], Any], waiter: Waiter) -> None:
@@ -148,7 +149,9 @@ class LedgerWriter:
             if jobs and self._config.max_wait_ms:
                 clockwork.sleep(self._config.max_wait_ms / 1000)
             if jobs:
-                self._commit(jobs)
+                with tracing.span("ledger commit") as span:
+                    span.note(works=len(jobs))
+                    self._commit(jobs)
 
     def _gather(self, jobs: list[_Job], *, block: bool = False) -> None:
         """Take what is queued, up to the size of a group; None ends the writer after this group."""
