@@ -26,6 +26,7 @@ _LONGEST_ANSWER = 4096
 _OCTETS_PER_S = 4 * 1024 * 1024
 _FOUND = re.compile(r"stream: ([ -~]{1,500}) FOUND")
 _VERSION = re.compile(r"ClamAV [ -~]{1,190}")
+_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
 _LIMIT = "Heuristics.Limits.Exceeded"
 _TOO_LARGE = "INSTREAM size limit exceeded"
 # clamd unpacks at most a hundred levels, whatever its configuration says.
@@ -180,10 +181,10 @@ def _read_verdict(answer: str) -> str:
 def _place(address: str) -> str | tuple[str, int]:
     if address.startswith("/"):
         return address
-    host, colon, port = address.rpartition(":")
-    if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+    found = _ADDRESS.fullmatch(address)
+    if found is None or not 0 < int(found["port"]) < 65536:
         raise ValueError("neither a path nor HOST:PORT")
-    return host.strip("[]"), int(port)
+    return found["six"] or found["host"], int(found["port"])
 
 
 def _connect(place: str | tuple[str, int], seconds: float) -> socket.socket:

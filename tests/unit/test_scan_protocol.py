@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from vault.scan_clamav import Clamd, ClamdConfig
+from vault.scan_clamav import Clamd, ClamdConfig, _place
 from vault.scanning import NotScanned, Reason, ScannerDown
 
 Behaviour = Callable[[socket.socket], None]
@@ -229,10 +229,25 @@ def test_waiting_for_a_turn_counts() -> None:
     assert max(ended) < 2 * SHORT + 0.3
 
 
-@pytest.mark.parametrize("address", ["", "localhost", "localhost:", ":3310", "a:0", "a:70000", "a:b", "a:１"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "localhost", "localhost:", ":3310", "a:0", "a:70000", "a:b", "a:１", "tcp:a:1", "::1:3310", "a b:1"],
+)
 def test_addresses_that_lead_nowhere(address: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
         Clamd(ClamdConfig(address))
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("/run/clamd.ctl", "/run/clamd.ctl"),
+        ("localhost:3310", ("localhost", 3310)),
+        ("[::1]:3310", ("::1", 3310)),
+    ],
+)
+def test_addresses(address: str, place: object) -> None:
+    assert _place(address) == place
 
 
 def test_nobody_listens(tmp_path: object) -> None:
