@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from timestamping.authority import EmbeddedAuthority
 from timestamping.base import TimestampAuthority
 from timestamping.breaker import State
 from timestamping.drift import Finding
@@ -29,10 +28,8 @@ def timestamp_health(authority: TimestampAuthority, now: datetime, tolerance: ti
         now: the present, UTC.
         tolerance: drift from which tokens are refused.
     """
-    if isinstance(authority, EmbeddedAuthority):
-        return Health(True, "the service's own authority", needed=False)
     if not isinstance(authority, SeveralAuthorities):
-        return Health(True, "one authority", needed=False)
+        return Health(True, "the service's own authority", needed=False)
     states = authority.states()
     finding, off = authority.clocks()
     notes = [f"{state.name}: {_note(state, now)}" for state in states]
