@@ -61,16 +61,13 @@ class LocalKeyWrapper:
 
     def __repr__(self) -> str:
         """Show ids, never keys."""
-        return f"LocalKeyWrapper(active={self.active.hex()}, keys={len(self._held.ciphers)})"
+        return f"LocalKeyWrapper(active={self._held.active.hex()}, keys={len(self._held.ciphers)})"
 
     @property
     def active(self) -> bytes:
         """Id of the key that wraps."""
+        self.follow()
         return self._held.active
-
-    def ids(self) -> frozenset[bytes]:
-        """Ids of every key at hand."""
-        return frozenset(self._held.ciphers)
 
     def wrap(self, key: bytes, associated_data: bytes) -> bytes:
         """Wrap a key under the active key-encryption key."""

@@ -62,6 +62,10 @@ class RecordBook:
                     return self._open(name, copy)
             raise
 
+    def every_copy(self, name: str) -> list[tuple[bytes, list[bytes]]]:
+        """Return the same of each copy, none of a file that is not there. Raises as `read`, for any of them."""
+        return [self._open(name, copy) for copy in self._store.copies(name)]
+
     def _open(self, name: str, data: bytes) -> tuple[bytes, list[bytes]]:
         try:
             if data[:4] != _MAGIC:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, LargeBinary, Table, bindparam, func, select, update
 
-from storage.errors import KeyRefused, ObjectMissing, StorageError, StorageUnavailable
+from storage.errors import KeyRefused, ObjectDamaged, ObjectMissing, StorageError, StorageUnavailable
 from storage.wrapped import ID, named_key
 from vault import faults
 from vault.changes import Change
@@ -162,13 +162,21 @@ class Rewrapping:
         return True
 
     def _named_by(self, name: str) -> set[bytes]:
-        """Return the ids of the keys that a recovery file and the rows in it name; none for one that is gone."""
+        """Return the ids of the keys that a recovery file and the rows in it name, each of its copies counted.
+
+        None for one that is gone; and no key's id besides where one copy is damaged and another is not: writing the
+        file anew heals it.
+        """
+        found: set[bytes] = set()
         try:
-            own, records = self._records.opened(name)
-        except ObjectMissing:
-            return set()
-        changes = [Change.decode(record) for record in records]
-        return {own, *(named_key(row[COLUMN]) for change in changes for row in _wrapped_in(change))}
+            copies = self._records.every_copy(name)
+        except (ObjectDamaged, KeyRefused):
+            copies = [self._records.opened(name)]
+            found.add(b"")
+        for own, records in copies:
+            changes = [Change.decode(record) for record in records]
+            found |= {own, *(named_key(row[COLUMN]) for change in changes for row in _wrapped_in(change))}
+        return found
 
     def _renewed(self, record: bytes) -> bytes:
         """Return a record with the keys in its rows wrapped anew."""

@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from typer.testing import CliRunner
 
 from storage.encryption import object_associated_data
@@ -123,10 +123,13 @@ def test_everything_is_wrapped_anew_and_no_object_is_touched(vault: Vault) -> No
     first = deposit(vault, "a", b"<a/>")
     old = read_file(key_path(vault)).active
     objects = sorted(vault.parts.objects.addresses())
+    with vault.parts.database.reading() as connection:
+        rows = sum(
+            connection.scalar(select(func.count()).where(table.c[COLUMN].is_not(None))) for table in tables()
+        )
     done = rotation_of(vault).rotate()
     assert (done.old, done.resumed, done.done.findings) == ((old,), False, [])
-    assert done.done.rows
-    assert done.done.records
+    assert (done.done.rows, done.done.records) == (rows, len(list(vault.parts.records.names()))), "each once"
     assert named(vault) == {done.active} != {old}
     assert sorted(vault.parts.objects.addresses()) == objects
     assert read(vault, first) == b"<a/>"
@@ -409,3 +412,32 @@ def test_the_command(tmp_path: Path) -> None:
         assert read(vault, document) == b"<a/>"
     finally:
         vault.close()
+
+
+def test_an_old_copy_at_another_site_is_renewed_and_keeps_the_key(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deposit(vault, "a", b"<a/>")
+    old = read_file(key_path(vault)).active
+    store = vault.parts.records._store
+    name = next(iter(vault.parts.records.names()))
+    elsewhere = {name: store.read(name)}
+    rotation, clock = rotation_of(vault), Later()
+    rotation.rotate()
+    copies, write = store.copies, store.write
+
+    def written(each: str, data: bytes) -> None:
+        elsewhere.pop(each, None)
+        write(each, data)
+
+    monkeypatch.setattr(store, "copies", lambda each: [*copies(each), *filter(None, [elsewhere.get(each)])])
+    monkeypatch.setattr(store, "write", written)
+    clock.ahead = 2 * GRACE
+    with pytest.raises(Conflict) as caught:
+        rotation_of(vault, clock).retire(old)
+    assert caught.value.code == "KEY_IN_USE"
+    assert rotation.rotate().resumed is True
+    elsewhere[name] = b"damaged"
+    assert rotation.rotate().resumed is True, "a copy that is damaged is written from the one that is not"
+    assert elsewhere == {}
+    rotation_of(vault, clock).retire(old)
