@@ -175,6 +175,19 @@ def test_stated_licences_are_those_of_the_distributions() -> None:
             assert stated.strip() == expression, dependency
 
 
+# One name that several distributions share: each brings a part of it.
+SHARED = {
+    "opentelemetry.exporter.otlp.proto.http": "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry.sdk": "opentelemetry-sdk",
+    "opentelemetry": "opentelemetry-api",
+}
+
+
+def _module(item: str) -> str:
+    """Return what names the distribution of an imported module: its first name, or more of it where that is shared."""
+    return next((each for each in SHARED if f"{item}.".startswith(f"{each}.")), item.partition(".")[0])
+
+
 def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     providers = importlib.metadata.packages_distributions()
     own = {"api", "vault", "signing", "timestamping", "storage", "identity"}
@@ -183,9 +196,10 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            used |= {top for item in names if (top := item.partition(".")[0]) not in own}
+            used |= {_module(item) for item in names if item.partition(".")[0] not in own}
     distributions = {
-        providers[top][0].lower().replace("_", "-") for top in used - sys.stdlib_module_names - {"__future__"}
+        SHARED.get(module) or providers[module][0].lower().replace("_", "-")
+        for module in used - sys.stdlib_module_names - {"__future__"}
     }
     assert distributions == set(declared("run", "postgresql", "s3", "hsm", "traces"))
 

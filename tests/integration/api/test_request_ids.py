@@ -16,14 +16,14 @@ from vault.logs import REQUEST, JsonLines
 from vault.service import Vault
 from vault.settings import Settings
 
-PROXY, STRANGER = ("10.0.0.9", 4711), ("203.0.113.5", 4711)
+PROXY, STRANGER = ("198.51.100.9", 4711), ("203.0.113.5", 4711)
 OWN = r"[0-9a-f]{16}"
 
 
 @pytest.fixture(scope="module")
 def safe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
     data = tmp_path_factory.mktemp("ids") / "data"
-    vault = open_vault(Settings(data=data, trusted_proxies="10.0.0.0/24"), background=False)
+    vault = open_vault(Settings(data=data, trusted_proxies="198.51.100.0/24"), background=False)
     yield vault
     vault.close()
 

@@ -97,7 +97,7 @@ def story(settings: Settings, act_pdf: bytes, **headers: str) -> tuple[int, int]
     """Issue an act and ask for one that is not there; return both statuses."""
     vault = open_vault(settings, background=False)
     try:
-        client = TestClient(create_app(vault), base_url="http://127.0.0.1", client=("10.0.0.9", 4711))
+        client = TestClient(create_app(vault), base_url="http://127.0.0.1", client=("198.51.100.9", 4711))
         token = vault.personas.named("agent-etat-civil").token
         fields = {"holder": "camille", "title": MARK, "file_name": f"{MARK}.pdf"}
         described = base64.urlsafe_b64encode(json.dumps(fields).encode()).decode().rstrip("=")
@@ -160,7 +160,7 @@ def test_a_trusted_proxys_trace_is_gone_on_with_and_nobody_elses(
     receiver: Receiver, tmp_path: Path, act_pdf: bytes
 ) -> None:
     above = f"00-{'ab' * 16}-{'cd' * 8}-01"
-    for number, proxies in enumerate(("10.0.0.0/24", "")):
+    for number, proxies in enumerate(("198.51.100.0/24", "")):
         settings = Settings(
             data=tmp_path / str(number), publish_interval=0.02, traces_endpoint=receiver.endpoint,
             trusted_proxies=proxies,
