@@ -11,16 +11,19 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from vault.bootstrap_keys import encryption_file
 from vault.errors import Conflict
 from vault.held_keys import key_folder_of
 from vault.keyfiles import make_folder, sync_folder
 from vault.ledger.generations import generation_of
 from vault.settings import Settings
 
-_ALWAYS = ("key-encryption.key", "index.key")
-# The root of the development seals; a place in production has seals of its own.
-_DEVELOPMENT = ("pki/root.p12",)
-_NOT_IN_PRODUCTION = {"pki", "personas.json", "dev-identity.pem"}
+_INDEX = "index.key"
+_ENCRYPTION = "key-encryption.key"
+# The root of development seals; a place with a cabinet has seals of its own.
+_SEALS, _ROOT = "pki", "pki/root.p12"
+_NOT_IN_PRODUCTION = {"personas.json", "dev-identity.pem"}
+_STAY = {"store-proof.json", _ENCRYPTION}
 
 
 def bring_keys(source: Settings, target: Settings, *, copy: bool) -> list[str]:
@@ -38,46 +41,44 @@ def bring_keys(source: Settings, target: Settings, *, copy: bool) -> list[str]:
         Conflict: MOVE_KEYS_MISSING, MOVE_KEYS_DIFFER, with `names`. Nothing was copied then.
         OSError: a file cannot be read or written.
     """
-    ours, theirs = source.keys_folder, target.keys_folder
-    needed = sorted(_needed(source, production=target.is_production))
     # A key that the source itself lacks is told by every start of it; nothing is to be compared.
-    differing = [
-        name for name in needed if (theirs / name).exists() and not _same(ours / name, theirs / name)
-    ]
+    needed = {name: pair for name, pair in _needed(source, target) if pair[0].is_file()}
+    there = {name for name, (_, theirs) in needed.items() if theirs.exists()}
+    differing = sorted(name for name in there if not _same(*needed[name]))
     if differing:
         raise Conflict("MOVE_KEYS_DIFFER", names=", ".join(differing))
-    missing = [name for name in needed if not (theirs / name).exists()]
+    missing = sorted(needed.keys() - there)
     if missing and not copy:
         raise Conflict("MOVE_KEYS_MISSING", names=", ".join(missing))
     if not copy:
         return []
-    wanted = sorted({*missing, *_others(ours, production=target.is_production)})
-    return [name for name in wanted if _copy(ours / name, theirs / name)]
+    wanted = dict(_others(source, target)) | needed
+    return [name for name in sorted(wanted) if _copy(*wanted[name])]
 
 
-def _needed(settings: Settings, *, production: bool) -> Iterator[str]:
-    """Yield the names, under the folder of keys, of what the new place cannot do without."""
-    folder = settings.keys_folder
-    for name in (*_ALWAYS, *(() if production else _DEVELOPMENT)):
-        if (folder / name).is_file():
-            yield name
-    for number in range(1, generation_of(settings.origin) + 1):
-        ledger = key_folder_of(folder, settings.origin.rpartition("/")[0] + f"/{number}")
-        yield from (str(path.relative_to(folder)) for path in ledger.rglob("*.pem"))
+def _needed(source: Settings, target: Settings) -> Iterator[tuple[str, tuple[Path, Path]]]:
+    """Yield what the new place cannot do without: name, file there is, file there is to be."""
+    ours, theirs = source.keys_folder, target.keys_folder
+    yield _ENCRYPTION, (encryption_file(source), encryption_file(target))
+    yield _INDEX, (ours / _INDEX, theirs / _INDEX)
+    if source.key_cabinet is None and target.key_cabinet is None:
+        yield _ROOT, (ours / _ROOT, theirs / _ROOT)
+    for number in range(1, generation_of(source.origin) + 1):
+        ledger = key_folder_of(ours, f"{source.origin.rpartition('/')[0]}/{number}")
+        for path in ledger.rglob("*.pem"):
+            name = str(path.relative_to(ours))
+            yield name, (path, theirs / name)
 
 
-def _others(folder: Path, *, production: bool) -> Iterator[str]:
-    """Yield the names of the other files that belong to the safe: seals of administrations, tokens, identities."""
+def _others(source: Settings, target: Settings) -> Iterator[tuple[str, tuple[Path, Path]]]:
+    """Yield the other files in the folder of keys: development seals, tokens and identities, to where those count."""
+    folder = source.keys_folder
+    left_out = _STAY | (_NOT_IN_PRODUCTION if target.is_production else set())
+    left_out |= {_SEALS} if target.key_cabinet is not None else set()
     for path in folder.rglob("*"):
         name = path.relative_to(folder)
-        left_out = production and name.parts[0] in _NOT_IN_PRODUCTION
-        if (
-            path.is_file()
-            and not left_out
-            and not path.name.startswith(".")
-            and name.parts[0] != "store-proof.json"
-        ):
-            yield str(name)
+        if path.is_file() and not path.name.startswith(".") and name.parts[0] not in left_out:
+            yield str(name), (path, target.keys_folder / name)
 
 
 def _same(one: Path, other: Path) -> bool:
