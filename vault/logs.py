@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ _STANDARD = frozenset({*logging.makeLogRecord({}).__dict__, "message", "asctime"
 _MOST_PLACES = 12
 _MOST_CAUSES = 4
 _LONGEST = 4000
+# Controls, ends of lines, marks that turn the direction of a text, halves of pairs: a line of log is one line, as read.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # JSON lets them stand as they are; some readers of lines do not.
 _BREAKS = {each: f"\\u{each:04x}" for each in (0x85, 0x2028, 0x2029)}
 
@@ -120,7 +123,7 @@ def _plain(value: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    return "".join(each if each.isprintable() else "�" for each in text)
+    return _CONTROLS.sub("�", text.replace("\n", " ⏎ "))
 
 
 def _short(path: str) -> str:

@@ -111,6 +111,13 @@ def test_again_is_harmless_and_takes_over_what_others_set_up(stream: io.StringIO
     assert sum(type(each).__module__ in {"vault.logs", "logging"} for each in ours) == 1
 
 
+def test_text_keeps_what_people_read_and_nothing_that_deceives(stream: io.StringIO) -> None:
+    configure("text", "INFO", stream)
+    logging.getLogger("probans.x").info("«\u00a0Éa\u00a0»\nseconde\x1b[31m\u202e")
+    (line,) = stream.getvalue().splitlines()
+    assert line.endswith("info probans.x «\u00a0Éa\u00a0» ⏎ seconde�[31m�")
+
+
 def test_a_long_message_is_cut(stream: io.StringIO) -> None:
     configure("json", "INFO", stream)
     logging.getLogger("probans.x").warning("x" * 100_000)
