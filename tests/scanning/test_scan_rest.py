@@ -16,7 +16,6 @@ from tests.services.clamd import EICAR, Daemon
 from vault.service import Vault
 
 pytestmark = pytest.mark.needs("clamd")
-Post = Callable[..., httpx.Response]
 
 
 @pytest.fixture
@@ -41,16 +40,16 @@ def rest(opened: Callable[..., Vault], clients: list[Client]) -> Callable[..., C
 
 def post(client: Client, key: str, content: bytes) -> httpx.Response:
     said = base64.urlsafe_b64encode(json.dumps({"file_name": "p.txt"}).encode()).decode().rstrip("=")
-    headers = {**TOKEN(client), "Probans-Document": said, "Idempotency-Key": key}
+    headers = {**bearer(client), "Probans-Document": said, "Idempotency-Key": key}
     return client.request("POST", "/v1/attachments", headers=headers, content=content)
 
 
-def TOKEN(client: Client) -> dict[str, str]:  # noqa: N802 - read like a constant below
+def bearer(client: Client) -> dict[str, str]:
     return {"Authorization": f"Bearer {client._vault.personas.named('camille').token}"}
 
 
 def described(client: Client, document: str) -> dict[str, Any]:
-    answer: dict[str, Any] = client.request("GET", f"/v1/documents/{document}", headers=TOKEN(client)).json()
+    answer: dict[str, Any] = client.request("GET", f"/v1/documents/{document}", headers=bearer(client)).json()
     return answer
 
 

@@ -17,7 +17,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PRIVATE = Private("Titre", "a.pdf", "camille", "camille", "", "", "00" * 32, "00" * 32)
 PIECE = Document(
     id="doc_1", kind=Kind.ATTACHMENT, safe_id="safe_1", issuer_id=None, document_type="",
-    media_type="text/plain", size=1, reception=Reception.RECEIVED, sealing=Sealing.SEALED, scan=Scan.CLEAN, status=Status.VALID, created_at=NOW,
+    media_type="text/plain", size=1,
+    reception=Reception.RECEIVED, sealing=Sealing.SEALED, scan=Scan.CLEAN, status=Status.VALID, created_at=NOW,
     retain_until=NOW, superseded_by=None, supersedes=None, first_seq=1, issued_seq=1, next_status=1, next_access=0,
     private=PRIVATE,
 )  # fmt: skip
