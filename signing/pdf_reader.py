@@ -40,6 +40,8 @@ _LEFT_OUT_OF_TRAILER = frozenset(
     {"/Type", "/W", "/Index", "/Length", "/Filter", "/DecodeParms", "/F", "/FFilter", "/FDecodeParms", "/DL"}
     | {"/Size", "/Prev", "/XRefStm", "/Root"}
 )
+_USUAL_IN_TRAILER = frozenset({"/Info", "/ID"})
+_REFERENCE = re.compile(rb"(?<![0-9.])([0-9]{1,10}) [0-9]{1,5} R(?![A-Za-z0-9])")
 _OWN_CATALOG_KEYS = frozenset({"/AcroForm", "/DSS", "/Perms"})
 _OWN_FORM_KEYS = frozenset({"/Fields", "/SigFlags"})
 _ANNOTATIONS = frozenset({"/Annots"})
@@ -105,7 +107,8 @@ def read_sealable(source: SealSource) -> SealablePdf:
 
     1. Not encrypted, opened without warning, header at offset 0. 2. No signature, filled signature field
     or permission signature (a signed file is never certified over). 3. Newest cross-reference section,
-    its kind and size. 4. First page. 5. Form. 6. Still no warning.
+    its kind and size. 4. First page. 5. Form. 6. None of it refers to objects that the file has not: their
+    numbers are the ones that the seal's own objects get. 7. Still no warning.
 
     Args:
         source: the file; `source.pdf` is read, not changed, and must not have been changed.
@@ -116,7 +119,8 @@ def read_sealable(source: SealSource) -> SealablePdf:
     with refusing_pdf():
         if source.pdf is not None:
             return _read(source.pdf, source.stream, source.size)
-        with pikepdf.open(source.path, suppress_warnings=True) as pdf:
+        # Inherited page attributes stay where they are: qpdf would move them into objects that the file has not.
+        with pikepdf.open(source.path, attempt_recovery=False, inherit_page_attributes=False) as pdf:
             return _read(pdf, source.stream, source.size)
 
 
@@ -149,7 +153,7 @@ def _read(pdf: pikepdf.Pdf, stream: BinaryIO, file_size: int) -> SealablePdf:
         startxref=startxref,
         xref_stream=xref_stream,
         size=size,
-        trailer=_trailer(pdf.trailer, size),
+        trailer=_trailer(pdf.trailer, stream=xref_stream),
         root=root.objgen,
         catalog=_entries(root, _OWN_CATALOG_KEYS),
         page=page.objgen,
@@ -163,6 +167,8 @@ def _read(pdf: pikepdf.Pdf, stream: BinaryIO, file_size: int) -> SealablePdf:
         field_names=names,
     )
     # 6
+    _require_no_dangling(known)
+    # 7
     _require_no_warning(pdf)
     return known
 
@@ -187,12 +193,30 @@ def _newest_section(stream: BinaryIO, file_size: int) -> tuple[int, bool]:
     return startxref, not head.startswith(b"xref")
 
 
-def _trailer(trailer: pikepdf.Object, size: int) -> bytes:
-    """Carry every entry over that is not about one section only (ISO 32000-1 section 7.5.6)."""
-    info = trailer.get("/Info")
-    if info is not None and info.is_indirect and info.objgen[0] >= size:
-        raise PdfRefused("PDF_UNSUPPORTED", "the PDF was changed in memory before sealing")
+def _trailer(trailer: pikepdf.Object, *, stream: bool) -> bytes:
+    """Carry every entry over that is not about one section only (ISO 32000-1 section 7.5.6).
+
+    Into a cross-reference stream only the usual ones: it is an object, and a dangling reference elsewhere in the
+    file may lead to its number; nothing that the file's maker chose may be found there.
+    """
+    if stream:
+        return _entries(trailer, frozenset(trailer.keys()) - _USUAL_IN_TRAILER)
     return _entries(trailer, _LEFT_OUT_OF_TRAILER)
+
+
+def _require_no_dangling(known: SealablePdf) -> None:
+    for text in (
+        known.catalog,
+        known.page_entries,
+        known.annotations,
+        known.form,
+        known.fields,
+        known.trailer,
+    ):
+        if any(int(match[1]) >= known.size for match in _REFERENCE.finditer(text)):
+            raise PdfRefused(
+                "PDF_UNSUPPORTED", "the PDF refers to objects that it has not, or was changed in memory"
+            )
 
 
 def _dictionary(value: Any, what: str) -> pikepdf.Dictionary:

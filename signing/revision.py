@@ -92,7 +92,12 @@ def draft_revision(
 
 
 class _Writer:
-    """Collects the objects of one revision with their offsets."""
+    """Collects the objects of one revision with their offsets.
+
+    Objects with new numbers hold nothing that the file's maker chose: a reference to a number that the file has
+    not means nothing there (ISO 32000-1, 7.3.10), and must not begin to mean something with the seal. What is
+    the file's own keeps its number (catalog, page) or stands inside the catalog (form).
+    """
 
     def __init__(self, source: SealSource, pdf: SealablePdf) -> None:
         self._source = source
@@ -107,16 +112,15 @@ class _Writer:
         dss = self._validation_material(material)
         appearance = self._take()
         self._object((appearance, 0), _EMPTY_APPEARANCE)
-        signature, widget, form = self._take(), self._take(), self._take()
+        signature, widget = self._take(), self._take()
         if self._next > MAX_OBJECT_NUMBER:
             raise PdfRefused("PDF_UNSUPPORTED", "the PDF has too many objects to take a seal")
         self._object((widget, 0), self._widget(signature, appearance))
-        self._object((form, 0), self._form(widget))
         self._object(self._pdf.page, self._page(widget))
         self._object(
             self._pdf.root,
-            b"<< %b /AcroForm %d 0 R /DSS %d 0 R /Perms << /DocMDP %d 0 R >> >>"
-            % (self._pdf.catalog, form, dss, signature),
+            b"<< %b /AcroForm %b /DSS %d 0 R /Perms << /DocMDP %d 0 R >> >>"
+            % (self._pdf.catalog, self._form(widget), dss, signature),
         )
         return self._signature(signature, reserve, at)
 

@@ -454,3 +454,73 @@ def test_the_hash_state_is_copied_not_changed(simple_pdf: Path, pdf_bench: Any) 
 
     PadesSealer(key).prepare(source, pdf_bench.material(key), 2000, pdf_bench.now)
     assert source.hash_state.digest() == source.sha256
+
+
+MARK = b"/ChosenByTheMaker"
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_new_numbers_hold_nothing_that_the_maker_chose(streams: bool, tmp_path: Path, pdf_bench: Any) -> None:
+    """A reference to a number that the file has not must not begin to mean something with the seal."""
+    path = tmp_path / "future.pdf"
+    mode = pikepdf.ObjectStreamMode.generate if streams else pikepdf.ObjectStreamMode.disable
+    with pikepdf.new() as pdf:
+        page = pdf.add_blank_page()
+        page.obj.Mine = Name(MARK.decode())
+        pdf.Root.Mine = Name(MARK.decode())
+        pdf.Root.AcroForm = pdf.make_indirect(Dictionary(Fields=Array([]), Mine=Name(MARK.decode())))
+        pdf.trailer.Mine = Name(MARK.decode())
+        pdf.save(path, object_stream_mode=mode)
+    with pikepdf.open(path) as pdf:
+        size, root, first = int(pdf.trailer.Size), pdf.Root.objgen, pdf.pages[0].obj.objgen
+    sealed = pdf_bench.seal(path)
+    with pikepdf.open(sealed) as pdf:
+        new = [item for item in pdf.objects if isinstance(item, pikepdf.Object) and item.objgen[0] >= size]
+        assert len(new) > 5
+        for item in new:
+            text = (
+                item.stream_dict.unparse()
+                if isinstance(item, pikepdf.Stream)
+                else item.unparse(resolved=True)
+            )
+            assert MARK not in text
+        assert pdf.Root.objgen == root
+        assert pdf.pages[0].obj.objgen == first
+        assert MARK in pdf.Root.AcroForm.unparse(resolved=True)
+
+
+@pytest.mark.parametrize("where", ["/Resources", "/Annots", "/Contents"])
+def test_a_page_that_refers_to_what_is_not_there(where: str, tmp_path: Path, pdf_bench: Any) -> None:
+    path = tmp_path / "dangling.pdf"
+    objects = classic((1, 0), (2, 0), (3, 0))
+    objects[3, 0] = (
+        objects[3, 0].replace(b"/Resources << >>", b"").replace(b" >>", b" %b 9 0 R >>" % where.encode())
+    )
+    path.write_bytes(by_hand(objects, b"/Root 1 0 R"))
+    with pikepdf.open(pdf_bench.seal(path), inherit_page_attributes=False) as pdf:
+        # 4 to 15 are the seal's; the page as written anew leads to its widget only.
+        references = re.findall(rb"([0-9]+) 0 R", pdf.Root.Pages.Kids[0].unparse(resolved=True))
+        widget = pdf.Root.AcroForm.Fields[0].objgen[0]
+        assert {int(number) for number in references} == {2, widget}
+    # With the pages' inherited attributes pushed down, as qpdf does for who asks, it would lead elsewhere.
+    pushed = tmp_path / "pushed.pdf"
+    objects[2, 0] = objects[2, 0].replace(b" >>", b" /MediaBox [0 0 9 9] /Resources << >> >>", 1)
+    objects[3, 0] = b"<< /Type /Page /Parent 2 0 R >>"
+    pushed.write_bytes(by_hand(objects, b"/Root 1 0 R"))
+    with pikepdf.open(pushed) as pdf:
+        assert pdf.pages[0].obj.MediaBox.is_indirect
+        with pytest.raises(PdfRefused) as caught:
+            read_sealable(pdf_bench.source(pushed, pdf=pdf))
+    assert caught.value.code == "PDF_UNSUPPORTED"
+
+
+def test_what_a_page_inherits_stays_where_it_is(make_pdf: Any, pdf_bench: Any) -> None:
+    """Read by path: qpdf would push what is inherited into pages, as objects that the file has not."""
+    original = make_pdf(deep_tree)
+    with pikepdf.open(pdf_bench.seal(original), inherit_page_attributes=False) as pdf:
+        page = pdf.Root.Pages.Kids[1]
+        while "/Kids" in page:
+            page = page.Kids[0]
+        assert "/MediaBox" not in page
+        assert "/Resources" not in page
+        assert "/Annots" in page
