@@ -305,6 +305,36 @@ def test_the_guard_is_asked_before_the_first_write_and_until_it_agrees(database:
     assert (len(asked), rows(database)) == (2, 3)
 
 
+def test_nothing_is_read_before_the_guard_agrees(database: Database) -> None:
+    asked = []
+
+    def guard(connection: object) -> None:
+        asked.append(connection)
+        if len(asked) < 3:
+            raise LedgerError("LEDGER_BEHIND", "not this one")
+
+    database.guard = guard
+    for _ in range(2):
+        with pytest.raises(LedgerError, match="not this one"):
+            rows(database)
+    assert rows(database) == 0
+    threads = [threading.Thread(target=rows, args=(database,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(asked) == 3
+
+
+def test_a_read_within_a_write_does_not_wait_for_itself(database: Database) -> None:
+    def guard(_: object) -> None:
+        assert rows(database) == 0
+
+    database.guard = guard
+    with database.writing():
+        assert rows(database) == 0
+
+
 def test_scrub_has_nothing_left_to_do_where_nobody_reads(database: Database) -> None:
     assert database.scrub()
 

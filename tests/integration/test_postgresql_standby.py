@@ -90,9 +90,15 @@ def test_a_standby_that_lagged_when_it_was_promoted_is_refused_and_the_right_one
         soon(lambda: not server.execute("SELECT 1 FROM pg_stat_replication"))
         kept.append(deposit(vault, "not-on-the-standby"))
         ahead = head(server)
+        # Published: what a process that starts anew can know it by.
+        soon(lambda: vault.receipts.published_size() == ahead)
         server.stop(signal.SIGQUIT)
         standby.execute("SELECT pg_promote()")
         assert [refused(vault) for _ in range(3)] == ["LEDGER_BEHIND"] * 3
+        # Nor is anything read there: whose rights ended meanwhile, it does not know.
+        holder = vault.personas.named("camille").actor
+        with pytest.raises(LedgerError, match="recover"):
+            vault.reading.describe(holder, kept[0], "")
         # Nor by a process that starts now and knows nothing of what this one committed.
         with pytest.raises(LedgerError) as told:
             open_vault(settings, background=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = ["Database", "DatabaseLimits"]
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _DEFAULTS = DatabaseLimits()
+_SERVERS = 4  # that may take the place of one another while one read waits
 # What the server, the disk or the way to them is to blame for; the others are ours.
 _OUTAGES = (OperationalError, InternalError, InterfaceError)
 
@@ -31,13 +33,15 @@ class Database:
     """A database with its locks.
 
     Attributes:
-        guard: called within the first write transaction on each run of the server, before anything else in it; what
-            it raises refuses that transaction, and the next one asks again. None: nobody looks.
+        guard: called within a write transaction on each run of the server, before anything else is read or written
+            there; what it raises refuses that, and the next one asks again. None: nobody looks.
     """
 
     def __init__(self, backend: Backend) -> None:
         self.guard: Callable[[Connection], None] | None = None
         self._guarded: object = None
+        self._guarding = threading.Lock()
+        self._mine = threading.local()
         self._backend = backend
 
     @classmethod
@@ -84,13 +88,19 @@ class Database:
 
         Raises:
             Unavailable: DATABASE_UNAVAILABLE when no connection can be had, or it is lost.
+            VaultError: what `guard` raises: what an older copy says of rights and duties is no answer.
         """
-        with self._connected(write=False, patient=patient) as connection:
-            try:
-                yield connection
-            finally:
-                with suppress(DBAPIError):  # then the connection is not used again
-                    connection.rollback()
+        for _ in range(_SERVERS):
+            with self._connected(write=False, patient=patient) as connection:
+                try:
+                    if self._is_guarded(connection):
+                        yield connection
+                        return
+                finally:
+                    with suppress(DBAPIError):  # then the connection is not used again
+                        connection.rollback()
+            self._guard_now()
+        raise Unavailable("DATABASE_UNAVAILABLE", "another server at each try")
 
     @contextmanager
     def writing(self, *, patient: bool = False) -> Iterator[Connection]:
@@ -107,6 +117,7 @@ class Database:
             VaultError: what `guard` raises.
         """
         with self._backend.turn(), self._connected(write=True, patient=patient) as connection:
+            self._mine.writes = True
             try:
                 self._ask_guard(connection)
                 yield connection
@@ -114,6 +125,8 @@ class Database:
                 with suppress(DBAPIError):
                     connection.rollback()
                 raise
+            finally:
+                self._mine.writes = False
             connection.commit()
 
     @contextmanager
@@ -158,6 +171,20 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._backend.close()
+
+    def _is_guarded(self, connection: Connection) -> bool:
+        """Tell whether the guard has nothing to ask about the server behind a connection, or asks already."""
+        if self.guard is None or getattr(self._mine, "writes", False):
+            return True
+        return self._backend.incarnation(connection) == self._guarded
+
+    def _guard_now(self) -> None:
+        """Have the guard ask before anything is read; of all threads one does."""
+        before = self._guarded
+        with self._guarding:
+            if self._guarded is before:
+                with self.writing():
+                    pass
 
     def _ask_guard(self, connection: Connection) -> None:
         if self.guard is None:
