@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +138,6 @@ class ObjectStore(Protocol):
 
     def durability(self) -> Durability:
         """Say what this backend really gives."""
-        ...
-
-
-@runtime_checkable
-class Remembering(Protocol):
-    """An object store that keeps in mind where an object lies."""
-
-    def forget(self, address: str) -> None:
-        """Look for it anew the next time."""
         ...
 
 

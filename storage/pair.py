@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from storage import retention
-from storage.base import Durability, ObjectStore, Oddity, Remembering, Staged, Stored
+from storage.base import Durability, ObjectStore, Oddity, Staged, Stored
 from storage.errors import (
     ObjectDamaged,
     ObjectMissing,
@@ -253,9 +253,9 @@ class PairObjectStore:
 
     def forget(self, address: str) -> None:
         """Look anew for an object: one copy turned out to be damaged, and may have been repaired meanwhile."""
-        for store in self.copies():
-            if isinstance(store, Remembering):
-                store.forget(address)
+        for site in self._sites.each:
+            with suppress(StorageUnavailable), site.asked() as stores:
+                stores.forget(address)
 
     def durability(self) -> Durability:
         """Say what both sites give together, as far as they answer."""

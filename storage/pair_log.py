@@ -8,15 +8,19 @@ What the second lacks is noted at the first.
 from __future__ import annotations
 
 import heapq
+import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import groupby
 
 from storage.errors import LogConflict, ObjectMissing, StorageError, StorageUnavailable
-from storage.pair_owed import Kind, Owed, owe
+from storage.names import writable_log_path
+from storage.pair_owed import Kind, Owed, owe, settle
 from storage.pair_sites import Sites, SiteStores
 
 _TRIES = 5
+_TILE = re.compile(r"(?:[1-9][0-9]?/)?tile/")
 
 
 class PairLogStore:
@@ -36,6 +40,7 @@ class PairLogStore:
             NameRefused: no file may be written at this path.
             StorageUnavailable: the first site does not take it; or the second, where both are wanted.
         """
+        self._announce(writable_log_path(path))
         with self._sites.first.asked() as stores:
             stores.log.put_if_absent(self._place + path, data, media_type)
 
@@ -46,8 +51,31 @@ class PairLogStore:
         self._follow(path, put)
 
     def get(self, path: str) -> bytes:
-        """Return the bytes at a path, of the first site if it has them. Raises ObjectMissing, StorageUnavailable."""
-        return self._sites.first_answer(lambda stores: stores.log.get(self._place + path))
+        """Return the bytes at a path, of the first site if it has them.
+
+        Raises:
+            ObjectMissing: neither site has them; or the first, which decides, while the second does not answer.
+            StorageUnavailable: the first site does not answer, and the second cannot help.
+        """
+        missing: ObjectMissing | None = None
+        try:
+            with self._sites.first.asked() as stores:
+                return stores.log.get(self._place + path)
+        except ObjectMissing as error:
+            missing = error
+        except StorageUnavailable:
+            pass
+        try:
+            with self._sites.second.asked() as stores:
+                return stores.log.get(self._place + path)
+        except ObjectMissing as error:
+            if missing is None:
+                raise StorageUnavailable("the first store, which decides, does not answer") from error
+            raise
+        except StorageUnavailable:
+            if missing is not None:
+                raise missing from None
+            raise
 
     def compare_and_swap(self, path: str, old: bytes | None, new: bytes, media_type: str) -> None:
         """Replace `old` (None: absent) by `new` at the first site; the second then gets what stands there.
@@ -57,8 +85,9 @@ class PairLogStore:
             NameRefused: no file may be written at this path.
             StorageUnavailable: the first site does not take it; or the second, where both are wanted.
         """
-        full = self._place + path
+        full = self._place + writable_log_path(path)
         with self._turn:
+            self._announce(path)
             with self._sites.first.asked() as first:
                 try:
                     first.log.compare_and_swap(full, old, new, media_type)
@@ -123,10 +152,25 @@ class PairLogStore:
                 done = work(stores)
             if not done:
                 self._owe("log", path)
+            elif not self._is_tile(path):
+                with suppress(StorageUnavailable), self._sites.first.asked() as stores:
+                    settle(stores.owed, Owed("log", self._place + path))
         except StorageUnavailable:
             self._owe("log", path)
             if self._sites.both:
                 raise
+
+    def _announce(self, path: str) -> None:
+        """Note ahead that the second site may lag: who is stopped between the two does not write some files again.
+
+        Tiles are: they are put again until a checkpoint covers them.
+        """
+        if not self._is_tile(path):
+            with self._sites.first.asked() as stores:
+                owe(stores.owed, Owed("log", self._place + path))
+
+    def _is_tile(self, path: str) -> bool:
+        return _TILE.match(self._place + path) is not None
 
     def _owe(self, kind: Kind, path: str) -> None:
         with self._sites.first.asked() as stores:

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar, cast
 
 from storage.base import LogStore, ObjectStore, RecordStore
 from storage.errors import ObjectMissing, StorageError, StorageUnavailable
@@ -36,6 +36,7 @@ class SiteStores:
         owed: what this site has and the other one still lacks (`storage.pair_owed`).
         check: raises StorageUnavailable while the site is not there or will not do.
         close: ends its threads.
+        forget: has it look anew where an object lies.
     """
 
     objects: ObjectStore
@@ -44,6 +45,7 @@ class SiteStores:
     owed: RecordStore
     check: Callable[[], None]
     close: Callable[[], None] = lambda: None
+    forget: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +89,12 @@ class Site:
 
     @contextmanager
     def asked(self) -> Iterator[SiteStores]:
-        """Give the site's stores; where the block raises StorageUnavailable, the site is down for a while.
+        """Give the site's stores; where one of them raises StorageUnavailable, the site is down for a while.
 
         Raises:
             StorageUnavailable: it is down.
         """
-        stores = self._usable()
-        try:
-            yield stores
-        except StorageUnavailable as error:
-            self.fell(str(error))
-            raise
+        yield self._usable()
 
     @property
     def state(self) -> SiteState:
@@ -139,8 +136,18 @@ class Site:
             except StorageUnavailable as error:
                 self.fell(str(error))
                 raise
-            self._stores = stores
-            return stores
+            self._stores = self._watched(stores)
+            return self._stores
+
+    def _watched(self, stores: SiteStores) -> SiteStores:
+        """Have every call tell when it finds the site down: of two sites in one step the right one must be named."""
+        return replace(
+            stores,
+            objects=cast("ObjectStore", _Watched(stores.objects, self)),
+            records=cast("RecordStore", _Watched(stores.records, self)),
+            log=cast("LogStore", _Watched(stores.log, self)),
+            owed=cast("RecordStore", _Watched(stores.owed, self)),
+        )
 
     def _look_soon(self) -> None:
         """Have somebody look whether it is back, if it is time and nobody looks."""
@@ -154,7 +161,7 @@ class Site:
         if not self._looking.acquire(blocking=False):
             return
         try:
-            stores = self._stores or self._opening()
+            stores = self._stores or self._watched(self._opening())
             stores.check()
             self._stores = stores
         except Exception as error:  # a store that will not do is not there, whatever says so
@@ -165,6 +172,34 @@ class Site:
         with self._lock:
             self._down = ""
         _log.warning("%s store is back", self.name)
+
+
+class _Watched:
+    """A store of a site, which tells the site when it does not answer."""
+
+    def __init__(self, store: object, site: Site) -> None:
+        self._store = store
+        self._site = site
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method: Callable[..., Any] = getattr(self._store, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            try:
+                result = method(*arguments, **named)
+            except StorageUnavailable as error:
+                self._site.fell(str(error))
+                raise
+            return self._each(result) if isinstance(result, Iterator) else result
+
+        return call
+
+    def _each(self, items: Iterator[Any]) -> Iterator[Any]:
+        try:
+            yield from items
+        except StorageUnavailable as error:
+            self._site.fell(str(error))
+            raise
 
 
 class Sites:

@@ -132,6 +132,7 @@ def opening_s3(settings: Settings, clock: Clock, *, second: bool) -> Callable[[]
             S3RecordStore(client, place.plain_bucket, OWED),
             lambda: _demand_buckets(place, client),
             objects.close,
+            objects.forget,
         )
 
     return opened

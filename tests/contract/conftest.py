@@ -16,7 +16,9 @@ from storage.base import LogStore, ObjectStore, RecordStore
 from storage.filesystem import FilesystemLogStore, FilesystemObjectStore, FilesystemRecordStore
 from storage.memory import MemoryLogStore, MemoryObjectStore, MemoryRecordStore
 from storage.pair import PairObjectStore
+from storage.pair_catching import pay
 from storage.pair_log import PairLogStore
+from storage.pair_owed import notes
 from storage.pair_records import PairRecordStore
 from storage.pair_sites import Site, Sites, SiteStores
 from storage.retention import system_now
@@ -124,6 +126,11 @@ def pair_of(
     second = in_buckets() if kind == "pair-versitygw" else on_disk("second")
     sites = Sites(Site("first", lambda: first), Site("second", lambda: second), writes="both")
     yield Pair(PairObjectStore(sites, folder), PairLogStore(sites), PairRecordStore(sites))
+    for site in sites.each:
+        with site.asked() as stores:
+            for owed in list(notes(stores.owed)):  # of what was refused at the first site
+                assert owed.kind == "log"
+                pay(sites, site, owed)
     assert sites.owed() == {"first": 0, "second": 0}
     sites.close()
     for close in closing:

@@ -491,6 +491,16 @@ def test_the_first_store_decides_and_the_second_follows(one: Two) -> None:
     assert one.owed() == []
 
 
+def test_the_first_store_says_what_is_not_there(one: Two) -> None:
+    one.second.switch(off=True)
+    with pytest.raises(ObjectMissing):
+        one.log.get("checkpoint")
+    one.first.switch(off=True)
+    one.back(one.second)
+    with pytest.raises(StorageUnavailable):
+        one.log.get("checkpoint")
+
+
 def test_a_removal_is_owed_too(one: Two) -> None:
     one.log.put_if_absent("tile/0/002.p/7", b"part", TEXT)
     one.second.switch(off=True)
@@ -542,6 +552,19 @@ def test_a_first_store_that_was_lost_goes_on_from_the_second(one: Two) -> None:
 
 
 # What is owed.
+
+
+def test_the_site_that_failed_is_the_one_that_is_down(one: Two) -> None:
+    one.second.switch(off=True)
+    store(one, b"x")
+    one.records.add("group", b"record")
+    one.back(one.second)
+    one.second.switch(off=True)
+    with pytest.raises(StorageUnavailable):
+        one.pay()
+    assert one.sites.first.state.ok
+    assert not one.sites.second.state.ok
+    assert len(one.owed()) == 2
 
 
 def test_a_note_that_cannot_be_read_holds_up_no_other(one: Two) -> None:
