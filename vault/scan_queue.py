@@ -113,7 +113,9 @@ class ScanQueue:
         self._antivirus = antivirus
         self._clock = clock
         self._config = config
-        self._unseen_after = -1
+        # Where the walk over what came before the antivirus stands; after its end it begins again later.
+        self._walked = -1
+        self._walk_again = float("-inf")
         self._allowed = 0.0
         self._counted_at = time.monotonic()
         self._stop = threading.Event()
@@ -167,7 +169,7 @@ class ScanQueue:
                         break
                     verdict = self._look(document_id, engine)
                     looked.append((document_id, verdict))
-                    self._unseen_after = max(self._unseen_after, first_seq)
+                    self._walked = max(self._walked, first_seq)
                     if verdict.reason == Reason.DOWN:
                         break
             finally:
@@ -183,9 +185,19 @@ class ScanQueue:
         tried_before = rfc3339(self._clock.now() - _TRIED_AGAIN)
         with self._database.reading() as connection:
             found = due(connection, engine, tried_before, int(self._allowed), BATCH)
-            new = unseen(connection, self._unseen_after, BATCH - len(found))
+            new = self._unseen(connection, BATCH - len(found)) if now >= self._walk_again else ()
         self._allowed -= sum(judged for _, judged in found)
         return [*((document_id, -1) for document_id, _ in found), *new]
+
+    def _unseen(self, connection: Connection, most: int) -> Sequence[tuple[str, int]]:
+        if most <= 0:
+            return ()
+        found, stands = unseen(connection, self._walked, most)
+        if stands is None and not found:
+            self._walked, self._walk_again = -1, time.monotonic() + _TRIED_AGAIN.total_seconds()
+        elif stands is not None and not found:
+            self._walked = stands
+        return found
 
     def _look(self, document_id: str, engine: str) -> Verdict:
         """Look at a document; one that cannot be read or judged stays as it is, for a reason."""

@@ -15,10 +15,12 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, sel
 
 from vault.changes import Change
 from vault.db.models import document_scans, documents
-from vault.domain.states import SCAN, Scan, Status
+from vault.domain.states import SCAN, Scan, Sealing, Status
 from vault.errors import Conflict
 from vault.ids import new_id
 from vault.scanning import Reason, Verdict
+
+_PAGE, _PAGES = 500, 20
 
 
 def scan_row(document_id: str, verdict: Verdict, looked_at: str) -> tuple[str, Mapping[str, Any]]:
@@ -134,21 +136,45 @@ def due(
     return found
 
 
-def unseen(connection: Connection, after: int, limit: int) -> Sequence[tuple[str, int]]:
-    """Return documents that came while there was no antivirus, in order of reception, with their first entries."""
-    query = (
-        select(documents.c.id, documents.c.first_seq)
-        .join(document_scans, document_scans.c.document_id == documents.c.id, isouter=True)
-        .where(
-            documents.c.scan == Scan.UNSCANNED.value,
-            documents.c.status != Status.DESTROYED.value,
-            documents.c.first_seq > after,
-            document_scans.c.document_id.is_(None),
+def unseen(connection: Connection, after: int, limit: int) -> tuple[Sequence[tuple[str, int]], int | None]:
+    """Return documents that came while there was no antivirus, in order of reception, with their first entries.
+
+    Sealed ones are walked, page by page on their index, since they may be few among millions.
+
+    Args:
+        connection: in a read transaction.
+        after: first entry of the last one that was seen; -1 to begin.
+        limit: how many.
+
+    Returns:
+        What was found, and where the walk stands; None at its end.
+    """
+    table = documents.c
+    found: list[tuple[str, int]] = []
+    for _ in range(_PAGES):
+        query = (
+            select(table.id, table.first_seq, table.scan, table.status)
+            .where(table.sealing == Sealing.SEALED.value, table.first_seq > after)
+            .order_by(table.first_seq)
+            .limit(_PAGE)
         )
-        .order_by(documents.c.first_seq)
-        .limit(limit)
-    )
-    return [(row.id, row.first_seq) for row in connection.execute(query)]
+        page = connection.execute(query).all()
+        candidates = {
+            row.id: row.first_seq
+            for row in page
+            if row.scan == Scan.UNSCANNED.value and row.status != Status.DESTROYED.value
+        }
+        rows = select(document_scans.c.document_id).where(document_scans.c.document_id.in_(candidates))
+        known = set(connection.scalars(rows)) if candidates else set()
+        for document_id, first_seq in candidates.items():
+            if document_id not in known:
+                found.append((document_id, first_seq))
+            if len(found) == limit:
+                return found, first_seq
+        if len(page) < _PAGE:
+            return found, None
+        after = page[-1].first_seq
+    return found, after
 
 
 def count(connection: Connection, verdict: Scan, most: int) -> int:

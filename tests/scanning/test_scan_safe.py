@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -480,8 +482,6 @@ def test_only_one_process_looks(opened: Opened, daemon: Daemon) -> None:
 
 
 def test_a_hanging_engine_holds_nobody_up_for_long(opened: Opened, daemon: Daemon) -> None:
-    import time
-
     vault = opened(daemon.address, scanner_connect_timeout=0.5, scanner_timeout=0.5)
     deposit(vault, "first")
     daemon.pause()
@@ -552,3 +552,61 @@ def test_verdicts_move_by_the_table(opened: Opened, clamd_daemon: Daemon) -> Non
     ):
         with pytest.raises(VaultError, match="STATE_CONFLICT"):
             move_scan(before, after)
+
+
+def test_few_among_many_are_found_page_by_page(
+    tmp_path: Path, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vault.scan_rows._PAGE", 3)
+    monkeypatch.setattr("vault.scan_rows._PAGES", 2)
+    settings = scan_settings(tmp_path, daemon.address)
+    without = Settings(data=settings.data, publish_interval=0.05)
+    documents: list[str] = []
+    for turn, how_many in ((without, 1), (settings, 14), (without, 2), (settings, 1)):
+        vault = open_vault(turn, background=False)
+        documents += [deposit(vault, f"{len(documents)}-{n}").document_id for n in range(how_many)]
+        vault.close()
+    vault = open_vault(settings, background=False)
+    try:
+        assert vault.scans is not None
+        passes = [vault.scans.scan_waiting() for _ in range(8)]
+        assert sum(passes) == 3
+        assert {scan_of(vault, each)[0] for each in documents} == {"clean"}
+        audit(vault)
+        # The walk is over for an hour.
+        with monkeypatch.context() as over:
+            over.setattr("vault.scan_queue.unseen", None)
+            assert vault.scans.scan_waiting() == 0
+    finally:
+        vault.close()
+
+
+def test_under_load_nothing_infected_is_ever_clean(opened: Opened, daemon: Daemon) -> None:
+    vault = opened(daemon.address, scanner_connect_timeout=0.5, scanner_timeout=0.5)
+    taken: list[tuple[str, bool]] = []
+    wrong: list[str] = []
+
+    def send(worker: int) -> None:
+        for number in range(6):
+            bad = (worker + number) % 3 == 0
+            content = b"%d-%d " % (worker, number) + (HARMLESS if bad else b"harmless")
+            try:
+                taken.append((deposit(vault, f"{worker}-{number}", content).document_id, bad))
+            except Refused as error:
+                if not (bad and error.code == "SCAN_INFECTED"):
+                    wrong.append(error.code)
+
+    threads = [threading.Thread(target=send, args=(worker,)) for worker in range(32)]
+    for thread in threads:
+        thread.start()
+    for disturb in (daemon.pause, daemon.resume, daemon.stop, daemon.start):
+        disturb()
+        time.sleep(0.4)
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert not any(bad and scan_of(vault, each)[0] == "clean" for each, bad in taken)
+    look(vault)
+    assert {(scan_of(vault, each)[0], bad) for each, bad in taken} <= {("clean", False), ("infected", True)}
+    assert sum(not bad for _, bad in taken) == 128
+    audit(vault)
