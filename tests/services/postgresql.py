@@ -101,9 +101,9 @@ class Server:
                 raise AssertionError(f"PostgreSQL did not start: {(self.folder / 'log').read_text()[-2000:]}")
             time.sleep(0.02)
 
-    def standby(self) -> Server:
-        """Return a server that follows this one, until it is promoted."""
-        return Server(place=self.folder.parent, primary=self)
+    def standby(self, *options: str) -> Server:
+        """Return a server that follows this one, until it is promoted. See the constructor for its options."""
+        return Server(*options, place=self.folder.parent, primary=self)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it, by its pid. SIGINT: at once but in order. SIGQUIT: as after a power cut."""

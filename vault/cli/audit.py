@@ -99,7 +99,7 @@ def audit(
     how = _How(since, sample, Work(processes or cores(), StateFile(state) if state else None), previous, pdf)
     authorities = read_roots(tsa_trust, "--tsa-trust")
     with plain_errors():
-        if "://" not in source and (Path(source) / "keys").is_dir():
+        if "://" not in source and _is_safe(Path(source)):
             reports = _of_safe(settings_for(Path(source)), given, authorities, how, save)
         else:
             reports = _of_files(published_files(source), given, authorities, how, save)
@@ -112,6 +112,11 @@ def audit(
             tell(name, report)
         _tell_of_anchors(reports, judged=authorities is not None or "documents" in reports)
     raise typer.Exit(EXIT_CODES[verdict])
+
+
+def _is_safe(folder: Path) -> bool:
+    """Tell a safe's folder from a copied ledger: it holds the keys, or what a first start left."""
+    return (folder / "keys").is_dir() or (folder / "opening.lock").is_file()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ class Server:
         found = re.fullmatch(r"Probans: http://([\d.]+):(\d+)", self._lines[0])
         assert found is not None, self._lines
         self.host, self.port = found[1], int(found[2])
-        self.tokens = json.loads((data / "keys" / "personas.json").read_bytes())
+        keys = Path(str((settings or {}).get("KEYS", data / "keys")))
+        self.tokens = json.loads((keys / "personas.json").read_bytes())
 
     @property
     def pid(self) -> int:
