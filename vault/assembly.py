@@ -12,6 +12,7 @@ from vault.administrations import Names
 from vault.attributes import Attributes, load_attributes
 from vault.bundles import Bundles
 from vault.cases import Cases
+from vault.catching_up import catch_up_tasks
 from vault.dating import Dating
 from vault.db.repositories import Documents, Safes
 from vault.first_start import make_people, open_first_entry
@@ -89,7 +90,7 @@ def assemble(
     )
     writer = LedgerWriter(
         parts.database,
-        parts.records.write,
+        parts.records.add,
         clock,
         WriterConfig(time_limit_s=settings.ledger_timeout),
     )
@@ -163,16 +164,26 @@ def assemble(
         settings.spool_folder,
         settings.origin,
     )
-    people = make_people(parts, safes)
     lines = open_journal_desk(parts, writer, matters, ties, journal, receipts, purposes, desk)
     services = _people(parts, matters, ties, desk, writer, attributes, lines, journal, shelf, bundles, policy)
     lifecycle = Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock)
     lifecycle.forget_destroyed()
     scans = open_scan_queue(parts, shelf)
-    looks = () if scans is None else (scans.task,)
+    looks = (
+        *(() if scans is None else (scans.task,)),
+        *catch_up_tasks(parts.database, parts.sites, lifecycle.finish_destructions),
+    )
     scrubs = open_scrubs(parts)
     tasks = TaskRunner(
-        [healer.task, anchoring.task, *notifying.tasks, services.tell_once.sweeper.task, *scrubs.tasks, *looks], clock
+        [
+            healer.task,
+            anchoring.task,
+            *notifying.tasks,
+            services.tell_once.sweeper.task,
+            *scrubs.tasks,
+            *looks,
+        ],
+        clock,
     )
     if background and settings.tasks == "inside":
         running.enter_context(TaskLoop(tasks))
@@ -201,7 +212,7 @@ def assemble(
             lambda: with_keys(counting(policy), parts.trusted),
             running,
         ),
-        personas=people,
+        personas=make_people(parts, safes),
         authority=dated.embedded,
         dated=dated,
         tasks=tasks,

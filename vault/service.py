@@ -13,6 +13,7 @@ from signing.base import KeyPurpose
 from storage.errors import ObjectMissing
 from timestamping.authority import EmbeddedAuthority
 from timestamping.base import TimestampAuthority
+from vault.catching_up import sites_health
 from vault.dating import Dating
 from vault.db import models
 from vault.expiry import Ending, endings, note_of
@@ -112,13 +113,15 @@ class Vault:
             "storage": lambda: probe(self._ask_storage),
             "ledger": lambda: probe(self._ask_ledger),
             "witnesses": self._witnesses,
-            "scanner": self._scanner,
-            "tasks": self._background,
             "timestamps": lambda: self._timestamps(self.dated.authority),
             "keys": self._keys,
+            "scanner": self._scanner,
+            "tasks": self._background,
         }
         if self.dated.anchor_authority is not self.dated.authority:
             asked["anchor-timestamps"] = lambda: self._timestamps(self.dated.anchor_authority)
+        if (sites := self.parts.sites) is not None:
+            asked["stores"] = lambda: sites_health(sites)
         if self.scrubs.tasks:
             asked["scrub"] = self.scrubs.health
         return self._readiness.ask(asked, optional=_OPTIONAL)
@@ -183,12 +186,6 @@ class Vault:
             return own_tasks(self.tasks.tasks, self.tasks.states())
         return workers_tasks(self.tasks.tasks, read_book(self.parts.database), self.parts.clock.now())
 
-    def _witnesses(self) -> Health:
-        if self.witnessing is None:
-            return Health(True, "none: the ledger rests on the operator's keys alone")
-        state = self.witnessing.state()
-        return Health(state.ok, state.note)
-
     def _scanner(self) -> Health:
         if self.scans is None:
             return Health(True, "none: files are not looked at")
@@ -199,6 +196,12 @@ class Vault:
 
     def _ask_scanner(self) -> str:
         return self.scans.figures().note if self.scans is not None else ""
+
+    def _witnesses(self) -> Health:
+        if self.witnessing is None:
+            return Health(True, "none: the ledger rests on the operator's keys alone")
+        state = self.witnessing.state()
+        return Health(state.ok, state.note)
 
     def _ask_ledger(self) -> str:
         if self.publisher.failure is not None:

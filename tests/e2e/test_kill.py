@@ -114,6 +114,15 @@ MOVE_POINTS = (
     "move.rows",
     "move.committed",
 )
+# Between what two stores do: tests/e2e/test_kill_sites.py kills the service at each.
+SITE_POINTS = (
+    "sites.written",
+    "sites.before-owed",
+    "sites.after-owed",
+    "sites.record-replaced",
+    "sites.record-deleted",
+    "sites.paid",
+)
 
 
 def test_the_list_of_points_is_the_codes() -> None:
@@ -121,7 +130,7 @@ def test_the_list_of_points_is_the_codes() -> None:
         name
         for package in ("vault", "api", "storage", "signing", "timestamping")
         for path in (REPOSITORY / package).rglob("*.py")
-        for name in re.findall(r'faults\.point\("([^"]+)"\)', path.read_text(encoding="utf-8"))
+        for name in re.findall(r'(?:faults|sites|self)\.point\("([^"]+)"\)', path.read_text(encoding="utf-8"))
     )
     assert sorted(set(found)) == sorted(
         (
@@ -140,6 +149,7 @@ def test_the_list_of_points_is_the_codes() -> None:
             *ADMINISTRATION_POINTS,
             *SCAN_POINTS,
             *MOVE_POINTS,
+            *SITE_POINTS,
         )
     )
 
