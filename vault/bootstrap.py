@@ -15,7 +15,7 @@ from identity.providers import Providers
 from signing.trust import TrustStore
 from storage.filesystem_disk import make_durable_folder
 from vault.assembly import assemble, desk_of
-from vault.bootstrap_keys import encryption_file, open_cabinet, open_wrapper
+from vault.bootstrap_keys import encryption_file, ledger_key_maker, open_cabinet, open_wrapper
 from vault.bootstrap_scan import open_antivirus
 from vault.bootstrap_stores import open_stores
 from vault.bootstrap_traces import open_traces
@@ -103,7 +103,10 @@ def open_parts(
             records=RecordBook(stores.records, wrapper),
             keyring=Keyring(wrapper, secret(index)),
             ledger_keys=LedgerKeyFolder.open(
-                key_folder_of(keys, settings.origin), settings.origin, create=create or new_generation
+                key_folder_of(keys, settings.origin),
+                settings.origin,
+                create=create or new_generation,
+                make=ledger_key_maker(settings),
             ),
             guard=TwinGuard(data / "run", database.locks),
             pki=pki,

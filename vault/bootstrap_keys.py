@@ -35,6 +35,8 @@ from vault.clock import Clock
 from vault.encryption_rotation import KeyChanger
 from vault.errors import SettingsRefused, Unavailable
 from vault.held_keys import usable_keys
+from vault.ledger.keys import Maker
+from vault.ledger.token_key import make_token_key, read_place
 from vault.settings import Settings
 
 if TYPE_CHECKING:
@@ -104,6 +106,14 @@ def demand_path(chain: tuple[x509.Certificate, ...], roots: list[x509.Certificat
 def subject_of(certificate: x509.Certificate) -> str:
     """Name a certificate for an operator."""
     return certificate.subject.rfc4514_string()
+
+
+def ledger_key_maker(settings: Settings) -> Maker | None:
+    """Return what makes Ed25519 keys of the ledger in a token; None where they lie in files. Raises SettingsRefused."""
+    if settings.ledger_key_token is None:
+        return None
+    place = read_place(settings.ledger_key_token)
+    return lambda: make_token_key(place)
 
 
 def encryption_file(settings: Settings) -> Path:

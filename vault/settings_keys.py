@@ -33,6 +33,12 @@ class KeySettings(BaseModel):
         "the folder of keys.",
     )
 
+    ledger_key_token: Path | None = Field(
+        None,
+        description="File that names the token in which Ed25519 keys of the ledger are made (JSON: `module`, `token`, "
+        "`pin_file`); empty: they lie in files.",
+    )
+
     def check_keys(self, data: Path, *, production: bool) -> None:
         """Refuse a cabinet without roots; in production none, and keys in the data folder. Raises SettingsRefused."""
         if (self.key_cabinet is None) != (self.key_roots is None):

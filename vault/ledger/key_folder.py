@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vault.errors import LedgerError, SettingsRefused
 from vault.keyfiles import sync_folder
-from vault.ledger.keys import ED25519_FILE, ML_DSA_FILE, LedgerKeys
+from vault.ledger.keys import ED25519_FILE, ML_DSA_FILE, LedgerKeys, Maker
 from vault.ledger.vkeys import VerifierKey
 
 NEXT = "next"
@@ -24,22 +24,29 @@ NEXT = "next"
 class LedgerKeyFolder:
     """Every pair of one log; a `vault.ledger.keys.KeySource`."""
 
-    def __init__(self, folder: Path, origin: str) -> None:
+    def __init__(self, folder: Path, origin: str, make: Maker | None = None) -> None:
         self._folder = folder
+        self._make = make
         self._origin = origin
         self._known: dict[tuple[VerifierKey, ...], LedgerKeys] = {}
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, folder: Path, origin: str, *, create: bool) -> LedgerKeyFolder:
+    def open(cls, folder: Path, origin: str, *, create: bool, make: Maker | None = None) -> LedgerKeyFolder:
         """Load every pair; make the first where there is none.
+
+        Args:
+            folder: of the keys.
+            origin: identity of the log.
+            create: whether a first pair may be made.
+            make: see `LedgerKeys.open`; for every pair that is made.
 
         Raises:
             SettingsRefused: see `LedgerKeys.open`.
         """
-        opened = cls(folder, origin)
+        opened = cls(folder, origin, make)
         if create or (folder / ED25519_FILE).exists() or not any(opened._later()):
-            LedgerKeys.open(folder, origin, create=create)
+            LedgerKeys.open(folder, origin, create=create, make=make)
         opened._load()
         return opened
 
@@ -72,7 +79,7 @@ class LedgerKeyFolder:
     def make_next(self) -> LedgerKeys:
         """Return the pair that is being made, durably on disk; one that a crash left there is taken up again."""
         folder = self._folder / NEXT
-        pair = LedgerKeys.open(folder, self._origin, create=True)
+        pair = LedgerKeys.open(folder, self._origin, create=True, make=self._make)
         sync_folder(self._folder)
         return pair
 

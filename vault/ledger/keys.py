@@ -1,10 +1,13 @@
-"""The log's own signing keys: made once, kept in two files, used for checkpoints and nothing else."""
+"""The log's own signing keys: made once, used for checkpoints and nothing else.
+
+They lie in two files; the first may say that its key lies in a token (`vault.ledger.token_key`).
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -23,8 +26,10 @@ from vault.errors import LedgerError, SettingsRefused
 from vault.keyfiles import make_folder, sync_folder
 from vault.ledger.checkpoint import checkpoint_text
 from vault.ledger.note import NoteSignature, encode, is_key_name
+from vault.ledger.token_key import Ed25519Key, is_token_key, read_token_key
 from vault.ledger.vkeys import Algorithm, VerifierKey, ml_dsa_44_cosigned_message
 
+Maker = Callable[[], bytes]
 ED25519_FILE = "ledger-ed25519.pem"
 ML_DSA_FILE = "ledger-ml-dsa-44.pem"
 
@@ -55,7 +60,7 @@ class LedgerKeys:
         ml_dsa_44: public key of the 0x06 line.
     """
 
-    def __init__(self, origin: str, ed25519: Ed25519PrivateKey, mldsa44: MLDSA44PrivateKey) -> None:
+    def __init__(self, origin: str, ed25519: Ed25519Key, mldsa44: MLDSA44PrivateKey) -> None:
         if not is_key_name(origin) or len(origin.encode()) > 255:
             raise SettingsRefused("LEDGER_ORIGIN_INVALID", "an origin has neither spaces nor plus signs")
         self.origin = origin
@@ -70,20 +75,28 @@ class LedgerKeys:
         return cls(origin, Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate())
 
     @classmethod
-    def open(cls, folder: Path, origin: str, *, create: bool = True) -> LedgerKeys:
+    def open(cls, folder: Path, origin: str, *, create: bool = True, make: Maker | None = None) -> LedgerKeys:
         """Load the keys of a folder, making them when there are none.
 
         Args:
             folder: folder of key files, made with mode 0700 when absent.
             origin: identity of the log.
             create: False to refuse where there are no keys.
+            make: makes an Ed25519 key elsewhere and returns what its file is to hold; None: it lies in the file.
 
         Raises:
             SettingsRefused: LEDGER_KEYS_MISSING, LEDGER_KEYS_UNREADABLE, LEDGER_KEYS_EXPOSED (readable by
-                others), LEDGER_ORIGIN_INVALID.
+                others), LEDGER_ORIGIN_INVALID; what `make` raises.
         """
-        ed25519, mldsa44 = open_pair(folder / ED25519_FILE, folder / ML_DSA_FILE, create=create)
-        return cls(origin, ed25519, mldsa44)
+        first, second = folder / ED25519_FILE, folder / ML_DSA_FILE
+        if create and make is not None:
+            _make_elsewhere(first, second, make)
+        if first.exists() and is_token_key(_octets(first)):
+            mldsa44 = _load(second)
+            if not isinstance(mldsa44, MLDSA44PrivateKey):
+                raise SettingsRefused("LEDGER_KEYS_UNREADABLE", "a key file holds a key of another kind")
+            return cls(origin, read_token_key(_octets(first)), mldsa44)
+        return cls(origin, *open_pair(first, second, create=create))
 
     @property
     def vkeys(self) -> list[str]:
@@ -160,6 +173,15 @@ def open_pair(first: Path, second: Path, *, create: bool) -> tuple[Ed25519Privat
     return ed25519, mldsa44
 
 
+def _make_elsewhere(first: Path, second: Path, make: Maker) -> None:
+    """Make a pair whose Ed25519 key lies in a token, where there is none; a crash before the end leaves none."""
+    make_folder(first.parent)
+    with _locked(first.parent):
+        if not first.exists():
+            _write(second, MLDSA44PrivateKey.generate())
+            _write_octets(first, make())
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -171,25 +193,35 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _write(path: Path, key: Ed25519PrivateKey | MLDSA44PrivateKey) -> None:
+    _write_octets(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def _write_octets(path: Path, content: bytes) -> None:
     """Write a key file whole or not at all, durably."""
     temporary = path.with_suffix(".new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.rename(path)
     sync_folder(path.parent)
 
 
-def _load(path: Path) -> object:
+def _octets(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
                 raise SettingsRefused("LEDGER_KEYS_EXPOSED", f"{path.name} is open to other users: chmod 600")
-            return load_pem_private_key(file.read(65_536), None)
+            return file.read(65_536)
     except FileNotFoundError as error:
         raise SettingsRefused("LEDGER_KEYS_MISSING", f"{path.name} is not there") from error
+
+
+def _load(path: Path) -> object:
+    content = _octets(path)
+    try:
+        return load_pem_private_key(content, None)
     except (ValueError, TypeError) as error:
         raise SettingsRefused("LEDGER_KEYS_UNREADABLE", f"{path.name} cannot be read") from error
