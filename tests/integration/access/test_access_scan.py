@@ -10,13 +10,16 @@ from sqlalchemy import insert, update
 
 from tests.integration.access.asked import described
 from tests.integration.access.asking import send
-from tests.integration.access.facts import PURPOSE, TYPE, Thing
+from tests.integration.access.facts import PURPOSE, TYPE, Caller, Thing
 from tests.integration.access.recipes import RECIPES, Route
 from tests.integration.access.test_access_journalled import OTHERWISE, readers
 from tests.integration.access.test_access_measured import RULED
 from tests.integration.access.world import World
 from vault.access import Action
 from vault.db import models
+from vault.domain.actors import Role
+from vault.domain.requests import Answer, NewAnswer
+from vault.errors import Conflict
 
 GIVES = frozenset({Action.READ, Action.COPY, Action.EVIDENCE})
 CODES = {"pending": "SCAN_PENDING", "infected": "DOCUMENT_INFECTED"}
@@ -102,6 +105,18 @@ def test_it_is_not_given_onwards(world: World, state: str) -> None:
         assert answer.json()["code"] == CODES[state]
     with pytest.raises(AssertionError, match=CODES[state]):
         world.share("camille", [piece], "original")
+    request = world.request("camille", "describe", "read")
+    answers = world.vault.people.tell_once.answers
+    with pytest.raises(Conflict) as refused:
+        answers.answer(world.actor("camille"), request, NewAnswer(Answer.ACCEPT, (piece,)), world.key())
+    assert refused.value.code == CODES[state]
+    assert piece not in str(answers.candidates(world.actor("camille"), request))
+    bearer = Caller("bearer", Role.BEARER, opened["access_token"])
+    route = ("GET", "/partage/documents")
+    page = send(world.client, bearer, RECIPES[route].ask(route, world, Thing("", {}), bearer), "")
+    assert page.is_success
+    assert "antivirus" in page.text
+    assert f"{piece}/original" not in page.text
     caller = world.caller("camille")
     for path in (f"/espace/documents/{piece}", "/espace"):
         ask = RECIPES["GET", "/espace"].ask(("GET", path), world, Thing("", {}), caller)
