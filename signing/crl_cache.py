@@ -17,9 +17,9 @@ _BETWEEN = timedelta(minutes=1)
 class CrlCache:
     """Holds one CRL for each address that certificates name (RFC 5280 section 4.2.1.13).
 
-    A list is fetched anew once half of its life has passed, but not more often than once a minute while it is
-    fresh: authorities that issue a list for a year would otherwise be asked at every seal. A list that is missing or
-    over is asked for at each call. Safe for threads.
+    A list is fetched anew once half of its life has passed, beside the work that asked for it, and not more often than
+    once a minute: authorities that issue a list for a year would otherwise be asked at every seal. Only a list that is
+    missing or over is waited for. Safe for threads.
     """
 
     def __init__(
@@ -50,21 +50,32 @@ class CrlCache:
         by_place = {tuple(distribution_points(each)): each for each in certificates}
         wanted = [each for place, each in by_place.items() if place]
         for each in wanted:
-            if self._due(each, now):
-                found = tuple(read_crls(self._fetch([[each]], self._timeout)))
-                with self._guard:
-                    self._asked[each] = now
-                    if found:
-                        self._held[each] = found
+            if not self._is_fresh(each, now):
+                self._get(each)
+            elif self._is_due(each, now):
+                threading.Thread(target=self._get, args=(each,), name="probans-crls", daemon=True).start()
         with self._guard:
             return list(dict.fromkeys(crl.der for each in wanted for crl in self._held.get(each, ())))
 
-    def _due(self, certificate: x509.Certificate, now: datetime) -> bool:
+    def _get(self, certificate: x509.Certificate) -> None:
+        found = tuple(read_crls(self._fetch([[certificate]], self._timeout)))
+        if found:
+            with self._guard:
+                self._held[certificate] = found
+
+    def _is_fresh(self, certificate: x509.Certificate, now: datetime) -> bool:
         with self._guard:
             held = self._held.get(certificate, ())
+        return bool(held) and all(crl.covers(now) for crl in held)
+
+    def _is_due(self, certificate: x509.Certificate, now: datetime) -> bool:
+        """Tell whether it is this caller who fetches a fresh list anew."""
+        with self._guard:
             asked = self._asked.get(certificate)
-        if not held or not all(crl.covers(now) for crl in held):
+            if asked is not None and timedelta(0) <= now - asked < _BETWEEN:
+                return False
+            held = self._held.get(certificate, ())
+            if all(now - crl.this_update < (crl.next_update - crl.this_update) / 2 for crl in held):
+                return False
+            self._asked[certificate] = now
             return True
-        if asked is not None and timedelta(0) <= now - asked < _BETWEEN:
-            return False
-        return any(now - crl.this_update >= (crl.next_update - crl.this_update) / 2 for crl in held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ from api.app import create_app
 from signing.base import KeyPurpose
 from signing.cabinet import HeldCertificate
 from signing.cabinet_table import RETIRED, Entry, changing, read_table
+from signing.crl_cache import CrlCache
 from signing.dev_pki import DevPki
 from signing.errors import KeyUnusable, SealKeyMissing
 from signing.held_cabinet import HeldCabinet, read_chain
@@ -422,9 +424,31 @@ def test_revocation_lists_are_fetched_when_they_are_due(vault: Vault, authority:
     cabinet = vault.parts.pki
     later = datetime.now(UTC) + timedelta(hours=13)
     assert len(cabinet.crls(later)) == 2
+    deadline = time.monotonic() + 10
+    while authority.asked < asked + 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert authority.asked == asked + 2, "half of their life has passed"
     cabinet.crls(later + timedelta(seconds=30))
+    time.sleep(0.2)
     assert authority.asked == asked + 2, "not at every seal"
+
+
+def test_a_list_that_is_fresh_is_not_waited_for(authority: Authority) -> None:
+    hanging = threading.Event()
+    certificate = authority.issuing
+    lists = [authority.crl("root.crl")]
+
+    def fetch(_chains: object, _timeout: float) -> list[bytes]:
+        if hanging.is_set():
+            time.sleep(5)
+        return lists
+
+    cache, now = CrlCache(1.0, fetch), datetime.now(UTC)
+    assert cache.crls([certificate], now) == lists
+    hanging.set()
+    began = time.monotonic()
+    assert cache.crls([certificate], now + timedelta(hours=20)) == lists
+    assert time.monotonic() - began < 2
 
 
 def test_a_revoked_seal_seals_nothing(vault: Vault, authority: Authority) -> None:
