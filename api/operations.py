@@ -14,10 +14,12 @@ from api.metrics import Metrics, ledger_text
 from api.metrics_keys import certificates_text
 from api.ranges import is_not_modified
 from api.rates import limited
+from api.store_series import stores_text
 from api.uploads import media_type, read_small_body
 from api.v1.describe import header, problems
 from api.v1.views import json_response
 from storage.errors import NameRefused, ObjectMissing
+from vault.catching_up import sites_figures
 from vault.clock import rfc3339
 from vault.errors import NotFound, Refused, VaultError
 from vault.ledger.anchor_paths import ANCHOR_LIST
@@ -101,7 +103,11 @@ def metrics(request: Request, vault: Safe) -> Response:
     except VaultError:
         ledger = ledger_text(None)
     return Response(
-        counters.text() + ledger + certificates_text(vault.certificates()) + request.app.state.work.text(),
+        counters.text()
+        + ledger
+        + certificates_text(vault.certificates())
+        + stores_text(sites_figures(vault.parts.sites))
+        + request.app.state.work.text(),
         headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
     )
 

@@ -164,6 +164,10 @@ class LogStore(Protocol):
         """Remove a replaceable file (a partial tile that a full one has superseded); absent is success."""
         ...
 
+    def renew(self) -> int:
+        """Lengthen the locks of finished files, where there are some, that are half over; return how many."""
+        ...
+
 
 class RecordStore(Protocol):
     """Replaceable, versionless files that hold encrypted recovery records. Durable on return."""

@@ -132,6 +132,14 @@ class PairLogStore:
         except StorageUnavailable:
             self._owe("log-removed", path)
 
+    def renew(self) -> int:
+        """Lengthen locks at both sites; return how many. Raises StorageUnavailable."""
+        renewed = 0
+        for site in self._sites.each:
+            with site.asked() as stores:
+                renewed += stores.log.renew()
+        return renewed
+
     def _lost(self, first: SiteStores, path: str, old: bytes) -> bool:
         """Tell whether the first site lost a file that the second one has: then the second's is what is replaced."""
         try:

@@ -22,7 +22,7 @@ from storage.errors import LogConflict, ObjectMissing, RetentionActive, StorageU
 from storage.names import is_log_path, writable_log_path
 from storage.s3_client import PreconditionFailed, S3Client, StoreRefused
 from storage.s3_upload import READ_SIZE, Content, fetch, write
-from storage.s3_versions import Held, by_name, due, head, names, of_key, versions
+from storage.s3_versions import Held, by_name, due, head, keep, locked, names, of_key, versions
 
 FOLDER = "ledger/"
 _STRIPES = 64
@@ -155,6 +155,28 @@ class S3LogStore:
                     if refusal.status == 403:
                         raise RetentionActive("a finished file of the ledger is under its lock") from refusal
                     raise
+
+    def renew(self) -> int:
+        """Lock finished files anew whose lock, from now on, lasts less than half of the time; return how many.
+
+        Raises:
+            StorageUnavailable: the store does not answer, or does not keep a lock.
+        """
+        bucket, now, renewed = self._config.locked, self._now(), 0
+        until = due(retention.whole_seconds(now + self._config.retention))
+        for path in self.list() if until is not None else ():
+            if not self._finished(path):
+                continue
+            held = locked(self._client, bucket, self._key(path), self._first(path).version)
+            ends = held.retain_until
+            if until is None or (ends is not None and ends - now >= self._config.retention / 2):
+                continue
+            keep(self._client, bucket, self._key(path), held.version, until)
+            held = locked(self._client, bucket, self._key(path), held.version)
+            if held.retain_until is None or held.retain_until < until:
+                raise StorageUnavailable("the store does not keep the lock it was given")
+            renewed += 1
+        return renewed
 
     def sweep_staging(self, older_than: timedelta) -> int:
         """Nothing is staged here."""

@@ -109,6 +109,29 @@ def catch_up_tasks(
     return (Task(ROLE, run, period_s=period_s, limit_s=3600.0, at_once=True),)
 
 
+@dataclass(frozen=True, slots=True)
+class SiteFigures:
+    """How one of two stores is.
+
+    Attributes:
+        name: `first` or `second`.
+        up: whether it answered last.
+        owed: things that it lacks and the other one has; None while the other one, which knows, is down.
+    """
+
+    name: str
+    up: bool
+    owed: int | None
+
+
+def sites_figures(sites: Sites | None) -> list[SiteFigures]:
+    """Return how both stores are; nothing where there is one."""
+    if sites is None:
+        return []
+    owed = sites.owed()
+    return [SiteFigures(site.name, site.state.ok, owed.get(site.name)) for site in sites.each]
+
+
 def sites_health(sites: Sites) -> Health:
     """Tell which store is down, and how much each is owed. Where one suffices, no process is out of service for it."""
     owed = sites.owed()

@@ -40,8 +40,14 @@ class Gateway:
         pid: of its process; 0 while it is stopped.
     """
 
-    def __init__(self, name: str = NEWEST) -> None:
-        """Make an empty one and start it."""
+    def __init__(self, name: str = NEWEST, tls: tuple[Path, Path] | None = None) -> None:
+        """Make an empty one and start it.
+
+        Args:
+            name: which one.
+            tls: its certificate with the chain, and its key; None: in clear.
+        """
+        self._tls = tls
         # In memory: what counts in tests is what the gateway does, not what a disk does.
         place = "/dev/shm" if _keeps_attributes(Path("/dev/shm")) else None
         self.folder = Path(tempfile.mkdtemp(prefix="probans-s3-", dir=place))
@@ -59,7 +65,7 @@ class Gateway:
         for attempt in range(3):
             port = self.endpoint.rpartition(":")[2] or str(_free_port())
             if self._started(port):
-                self.endpoint = f"http://127.0.0.1:{port}"
+                self.endpoint = f"{'https' if self._tls else 'http'}://127.0.0.1:{port}"
                 return
             assert attempt < 2, (self.folder / "log").read_text()[-2000:]
 
@@ -73,6 +79,8 @@ class Gateway:
             "--iam-dir",
             str(self.folder / "iam"),
         ]
+        if self._tls is not None:
+            options += ["--cert", str(self._tls[0]), "--key", str(self._tls[1])]
         backend = ["posix", "--versioning-dir", str(self.folder / "versions"), str(self.folder / "data")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -87,12 +95,19 @@ class Gateway:
         deadline = time.monotonic() + _START_S
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
+                if self._answers(port):
                     return True
             except OSError:
                 time.sleep(0.02)
         self.stop()
         return False
+
+    def _answers(self, port: str) -> bool:
+        if self._tls is not None:
+            with socket.create_connection(("127.0.0.1", int(port)), timeout=1):
+                return True
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
+            return True
 
     def stop(self) -> None:
         """End it at once, by its pid."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from api.store_series import stores_text
 from storage.errors import ObjectMissing
 from storage.pair import PairObjectStore
 from storage.pair_sites import SiteStores
@@ -23,7 +25,7 @@ from tests.stores.conftest import deposit, issue, place_at
 from tests.stores.test_s3_safe import addresses, octets
 from vault.bootstrap import open_vault
 from vault.bootstrap_stores import prepare_folder
-from vault.catching_up import catch_up
+from vault.catching_up import catch_up, sites_figures
 from vault.cli.main import build
 from vault.domain.actors import Actor, Role
 from vault.errors import SettingsRefused, Unavailable, VaultError
@@ -196,6 +198,10 @@ def test_one_goes_on_while_the_second_is_away(gateway: Gateway, tmp_path: Path, 
     assert (health.ok, health.needed) == (False, False)
     assert "second down" in health.note
     assert "owed to the second store" in health.note
+    series = stores_text(sites_figures(vault.parts.sites))
+    assert 'probans_store_up{store="second"} 0\n' in series
+    assert re.search(r'probans_store_owed\{store="second"\} [1-9]', series)
+    assert 'probans_store_owed{store="first"}' not in series, "only the second could say"
     vault.close()
     # Another process, started while it is still away, pays when it is back.
     later = opened(place.settings)

@@ -222,3 +222,20 @@ def catch_up(data: Data = Path("demo/data"), json: Json = False) -> None:
         for name in down:
             typer.echo(f"{name} : injoignable / down ({states[name].note})")
     raise typer.Exit(FAILED if done.left or down else 0)
+
+
+@storage.command("renew-locks")
+def renew_locks(data: Data = Path("demo/data")) -> None:
+    """Prolonger les verrous du registre. / Lengthen the ledger's locks that are half over; the service may run.
+
+    The ledger outlasts its documents: once a year is enough with locks of ten years.
+    """
+    from vault.bootstrap import open_parts
+
+    with plain_errors():
+        parts = open_parts(settings_for(existing(data)))
+        try:
+            renewed = parts.root_log.renew()
+        finally:
+            parts.close()
+    typer.echo(f"verrous prolongés / locks lengthened: {renewed}")
