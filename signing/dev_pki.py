@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -130,8 +130,16 @@ class DevPki:
         if algorithm not in {"p256", "rsa-pss"}:
             raise KeyUnusable(f"unknown key algorithm {algorithm!r}")
         digest = hashlib.sha256(administration_id.encode()).hexdigest()[:32]
-        subject = profiles.subject(f"cachet {name}", f"{name} (SPÉCIMEN)", administration_id)
-        return self._key(f"act-{digest}-{algorithm}", KeyPurpose.ACT_SEAL, subject, algorithm)
+        return self._key(
+            f"act-{digest}-{algorithm}",
+            KeyPurpose.ACT_SEAL,
+            lambda: profiles.subject(f"cachet {name}", f"{name} (SPÉCIMEN)", administration_id),
+            algorithm,
+        )
+
+    def ask_tokens(self) -> str:
+        """See `KeyCabinet`: there are none."""
+        return "no token"
 
     def service_keys(self) -> list[SealKey]:
         """The keys of reception, of evidence and of timestamps."""
@@ -230,15 +238,21 @@ class DevPki:
         return datetime.fromisoformat(path.read_text("ascii")).astimezone(UTC)
 
     def _service(self, purpose: KeyPurpose) -> SealKey:
-        subject = profiles.subject(_SERVICE_KEYS[purpose], _PROBANS, "probans")
-        return self._key(purpose.value, purpose, subject, "p256")
+        return self._key(
+            purpose.value,
+            purpose,
+            lambda: profiles.subject(_SERVICE_KEYS[purpose], _PROBANS, "probans"),
+            "p256",
+        )
 
-    def _key(self, name: str, purpose: KeyPurpose, subject: x509.Name, algorithm: str) -> SealKey:
+    def _key(
+        self, name: str, purpose: KeyPurpose, subject: Callable[[], x509.Name], algorithm: str
+    ) -> SealKey:
         with self._guard:
             held = self._keys.get(name)
             if held is None:
                 with _locked(self._folder):
-                    held = self._load_or_make(name, purpose, subject, algorithm)
+                    held = self._load_or_make(name, purpose, subject(), algorithm)
                 self._keys[name] = held
         return held
 

@@ -41,7 +41,7 @@ class KeySealers:
         self._cabinet = cabinet
         self._name_of = name_of
         self._algorithm = algorithm
-        self._made: dict[tuple[object, SealKey], Sealer] = {}
+        self._made: dict[tuple[object, int], tuple[SealKey, Sealer]] = {}
         self._lock = threading.Lock()
 
     def pades(self, administration_id: str) -> Sealer:
@@ -84,12 +84,14 @@ class KeySealers:
         )
 
     def _sealer(self, kind: Callable[[SealKey], _S], key: SealKey) -> _S:
-        name = (kind, key)
+        # The cabinet holds each key once, and comparing certificates costs more than a signature; the key is kept
+        # beside its sealer, so that no other one can come to have its identity.
+        name = (kind, id(key))
         with self._lock:
             if name not in self._made:
-                self._made[name] = kind(key)
+                self._made[name] = (key, kind(key))
             # Found under the kind that made it.
-            return cast("_S", self._made[name])
+            return cast("_S", self._made[name][1])
 
 
 def _evidence_sealer(key: SealKey) -> CadesSealer:
