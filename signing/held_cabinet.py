@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from signing.base import KeyPurpose
@@ -31,10 +32,11 @@ _State = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Certified:
-    """An entry with its certificates, leaf first, the root left out."""
+    """An entry with its certificates, leaf first, the root left out; and what names the two."""
 
     entry: Entry
     chain: tuple[x509.Certificate, ...]
+    name: str
 
     def valid_at(self, now: datetime) -> bool:
         return self.chain[0].not_valid_before_utc <= now <= self.chain[0].not_valid_after_utc
@@ -67,7 +69,7 @@ class HeldCabinet:
         self._now = now
         self._sources = Sources(path.parent, seconds)
         self._crls = CrlCache(seconds)
-        self._opened: dict[tuple[str, x509.Certificate], SealKey] = {}
+        self._opened: dict[str, SealKey] = {}
         self._guard = threading.Lock()
         self._state = _state(path)
         self._entries = self._read()
@@ -165,12 +167,12 @@ class HeldCabinet:
         return max(usable, key=lambda each: each.chain[0].not_valid_before_utc, default=None)
 
     def _open(self, found: _Certified) -> SealKey:
-        name = (found.entry.id, found.chain[0])
-        key = self._opened.get(name)
+        key = self._opened.get(found.name)
         if key is None:
             signer = self._sources.late_signer(found.entry, public_of(found.chain[0]))
             key = SealKey.from_signer(signer, found.chain[0], found.chain[1:], found.entry.purpose)
-            self._opened[name] = key
+            # Of two threads that open it at once, one key counts.
+            key = self._opened.setdefault(found.name, key)
         return key
 
     def _current(self) -> tuple[_Certified, ...]:
@@ -198,7 +200,9 @@ class HeldCabinet:
                     check_role(chain[0], entry.purpose)
                 except KeyUnusable as error:
                     raise KeyUnusable(f"key {entry.id}: {error}") from error
-            found.append(_Certified(entry, chain))
+            digest = chain[0].fingerprint(SHA256()).hex() if chain else ""
+            # A changed source is another key's: it is opened anew.
+            found.append(_Certified(entry, chain, f"{entry.id} {sorted(entry.source.items())} {digest}"))
         return tuple(found)
 
 
