@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ END_OF_FILE = 0
 END_OF_ALL = 0xFFFFFFFF
 LARGEST_FRAME = 1 << 20
 _HEAD = 1024
+_TAIL = 65_557  # where the end of a ZIP's directory lies (APPNOTE.TXT 4.3.16)
+_END_OF_DIRECTORY = b"PK\x05\x06"
+_ZIP64 = b"PK\x06\x07"
+_SMALL_DIRECTORY = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +121,36 @@ class Contents:
 
 
 def may_hold_files(spooled: Spooled) -> bool:
-    """Tell by the first octets whether a file is a PDF or an archive that may hold some."""
+    """Tell whether files may have to be taken out: of a PDF, or of one in an archive, which ZIP files can be."""
     head = os.pread(spooled.stream.fileno(), _HEAD, 0)
+    return b"%PDF-" in head or (head.startswith(b"PK") and _leads_further(spooled))
+
+
+def _leads_further(spooled: Spooled) -> bool:
+    """Tell whether a member of an archive may be a PDF or an archive; True where that costs too much to find out.
+
+    Office documents are archives, and hardly any holds such: starting a process for each would cost more than all else.
+    """
+    descriptor = spooled.stream.fileno()
+    tail = os.pread(descriptor, _TAIL, max(0, spooled.size - _TAIL))
+    found = tail.rfind(_END_OF_DIRECTORY)
+    if found < 0 or len(tail) < found + 16 or _ZIP64 in tail:
+        return True
+    if int.from_bytes(tail[found + 12 : found + 16], "little") > _SMALL_DIRECTORY:
+        return True
+    try:
+        with zipfile.ZipFile(spooled.path) as archive:
+            return any(_may_lead_further(archive, member) for member in archive.infolist())
+    except Exception:  # whatever a hostile archive brings about is for the fenced process
+        return True
+
+
+def _may_lead_further(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    # Other ways of packing are unpacked without bound.
+    if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        return True
+    with archive.open(member) as stream:
+        head = stream.read(_HEAD)
     return b"%PDF-" in head or head.startswith(b"PK")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -141,3 +142,37 @@ def test_a_file_may_be_read_in_part(spool: Spool, tmp_path: Path) -> None:
         for each in Contents(tmp_path).files(spooled):
             first.append(next(each)[:1])
     assert sorted(first) == [b"a", b"b"]
+
+
+def packed(how: int, octets: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", how) as archive:
+        archive.writestr("a", octets)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        (lambda: b"text", False),
+        (lambda: zip_with(b"text", b"", b"<xml/>"), False),
+        (lambda: packed(zipfile.ZIP_STORED, b"text"), False),
+        (lambda: zip_with(b"text", pdf_with(b"x")), True),
+        (lambda: zip_with(b" " * 1000 + b"%PDF-1.7"), True),
+        (lambda: zip_with(zip_with(b"x")), True),
+        (lambda: packed(zipfile.ZIP_BZIP2, b"text"), True),
+        (lambda: packed(zipfile.ZIP_LZMA, b"text"), True),
+        (lambda: zip_with(b"text")[:-1], True),
+        (lambda: zip_with(b"text")[:40], True),
+        (lambda: zip_with(b"text").replace(b"0.bin", b"1.bin", 1), True),
+        (lambda: zip_with(b"text") + b"PK\x06\x07", True),
+        (lambda: zip_with(*[b""] * 20_000), True),
+        (lambda: pdf_with(b"x"), True),
+    ],
+)
+def test_a_process_is_started_for_what_may_hold_files(
+    spool: Spool, octets: Callable[[], bytes], expected: bool
+) -> None:
+    with spool(octets()) as spooled:
+        assert may_hold_files(spooled) is expected
+        assert spooled.stream.tell() == 0
