@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vault.bootstrap_keys import encryption_file
-from vault.errors import Conflict
+from vault.errors import Conflict, SettingsRefused
 from vault.held_keys import key_folder_of
 from vault.keyfiles import make_folder, sync_folder
 from vault.ledger.generations import generation_of
+from vault.ledger.keys import ED25519_FILE
 from vault.settings import Settings
 
 _INDEX = "index.key"
@@ -39,10 +40,16 @@ def bring_keys(source: Settings, target: Settings, *, copy: bool) -> list[str]:
 
     Raises:
         Conflict: MOVE_KEYS_MISSING, MOVE_KEYS_DIFFER, with `names`. Nothing was copied then.
+        SettingsRefused: KEYS_MISSING: the old place itself lacks some where its settings say that they are.
         OSError: a file cannot be read or written.
     """
-    # A key that the source itself lacks is told by every start of it; nothing is to be compared.
-    needed = {name: pair for name, pair in _needed(source, target) if pair[0].is_file()}
+    needed = dict(_needed(source, target))
+    lacking = sorted(name for name, (ours, _) in needed.items() if not ours.is_file())
+    if lacking:
+        raise SettingsRefused(
+            "KEYS_MISSING",
+            f"the old place lacks {', '.join(lacking)}: name its settings with --from-settings",
+        )
     there = {name for name, (_, theirs) in needed.items() if theirs.exists()}
     differing = sorted(name for name in there if not _same(*needed[name]))
     if differing:
@@ -63,9 +70,12 @@ def _needed(source: Settings, target: Settings) -> Iterator[tuple[str, tuple[Pat
     yield _INDEX, (ours / _INDEX, theirs / _INDEX)
     if source.key_cabinet is None and target.key_cabinet is None:
         yield _ROOT, (ours / _ROOT, theirs / _ROOT)
-    for number in range(1, generation_of(source.origin) + 1):
+    newest = generation_of(source.origin)
+    for number in range(1, newest + 1):
         ledger = key_folder_of(ours, f"{source.origin.rpartition('/')[0]}/{number}")
-        for path in ledger.rglob("*.pem"):
+        # Pairs that were replaced, and those of earlier generations, may be gone: what is there counts.
+        found = list(ledger.rglob("*.pem"))
+        for path in found or ([ledger / ED25519_FILE] if number == newest else []):
             name = str(path.relative_to(ours))
             yield name, (path, theirs / name)
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,12 @@ from tests.e2e.harness.judge import check_ledger, check_objects, check_records, 
 from tests.e2e.harness.samples import Sample
 from tests.e2e.harness.stack import Place, on_servers, run
 from tests.e2e.harness.town import Life, check, live, opened
+from tests.integration.test_key_cabinet import MAIRIE, PROVIDERS, furnish, holder, issue
+from tests.services.authority import Authority
 from tests.services.postgresql import Server
 from tests.services.versitygw import Gateway
 from vault import faults
+from vault.bootstrap import open_parts
 from vault.cli.main import build
 from vault.db import models
 from vault.db.bulk import insert_rows
@@ -208,6 +211,70 @@ def test_what_would_hinder_is_said_before_anything_is_done(safe: Path, tmp_path:
     assert not (safe / "moved.json").exists()
     with opened(at(safe)) as vault:
         assert send(vault, Sample(9001, is_act=False)).seq
+
+
+def in_production(authority: Authority, folder: Path) -> Place:
+    """A place in production with a cabinet, all on this machine."""
+    folder.mkdir()
+    table = authority.cabinet(folder / "cabinet", MAIRIE)
+    (folder / "secret").write_text("a secret of the provider, long enough\n")
+    (folder / "secret").chmod(0o600)
+    (folder / "providers.toml").write_text(PROVIDERS)
+    return Place.at(
+        folder,
+        environment="production",
+        keys=folder / "keys",
+        address="https://coffre.example",
+        identity_providers=folder / "providers.toml",
+        key_cabinet=table,
+        key_roots=table.parent / "roots.pem",
+    )
+
+
+@pytest.fixture
+def authority() -> Iterator[Authority]:
+    authority = Authority()
+    yield authority
+    authority.close()
+
+
+def test_a_safe_in_production_moves_with_its_cabinet(authority: Authority, tmp_path: Path) -> None:
+    """Its keys lie elsewhere, so its own settings are named; seals stay where they are."""
+    old = in_production(authority, tmp_path / "old")
+    open_parts(old.settings, first_keys=True).close()
+    with opened(old.settings) as vault:
+        furnish(vault)
+        document = issue(vault, MAIRIE, b"<acte/>").document_id
+        read_before = b"".join(vault.reading.original(holder(vault), document, "").read(0, None))
+    cabinet = {"key_cabinet": old.settings.key_cabinet, "key_roots": old.settings.key_roots}
+    named = old.settings.model_dump(include={"environment", "address", "identity_providers"})
+    new = Place.at(tmp_path / "new", keys=tmp_path / "new-keys", **named, **cabinet)
+    assert told(old.settings.data, new, "--with-keys") == (1, "KEYS_MISSING"), "where are the old ones?"
+    assert not (old.settings.data / "moved.json").exists()
+    code, said = told(old.settings.data, new, "--from-settings", str(old.file))
+    assert (code, said) == (1, "MOVE_KEYS_MISSING")
+    code, said = told(old.settings.data, new, "--with-keys", "--from-settings", str(old.file))
+    assert code == 0, said
+    assert refused(old.settings) == "SAFE_MOVED"
+    assert not (tmp_path / "new-keys" / "pki").exists()
+    with opened(new.settings) as vault:
+        assert b"".join(vault.reading.original(holder(vault), document, "").read(0, None)) == read_before
+        assert issue(vault, MAIRIE, b"<acte>2</acte>", "k2").status_code == 201
+
+
+def test_what_development_keys_sealed_is_not_decided_in_production(
+    lived: tuple[Path, Life], safe: Path, authority: Authority, tmp_path: Path
+) -> None:
+    place = in_production(authority, tmp_path / "new")
+    code, said = told(safe, place, "--with-keys")
+    assert code == 3, said
+    assert not {"pki", "personas.json", "dev-identity.pem"} & {
+        path.name for path in place.settings.keys_folder.iterdir()
+    }
+    done = CliRunner().invoke(build(["migrate"]), ["migrate", "--from", str(safe), "--to", str(place.file)])
+    assert "already moved" in done.stdout.lower()
+    with opened(place.settings) as vault:
+        assert vault.parts.database.revision()
 
 
 def test_production_without_a_proof_of_its_store_is_refused(safe: Path, tmp_path: Path) -> None:
