@@ -200,7 +200,7 @@ def assemble(
             purposes,
             bundles,
             receipts,
-            Search(parts.database, parts.keyring, matters, ties),
+            Search(parts.database, parts.keyring, matters, ties, parts.replica),
             Giving(unscanned=settings.gives_unscanned),
             receipt_wait_max=settings.receipt_wait_max,
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 from identity.config import load_providers
 from identity.embedded import EmbeddedProvider, draw_key
@@ -22,6 +23,7 @@ from vault.bootstrap_traces import open_traces
 from vault.bootstrap_tsa import dating
 from vault.clock import Clock, SystemClock
 from vault.db.engine import Database
+from vault.db.replica import Replica
 from vault.db.twins import TwinGuard
 from vault.errors import SettingsRefused
 from vault.held_keys import demand_files, demand_origin, has_begun, key_folder_of, secret, usable_keys
@@ -79,6 +81,7 @@ def open_parts(
         database = Database.open(settings.database_address, data / "run", settings.database_limits)
         resources.callback(database.close)
         database.migrate()
+        replica = _open_replica(settings, resources)
         stores = open_stores(settings, clock, resources)
         log = stores.log_of(settings.origin) if prefix_of(settings.origin) else stores.root_log
         if not new_generation:
@@ -114,7 +117,18 @@ def open_parts(
             antivirus=open_antivirus(settings),
             resources=resources.pop_all(),
             sites=stores.sites,
+            replica=replica,
         )
+
+
+def _open_replica(settings: Settings, resources: ExitStack) -> Replica | None:
+    if not settings.database_reads_url:
+        return None
+    # Nobody waits for it to be replicated any further.
+    limits = replace(settings.database_limits, replicated=False)
+    replica = Replica(settings.database_reads_url, settings.data / "run", limits)
+    resources.callback(replica.close)
+    return replica
 
 
 def open_vault(settings: Settings, clock: Clock | None = None, *, background: bool = True) -> Vault:

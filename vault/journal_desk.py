@@ -53,7 +53,7 @@ def open_journal_desk(
 ) -> JournalDesk:
     """Put the services of the journal together."""
     settings, database, keyring, clock = parts.settings, parts.database, parts.keyring, parts.clock
-    lines = JournalLines(database, keyring, matters.rows, ties, journal)
+    lines = JournalLines(database, keyring, matters.rows, ties, journal, parts.replica)
     anchors = Anchors(database, parts.log)
     window = timedelta(minutes=settings.access_window_minutes)
     return JournalDesk(

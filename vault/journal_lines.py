@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection, RowMapping, Select, or_, select
 
@@ -16,6 +17,7 @@ from vault.clock import parse_rfc3339, rfc3339
 from vault.db import models
 from vault.db.engine import Database
 from vault.db.matters import MatterRows
+from vault.db.replica import Replica, read_as_of
 from vault.db.repositories import Documents
 from vault.domain.actors import Actor, Role
 from vault.domain.matters import Matter, MatterKind
@@ -25,6 +27,7 @@ from vault.journal import Journal
 from vault.journal_rows import REFUSED, Line, Opener, rows_of
 from vault.keyring import Keyring
 from vault.ledger.entry import decode
+from vault.ledger.stored import read_head
 from vault.ties import Subject, Ties
 
 _BATCH = 100
@@ -75,9 +78,26 @@ class JournalLines:
     """Reads lines."""
 
     def __init__(
-        self, database: Database, keyring: Keyring, rows: MatterRows, ties: Ties, journal: Journal
+        self,
+        database: Database,
+        keyring: Keyring,
+        rows: MatterRows,
+        ties: Ties,
+        journal: Journal,
+        replica: Replica | None = None,
     ) -> None:
+        """Take what it works with.
+
+        Args:
+            database: of the safe.
+            keyring: opens rows.
+            rows: of matters.
+            ties: decides.
+            journal: writes down refusals.
+            replica: where lines of a safe are read, once it is decided who may; None: in the database.
+        """
         self._database = database
+        self._replica = replica
         self._keyring = keyring
         self._documents = Documents(keyring)
         self._rows = rows
@@ -94,7 +114,11 @@ class JournalLines:
             grant = self._ties.demand(connection, actor, Action.JOURNAL, Subject(safe_id))
             types = self._types(connection, grant.cited(Relation.MANDATE))
             wanted = replace(filters, document_types=types)
-            return self.page(connection, safe_id, wanted, limit)
+            if self._replica is None:
+                return self.page(connection, safe_id, wanted, limit)
+            size = read_head(connection).size
+        read = partial(self.page, safe_id=safe_id, filters=wanted, limit=limit)
+        return read_as_of(self._database, self._replica, size, read)
 
     def of_document(self, actor: Actor, document_id: str, filters: Filters, limit: int) -> Sequence[Line]:
         """Return lines about a document, newest first; a refused look by a known caller is a line itself.

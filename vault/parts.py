@@ -14,6 +14,7 @@ from storage.pair_sites import Sites
 from vault.antivirus import Antivirus
 from vault.clock import Clock
 from vault.db.engine import Database
+from vault.db.replica import Replica
 from vault.db.twins import TwinGuard
 from vault.errors import LedgerError
 from vault.held_keys import key_folder_of
@@ -41,6 +42,7 @@ class Parts:
         sites: the two stores in which objects, records and ledger lie, where there are two.
         identities: where people's digital identities come from.
         antivirus: looks at files; None: nobody does.
+        replica: a copy of the database for reads that cost much and decide nothing; None: there is none.
     """
 
     settings: Settings
@@ -59,6 +61,7 @@ class Parts:
     antivirus: Antivirus | None
     resources: ExitStack
     sites: Sites | None = None
+    replica: Replica | None = None
 
     @property
     def trusted(self) -> Policy:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from storage.errors import KeyRefused, ObjectDamaged
 from vault.access import Action, Relation
 from vault.db import models
 from vault.db.engine import Database
+from vault.db.replica import Replica, read_as_of
 from vault.db.repositories import PRIVATE_ROLE, Documents
 from vault.domain.actors import Actor
 from vault.domain.documents import Document, Kind
@@ -26,6 +28,7 @@ from vault.errors import LedgerError, Refused
 from vault.fields import check_code, check_text
 from vault.keyring import Keyring
 from vault.labels import LONGEST, LabelRows, folded, mandate_types
+from vault.ledger.stored import read_head
 from vault.matters import Matters
 from vault.ties import Subject, Ties
 
@@ -96,8 +99,25 @@ class Found:
 class Search:
     """Finds documents of a safe for its holder, or for who acts for the holder."""
 
-    def __init__(self, database: Database, keyring: Keyring, matters: Matters, ties: Ties) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        matters: Matters,
+        ties: Ties,
+        replica: Replica | None = None,
+    ) -> None:
+        """Take what it works with.
+
+        Args:
+            database: of the safe.
+            keyring: opens rows.
+            matters: says what a mandate lets see.
+            ties: decides.
+            replica: where rows are read, once it is decided who may see them; None: in the database.
+        """
         self._database = database
+        self._replica = replica
         self._keyring = keyring
         self._documents = Documents(keyring)
         self._labels = LabelRows(keyring)
@@ -124,11 +144,24 @@ class Search:
         with self._database.reading() as connection:
             grant = self._ties.demand(connection, actor, Action.LIST, Subject(safe_id))
             types = mandate_types(connection, self._matters, grant.cited(Relation.MANDATE))
-            hits, following = self._hits(
-                connection, self._query(safe_id, types, wanted), before, limit, wanted
+            find = partial(
+                self._found,
+                query=self._query(safe_id, types, wanted),
+                before=before,
+                limit=limit,
+                wanted=wanted,
             )
-            documents = [self._documents.load(connection, each) for each in hits]
-            labels = self._labels.of(connection, hits) if hits else {}
+            if self._replica is None:
+                return find(connection)
+            size = read_head(connection).size
+        return read_as_of(self._database, self._replica, size, find)
+
+    def _found(
+        self, connection: Connection, *, query: Select[Any], before: int | None, limit: int, wanted: Wanted
+    ) -> Found:
+        hits, following = self._hits(connection, query, before, limit, wanted)
+        documents = [self._documents.load(connection, each) for each in hits]
+        labels = self._labels.of(connection, hits) if hits else {}
         return Found(
             tuple(document for document in documents if document is not None),
             tuple(labels.get(each, ()) for each in hits),

@@ -43,6 +43,11 @@ class Settings(
         description="`postgresql+psycopg://USER@HOST/NAME`, or another SQLAlchemy address of PostgreSQL or SQLite; "
         "empty: SQLite in the data folder.",
     )
+    database_reads_url: str = Field(
+        "",
+        description="Address of a PostgreSQL server that follows that one, for searches and journals; passed over "
+        "where it lags; empty: none.",
+    )
     database_connections: int = Field(
         16, ge=4, le=1000, description="Connections of one process to PostgreSQL, beside one for locks."
     )
