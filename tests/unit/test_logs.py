@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vault.errors import Unavailable
-from vault.logs import REQUEST, JsonLines, TextLines, configure
+from vault.logs import _OURS, REQUEST, JsonLines, TextLines, configure
 
 MARK = "Camille Exemple, 12 rue Haute"
 
@@ -21,8 +21,11 @@ MARK = "Camille Exemple, 12 rue Haute"
 def stream() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     before = root.handlers[:]
+    levels = {name: logging.getLogger(name).level for name in (*_OURS, "uvicorn")}
     yield io.StringIO()
     root.handlers[:] = before
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def raising(error: Exception) -> Exception:

@@ -276,6 +276,7 @@ def test_every_answer_carries_the_security_headers(app, client):
 def test_the_access_log_names_no_one(client, issue, bearer, monkeypatch, caplog):
     link = issue("logged", title="Titre secret").json()["links"]["self"]
     monkeypatch.setattr(logging.getLogger("probans"), "propagate", True)
+    caplog.clear()
     with caplog.at_level(logging.INFO, "probans.access"):
         client.get(f"{link}?purpose=consultation", headers=bearer("camille"))
         client.get("/v1/camille/secret?q=camille")
