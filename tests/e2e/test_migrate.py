@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy import func, inspect, select
 from typer.testing import CliRunner
 
+from storage.filesystem import FilesystemLogStore
 from tests.e2e.conftest import Plan
 from tests.e2e.harness.judge import check_ledger, check_objects, check_records, send
 from tests.e2e.harness.samples import Sample
@@ -140,6 +141,11 @@ def test_a_safe_moves_to_servers_and_goes_on_there(
 
 def at_copy(lived: Path, tmp_path: Path) -> Settings:
     return at(Path(shutil.copytree(lived, tmp_path / "before")))
+
+
+def published(settings: Settings) -> dict[str, bytes]:
+    log = FilesystemLogStore(settings.data / "ledger")
+    return {path: log.get(path) for path in log.list()}
 
 
 def same_objects(before: Any, after: Any) -> int:
@@ -281,6 +287,23 @@ def test_production_without_a_proof_of_its_store_is_refused(safe: Path, tmp_path
     place = Place.at(tmp_path / "new", environment="production", tsa_url="https://tsa.example/")
     assert told(safe, place, "--with-keys") == (1, "SETTINGS_REFUSED")
     assert not (safe / "moved.json").exists()
+
+
+def test_a_later_generation_moves_with_those_before_it(safe: Path, tmp_path: Path) -> None:
+    origin = "probans.example/ledger/2"
+    begin = ("recover", "--data", str(safe), "--new-generation", "probans.example/ledger/1")
+    done = run(*begin, place=Place.at(tmp_path / "second", data=safe, origin=origin))
+    assert done.returncode == 0, done.stdout + done.stderr
+    with opened(at(safe, origin=origin)) as vault:
+        send(vault, Sample(9001, is_act=False))
+    assert told(safe, Place.at(tmp_path / "new"), "--with-keys") == (1, "MOVE_ORIGIN")
+    place = Place.at(tmp_path / "new", origin=origin)
+    said = moved(safe, place)
+    assert (said["verdict"], said["origin"]) == ("PASSED", origin)
+    assert published(place.settings) == published(at(safe))
+    assert {"checkpoint", "2/checkpoint"} <= published(at(safe)).keys()
+    with opened(place.settings) as vault:
+        assert send(vault, Sample(9002, is_act=False)).seq == said["size"]
 
 
 def test_a_place_that_is_in_use_is_left_alone(safe: Path, tmp_path: Path) -> None:
