@@ -87,6 +87,14 @@ class KeyCabinet(Protocol):
         """
         ...
 
+    def ask_tokens(self) -> str:
+        """Ask each token that an active key lies in; return how many answer, in words.
+
+        Raises:
+            KeyUnusable, SigningUnavailable: one does not.
+        """
+        ...
+
     def crls(self, now: datetime) -> Sequence[bytes]:
         """Current CRLs (DER) of every authority behind the keys, as far as they can be had."""
         ...

@@ -109,6 +109,15 @@ class HeldCabinet:
             keys.append(self.timestamp)
         return keys
 
+    def ask_tokens(self) -> str:
+        """See `KeyCabinet`."""
+        held = [each for each in self._current() if each.entry.state == ACTIVE and each.entry.kind == "token"]
+        # One key in each: the token has to look for it, which one that lost its keys or its store cannot.
+        found = {self._sources.token(each.entry): each for each in held}
+        for each in found.values():
+            self._sources.signer(each.entry, public_of(each.chain[0]))
+        return f"tokens that answer: {len(found)}"
+
     def crls(self, now: datetime) -> Sequence[bytes]:
         """See `KeyCabinet`: by HTTP, from the addresses that the certificates of active keys name."""
         active = [each for each in self._current() if each.entry.state == ACTIVE]

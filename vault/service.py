@@ -46,7 +46,7 @@ from vault.timestamp_health import timestamp_health
 from vault.verifying import Verifying
 
 # Without these requests are answered, and what waits for them follows by itself.
-_OPTIONAL = frozenset({"timestamps", "anchor-timestamps", "tasks", "stores", "scrub"})
+_OPTIONAL = frozenset({"timestamps", "anchor-timestamps", "tasks", "stores", "scrub", "tokens"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,8 @@ class Vault:
         }
         if self.dated.anchor_authority is not self.dated.authority:
             asked["anchor-timestamps"] = lambda: self._timestamps(self.dated.anchor_authority)
+        if any(each.source == "token" for each in self.parts.pki.overview()):
+            asked["tokens"] = lambda: probe(self.parts.pki.ask_tokens, needed=False)
         if (sites := self.parts.sites) is not None:
             asked["stores"] = lambda: sites_health(sites)
         if self.scrubs.tasks:
