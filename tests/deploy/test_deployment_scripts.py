@@ -21,7 +21,8 @@ import pytest
 from storage.errors import StorageUnavailable
 from storage.s3 import S3Client, S3Config
 from storage.s3_buckets import demand_locked, make
-from tests.services import postgresql, versitygw
+from tests.services import clamd, postgresql, versitygw
+from vault.scan_clamav import Clamd, ClamdConfig
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 JUDGES = Path(__file__).resolve().parents[2] / ".cache" / "judges"
@@ -195,3 +196,18 @@ def test_the_store_serves_its_locks_over_tls(place: Path, tmp_path: Path) -> Non
     finally:
         process.terminate()
         process.wait(20)
+
+
+@pytest.mark.needs("clamd")
+def test_the_antivirus_as_configured_is_believed() -> None:
+    lines = [
+        line for line in (DEPLOY / "clamav" / "clamd.conf").read_text("utf-8").splitlines()
+        if line and not line.startswith(("#", "Foreground", "LogFile", "TCP", "DatabaseDirectory", "TemporaryDirectory"))
+    ]  # fmt: skip
+    # The tests' own server has that line of itself: what is tried is the file.
+    daemon = clamd.Daemon(*(line for line in lines if line != "AlertExceedsMax yes"))
+    try:
+        assert "AlertExceedsMax yes" in lines
+        Clamd(ClamdConfig(daemon.address)).prove()
+    finally:
+        daemon.remove()
