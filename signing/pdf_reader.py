@@ -107,7 +107,7 @@ def read_sealable(source: SealSource) -> SealablePdf:
 
     1. Not encrypted, opened without warning, header at offset 0. 2. No signature, filled signature field
     or permission signature (a signed file is never certified over). 3. Newest cross-reference section,
-    its kind and size. 4. First page. 5. Form. 6. None of it refers to objects that the file has not: their
+    its kind and size. 4. Page tree, first page. 5. Form. 6. None of it refers to objects that the file has not: their
     numbers are the ones that the seal's own objects get. 7. Still no warning.
 
     Args:
@@ -144,6 +144,7 @@ def _read(pdf: pikepdf.Pdf, stream: BinaryIO, file_size: int) -> SealablePdf:
     startxref, xref_stream = _newest_section(stream, file_size)
     size = int(pdf.trailer["/Size"])
     # 4
+    require_page_tree(pdf)
     page = _first_page(root)
     marks = _get(root, "/MarkInfo")
     tagged = marks is not None and bool(marks.get("/Marked", False))
@@ -171,6 +172,16 @@ def _read(pdf: pikepdf.Pdf, stream: BinaryIO, file_size: int) -> SealablePdf:
     # 7
     _require_no_warning(pdf)
     return known
+
+
+def require_page_tree(pdf: pikepdf.Pdf) -> None:
+    """Have qpdf go through the page tree, once for an open file; what it has to repair there it warns of.
+
+    Raises:
+        ValueError: there is no page.
+    """
+    if len(pdf.pages) == 0:
+        raise ValueError("no page")
 
 
 def _require_no_warning(pdf: pikepdf.Pdf) -> None:

@@ -18,7 +18,7 @@ import pikepdf
 from signing.cms_read import MAX_CMS
 from signing.errors import PdfRefused, SignatureRefused, SigningError
 from signing.hostile import HOSTILE
-from signing.pdf_reader import refusing_pdf
+from signing.pdf_reader import refusing_pdf, require_page_tree
 from signing.pdf_signature_fields import Claim, claims
 from signing.pdf_states import too_complex
 from signing.pdf_unreadable import has_lost_field, has_stray_signature, is_value_lost
@@ -174,7 +174,9 @@ def _require_sound(signature: PdfSignature) -> None:
     if signature.direct:
         raise SignatureRefused("FORMAT_FAILURE", "the signature is not an indirect dictionary")
     try:
-        with refusing_pdf(), pikepdf.open(signature.path, suppress_warnings=True) as pdf:
+        # As the sealer reads: what it found sound must be so here.
+        with refusing_pdf(), pikepdf.open(signature.path, inherit_page_attributes=False) as pdf:
+            require_page_tree(pdf)
             damaged = bool(signature.document_warnings or pdf.get_warnings())
     except PdfRefused as error:
         raise SignatureRefused("FORMAT_FAILURE", str(error)) from error

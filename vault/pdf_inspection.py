@@ -183,6 +183,9 @@ def _examine(path: Path, limits: InspectionLimits, budget: Budget, report: PdfRe
             names |= _hits(text)
     # 5
     report.pages = _count_pages(pdf, limits, budget)
+    # The tree is bounded now; in it qpdf looks for what it would repair (step 7 hears of it).
+    budget.spend()
+    len(pdf.pages)
     # 6
     embeds = False
     if names:

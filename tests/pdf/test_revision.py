@@ -489,19 +489,22 @@ def test_new_numbers_hold_nothing_that_the_maker_chose(streams: bool, tmp_path: 
         assert MARK in pdf.Root.AcroForm.unparse(resolved=True)
 
 
-@pytest.mark.parametrize("where", ["/Resources", "/Annots", "/Contents"])
+@pytest.mark.parametrize("where", ["/Group", "/Annots", "/Contents"])
 def test_a_page_that_refers_to_what_is_not_there(where: str, tmp_path: Path, pdf_bench: Any) -> None:
     path = tmp_path / "dangling.pdf"
     objects = classic((1, 0), (2, 0), (3, 0))
-    objects[3, 0] = (
-        objects[3, 0].replace(b"/Resources << >>", b"").replace(b" >>", b" %b 9 0 R >>" % where.encode())
-    )
+    objects[3, 0] = objects[3, 0].removesuffix(b">>") + b"%b 9 0 R >>" % where.encode()
     path.write_bytes(by_hand(objects, b"/Root 1 0 R"))
     with pikepdf.open(pdf_bench.seal(path), inherit_page_attributes=False) as pdf:
         # 4 to 15 are the seal's; the page as written anew leads to its widget only.
         references = re.findall(rb"([0-9]+) 0 R", pdf.Root.Pages.Kids[0].unparse(resolved=True))
         widget = pdf.Root.AcroForm.Fields[0].objgen[0]
         assert {int(number) for number in references} == {2, widget}
+    objects[3, 0] = objects[3, 0].replace(b"/Resources << >>", b"/Resources 9 0 R")
+    path.write_bytes(by_hand(objects, b"/Root 1 0 R"))
+    with pytest.raises(PdfRefused) as caught:
+        pdf_bench.seal(path)
+    assert caught.value.code == "PDF_DAMAGED"
     # With the pages' inherited attributes pushed down, as qpdf does for who asks, it would lead elsewhere.
     pushed = tmp_path / "pushed.pdf"
     objects[2, 0] = objects[2, 0].replace(b" >>", b" /MediaBox [0 0 9 9] /Resources << >> >>", 1)

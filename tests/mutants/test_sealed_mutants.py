@@ -1,0 +1,264 @@
+"""Broken and odd PDFs handed in as acts: refused, or sealed so that every judge says yes and the same is shown.
+
+In every run 2,000 mutants; `make soak seal-mutants` makes 100,000 (`--count N`, `--seed S` for others), a twentieth of
+them for DSS and poppler too. One that goes wrong is kept in `.cache/mutants`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pikepdf
+import pytest
+
+from signing.base import KeyPurpose, SealSource
+from signing.dev_pki import DevPki
+from signing.errors import PdfRefused
+from signing.own_pdf import check_own_pdf
+from signing.pades import PadesSealer
+from signing.revocation import RevocationSource
+from signing.trust import TrustStore
+from tests.interop.conftest import dss, pdfsig  # noqa: F401 - fixtures
+from tests.mutants.mutators import MUTATORS, cms_inside
+from tests.mutants.oracle import _shown
+from tests.pdf.made_pdfs import made_pdfs
+from timestamping.authority import EmbeddedAuthority
+from timestamping.own_tokens import OwnTokenVerifier
+from vault.clock import SystemClock
+from vault.errors import Refused
+from vault.evidence.findings import Outcome
+from vault.evidence.verify import verify_file
+from vault.inspection import inspect
+from vault.intake import receive
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = ROOT / ".cache" / "mutants"
+REAL = ROOT / "tests" / "data" / "pdf-real"
+IN_CI, IN_SOAK = 2000, 100_000
+LIMIT = 10.0  # seconds of CPU that one file may take
+LARGEST = 40_000
+ACTS = frozenset({KeyPurpose.ACT_SEAL})
+CHANGES = tuple(item for item in MUTATORS["pdf"] if item is not cms_inside)
+
+
+def originals() -> list[tuple[str, bytes]]:
+    """Made and real files, small ones, of which many can be judged."""
+    made = [item for item in made_pdfs().items() if len(item[1]) < LARGEST]
+    real = [(path.name, path.read_bytes()) for path in sorted(REAL.glob("*.pdf"))]
+    return made + [item for item in real if len(item[1]) < LARGEST and not item[0].startswith("005-")]
+
+
+@dataclass
+class Bench:
+    """Seals as the service does: received, inspected, sealed with what the inspection opened."""
+
+    folder: Path
+    counts: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    sample: list[tuple[str, Path, Path]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.now = datetime.now(UTC)
+        self.pki = DevPki.open(self.folder / "keys", self.now - timedelta(minutes=5))
+        unit = self.pki.timestamp
+        chain = (unit.certificate, *unit.chain)
+        self.authority = EmbeddedAuthority(unit, chain, "1.3.6.1.4.1.99999.1", SystemClock())
+        self.revocation = RevocationSource(self.pki.crls, self.pki.roots())
+        self.trust = TrustStore(self.pki.roots())
+        self.tokens = OwnTokenVerifier(self.trust)
+        self.roots = self.folder / "roots.pem"
+        self.roots.write_bytes(self.pki.roots_pem())
+        key = self.pki.act_seal("commune-1", "Commune")
+        self.sealer, self.chain = PadesSealer(key), (key.certificate, *key.chain)
+
+    def seal(self, data: bytes) -> bytes:
+        """Return the sealed file. Raises Refused or PdfRefused."""
+        with (
+            receive([data], folder=self.folder, limit=len(data) + 1) as spooled,
+            inspect(spooled, name="acte.pdf", declared_type=None, as_act=True) as inspection,
+        ):
+            if inspection.pdf is None:
+                raise Refused("NOT_A_PDF", inspection.media_type)
+            if inspection.has_signatures:
+                raise Refused("SIGNED", "sealed beside, not inside")
+            material = self.revocation.material([self.chain, self.authority.chain()], datetime.now(UTC))
+            source = SealSource(
+                spooled.stream, spooled.path, spooled.size, spooled.sha256, spooled.hash_state, inspection.pdf
+            )
+            prepared = self.sealer.prepare(source, material, self.authority.expected_size, datetime.now(UTC))
+            revision = self.sealer.complete(prepared, self.authority.token(prepared.imprint).der)
+        sealed = data + revision.appended
+        assert hashlib.sha256(sealed).digest() == revision.sha256
+        return sealed
+
+    def mutate(self, name: str, data: bytes, chance: Random, label: str, *, sampled: bool) -> None:
+        """Change a file, hand it in, and have what comes out judged."""
+        changed = data
+        for _ in range(chance.choice((1, 1, 1, 2, 3))):
+            changed = chance.choice(CHANGES)(changed, chance) or changed
+        begun = time.process_time()
+        try:
+            sealed = self.seal(changed)
+        except (Refused, PdfRefused) as refused:
+            self.counts[refused.code] += 1
+            sealed = b""
+        except Exception as error:
+            self.blame(f"{type(error).__name__}: {error}", f"{label}-{name}", changed)
+            return
+        if time.process_time() - begun > LIMIT:
+            self.blame("too slow", f"{label}-{name}", changed)
+        if sealed:
+            self.counts["sealed"] += 1
+            self.judge(changed, sealed, f"{label}-{name}", sampled=sampled)
+
+    def judge(self, original: bytes, sealed: bytes, label: str, *, sampled: bool) -> None:
+        """Our verdict, the quick check, qpdf, and what is shown; sampled ones are kept for the others."""
+        path = self.folder / "sealed.pdf"
+        path.write_bytes(sealed)
+        verdict = verify_file(path, trust=self.trust, at=datetime.now(UTC))
+        if verdict.verdict is not Outcome.PASSED:
+            self.blame(f"{verdict.verdict}: {verdict.reasons}", label, original)
+        if check_own_pdf(path, self.trust, self.tokens, ACTS) is None:
+            # It may leave odd ones to the full engine; how many is in the figure.
+            self.counts["left to the full engine"] += 1
+        with pikepdf.open(path, attempt_recovery=False, inherit_page_attributes=False) as pdf:
+            warned = pdf.get_warnings()
+        if warned:
+            self.blame(f"qpdf: {warned}", label, original)
+        before, after = (Counter(_shown(item, frozenset())) for item in (original, sealed))
+        # One thing more is on the first page: the widget of the seal.
+        if before - after or sum((after - before).values()) != 1:
+            self.dangling(original, sealed, label)
+        if sampled:
+            kept = self.folder / f"{len(self.sample)}-sealed.pdf"
+            plain = self.folder / f"{len(self.sample)}-plain.pdf"
+            kept.write_bytes(sealed)
+            plain.write_bytes(original)
+            self.sample.append((label, plain, kept))
+
+    def dangling(self, original: bytes, sealed: bytes, label: str) -> None:
+        """A reference to a number that the file has not may lead to an object of the seal: none shows anything."""
+        drawn = []
+        for name, data in (("before", original), ("after", sealed)):
+            path = self.folder / f"{name}.pdf"
+            path.write_bytes(data)
+            drawn.append(rendered(path))
+        if drawn[0] == drawn[1]:
+            self.counts["drawn the same"] += 1
+        else:
+            self.blame("it shows something else", label, original)
+
+    def blame(self, why: str, label: str, data: bytes) -> None:
+        """Keep what went wrong."""
+        KEPT.mkdir(parents=True, exist_ok=True)
+        name = hashlib.sha256(data).hexdigest()[:16]
+        (KEPT / f"seal-{name}").write_bytes(data)
+        self.faults.append(f"{label} (seal-{name}): {why}")
+
+    def run(self, count: int, start: str, sample: int) -> None:
+        """Judge so many mutants, and keep so many for the other judges."""
+        files = originals()
+        weights = [1 / (1 + len(data) / 8000) for _, data in files]
+        for index, (name, data) in enumerate(Random(start).choices(files, weights, k=count)):
+            # About one in three is sealed at all.
+            sampled = len(self.sample) < sample and index % max(1, count // (4 * sample)) == 0
+            self.mutate(name, data, Random(f"{start}:{index}"), f"{start}-{index}", sampled=sampled)
+
+
+def rendered(path: Path) -> list[bytes]:
+    """The first two pages as poppler draws them, small."""
+    command = ["pdftoppm", "-r", "30", "-l", "2", "-q", str(path)]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    return done.stdout.split(b"P6\n")
+
+
+def others(bench: Bench, pdfsig: Any, drawn: int) -> None:  # noqa: F811
+    """Poppler's verdict on the sample, and what it draws before and after."""
+    for index, (label, plain, sealed) in enumerate(bench.sample):
+        found = [item for item in pdfsig(sealed) if "form field is not signed" not in item["said"]]
+        if len(found) != 1 or not found[0]["valid"] or not found[0]["whole_document"]:
+            bench.blame(f"poppler: {found}", label, plain.read_bytes())
+        if index < drawn and rendered(plain) != rendered(sealed):
+            bench.blame("poppler draws something else", label, plain.read_bytes())
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def test_what_is_not_changed_is_sealed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    files = dict(originals())
+    for name in list(files)[::7]:
+        bench.judge(files[name], bench.seal(files[name]), name, sampled=False)
+    assert not bench.faults, "\n".join(bench.faults)
+    assert not bench.counts
+
+
+@pytest.mark.needs("pdfsig")
+@pytest.mark.parametrize("part", range(4))
+def test_mutants_are_refused_or_sealed_well(part: int, tmp_path: Path, pdfsig: Any) -> None:  # noqa: F811
+    bench = Bench(tmp_path)
+    bench.run(IN_CI // 4, f"ci-{part}", 10)
+    others(bench, pdfsig, 10)
+    assert not bench.faults, "\n".join(bench.faults)
+    assert bench.counts["sealed"] > IN_CI // 40
+    assert bench.counts["left to the full engine"] <= bench.counts["sealed"] // 20
+
+
+def test_a_wrong_seal_would_be_seen(tmp_path: Path) -> None:
+    """The oracle sees a page that changed, and a seal that does not hold."""
+    bench = Bench(tmp_path)
+    original = dict(originals())["one-page.table"]
+    sealed = bench.seal(original)
+    bench.judge(dict(originals())["pictures.table"], sealed, "another page", sampled=False)
+    bench.judge(original, sealed[:-2] + b"G\n", "broken", sampled=False)
+    assert len(bench.faults) == 2, bench.faults
+    for fault in bench.faults:
+        (KEPT / fault.partition("(")[2].partition(")")[0]).unlink()
+
+
+@pytest.mark.soak("seal-mutants")
+@pytest.mark.timeout(14_400)
+@pytest.mark.needs("pdfsig", "dss")
+def test_soak_of_sealed_mutants(
+    tmp_path: Path,
+    pdfsig: Any,  # noqa: F811
+    dss: Any,  # noqa: F811
+    record_property: Any,
+) -> None:
+    start, count = os.environ.get("SOAK_SEED", "0"), int(os.environ.get("SOAK_COUNT", IN_SOAK))
+    bench = Bench(tmp_path)
+    bench.run(count, start, count // 20)
+    others(bench, pdfsig, count // 100)
+    refused = 0
+    for at in range(0, len(bench.sample), 500):
+        part = bench.sample[at : at + 500]
+        for (label, plain, _), verdict in zip(
+            part, dss([item[2] for item in part], bench.roots), strict=True
+        ):
+            [signature] = verdict["signatures"]
+            if signature["indication"] == "TOTAL_FAILED" or not signature["wholeDocument"]:
+                bench.blame(f"DSS: {signature}", label, plain.read_bytes())
+            refused += signature["indication"] != "TOTAL_PASSED"
+    record_property(
+        "figure",
+        f"{count} mutants of {len(originals())} files: {dict(bench.counts)}; {len(bench.sample)} of them judged by "
+        f"poppler and DSS (DSS undecided on {refused}), {min(count // 100, len(bench.sample))} drawn before and after; "
+        f"{len(bench.faults)} went wrong",
+    )
+    assert not bench.faults, "\n".join(bench.faults[:50])
