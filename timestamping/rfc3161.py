@@ -101,6 +101,10 @@ class HttpAuthority:
             raise AuthorityMisconfigured(f"timestamp authority settings: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise AuthorityMisconfigured("the timestamp authority's address must be http or https")
+        if parts.username is not None:
+            raise AuthorityMisconfigured(
+                "the timestamp authority's address must hold no credentials: it is logged"
+            )
         known = config.username is not None or config.bearer is not None
         if known and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise AuthorityMisconfigured("credentials for the timestamp authority need https")

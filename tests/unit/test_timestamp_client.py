@@ -399,6 +399,40 @@ def test_a_server_that_drips_is_given_up(authority: EmbeddedAuthority, asking: A
         assert time.monotonic() - begun < 1.0
 
 
+def test_a_server_whose_headers_drip_is_given_up(verifier: Rfc3161Verifier) -> None:
+    """No wait is long, so that only a limit for the whole ends it."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(5)
+        stop = threading.Event()
+
+        def drip() -> None:
+            while not stop.is_set():
+                with contextlib.suppress(OSError):
+                    connection, _ = listener.accept()
+                    with connection:
+                        for octet in b"HTTP/1.1 200 OK\r\nX-Filler: " + b"a" * 2000:
+                            if stop.is_set():
+                                return
+                            connection.sendall(bytes((octet,)))
+                            time.sleep(0.02)
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        client = HttpAuthority(HttpAuthorityConfig(url, timeout=0.4), verifier, SkewedClock())
+        begun = time.monotonic()
+        with pytest.raises(AuthorityUnavailable):
+            client.token(IMPRINT)
+        with pytest.raises(AuthorityUnavailable):
+            client.token(IMPRINT, within=0.1)
+        assert time.monotonic() - begun < 2.0
+        stop.set()
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
 def test_an_answer_cut_short_is_no_token(authority: EmbeddedAuthority, asking: Asking) -> None:
     with serving(Seen(authority.respond, headers={"Content-Length": "9000"}, close_silently=True)) as seen:
         assert failure_of(asking(seen)) == "TSA_UNAVAILABLE"
@@ -446,6 +480,10 @@ def test_no_cookie_is_kept_and_the_environment_is_not_read(
         HttpAuthorityConfig("http://[::1/"),
         HttpAuthorityConfig("http://tsa.example/", username="coffre", password="secret"),
         HttpAuthorityConfig("https://tsa.example/", policy="not an identifier"),
+        HttpAuthorityConfig("https://coffre:secret@tsa.example/"),
+        HttpAuthorityConfig("http://tsa.example/", bearer="secret"),
+        HttpAuthorityConfig("https://tsa.example/", bearer="two words"),
+        HttpAuthorityConfig("https://tsa.example/", bearer="secret", username="coffre"),
     ],
     ids=lambda config: config.url,
 )
