@@ -36,6 +36,7 @@ from vault.moved import using
 from vault.notice_channels import channels_of
 from vault.parts import Parts
 from vault.records import RecordBook
+from vault.rewrapping import demand_own_keys
 from vault.sealing import SealingDesk
 from vault.service import Vault
 from vault.settings import Settings
@@ -148,6 +149,7 @@ def open_vault(settings: Settings, clock: Clock | None = None, *, background: bo
     running.callback(parts.close)
     try:
         open_traces(settings, running)
+        demand_own_keys(parts.database, parts.keyring)
         return assemble(parts, dating(parts), channels_of(settings), running, background=background)
     except BaseException:
         running.close()

@@ -20,12 +20,13 @@ from vault.changes import Change
 from vault.db.contacts import choices_key_name
 from vault.db.engine import Database
 from vault.db.models import metadata
-from vault.errors import LedgerError, Unavailable
+from vault.errors import LedgerError, SettingsRefused, Unavailable
 from vault.keyring import Keyring
 from vault.records import RecordBook
 
 COLUMN = "wrapped_key"
 _BATCH = 200
+_TRIED = 16
 _AFTER_VERSION = 2  # SQL counts octets from 1
 _UNREADABLE = (StorageError, LedgerError)
 
@@ -195,6 +196,28 @@ class Rewrapping:
         if not _is_wrapped(values):
             return values
         return {**values, COLUMN: self._keyring.rewrap(OWNERS[table](whole), values[COLUMN])}
+
+
+def demand_own_keys(database: Database, keyring: Keyring) -> None:
+    """Refuse key-encryption keys that open nothing of this safe: those of another, brought here by mistake.
+
+    One row that does not open is damaged; that none of several does is no chance.
+
+    Raises:
+        SettingsRefused: KEYS_UNUSABLE.
+    """
+    table = metadata.tables["safes"]
+    query = select(table.c.id, table.c[COLUMN]).order_by(table.c.created_at.desc()).limit(_TRIED)
+    with database.reading() as connection:
+        rows = connection.execute(query).all()
+    for row in rows:
+        try:
+            keyring.open_key(row.id, bytes(row[1]))
+        except KeyRefused:
+            continue
+        return
+    if rows:
+        raise SettingsRefused("KEYS_UNUSABLE", "the key-encryption keys open nothing of this safe")
 
 
 def tables() -> list[Table]:

@@ -30,7 +30,7 @@ from vault.db import models
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
 from vault.encryption_rotation import GRACE, EncryptionRotation
-from vault.errors import Conflict, NotFound
+from vault.errors import Conflict, NotFound, SettingsRefused
 from vault.rewrapping import COLUMN, OWNERS, Rewrapping, tables
 from vault.service import Vault
 from vault.settings import Settings
@@ -441,3 +441,18 @@ def test_an_old_copy_at_another_site_is_renewed_and_keeps_the_key(
     assert rotation.rotate().resumed is True, "a copy that is damaged is written from the one that is not"
     assert elsewhere == {}
     rotation_of(vault, clock).retire(old)
+
+
+def test_keys_of_another_safe_are_refused_at_the_start(tmp_path: Path) -> None:
+    """Its ledger keys are right, so nothing else would say it before a document cannot be read."""
+    settings, other = settings_in(tmp_path / "a"), settings_in(tmp_path / "b")
+    for each in (settings, other):
+        open_vault(each, background=False).close()
+    path = settings.keys_folder / "key-encryption.key"
+    own = path.read_bytes()
+    path.write_bytes((other.keys_folder / "key-encryption.key").read_bytes())
+    with pytest.raises(SettingsRefused) as caught:
+        open_vault(settings, background=False)
+    assert (caught.value.code, "nothing of this safe" in str(caught.value)) == ("KEYS_UNUSABLE", True)
+    path.write_bytes(own)
+    open_vault(settings, background=False).close()
