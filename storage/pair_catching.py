@@ -80,6 +80,11 @@ def _pay_object(source: SiteStores, target: SiteStores, address: str) -> None:
 
 def _pay_file(source: SiteStores, target: SiteStores, path: str) -> None:
     with suppress(ObjectMissing):  # removed since
+        target.log.put_if_absent(path, source.log.get(path), _MEDIA_TYPE)
+
+
+def _pay_swap(source: SiteStores, target: SiteStores, path: str) -> None:
+    with suppress(ObjectMissing):
         copy_file(source, target, path, _MEDIA_TYPE)
 
 
@@ -129,7 +134,7 @@ def _lags(source: SiteStores, target: SiteStores, owed: Owed) -> bool:
         if owed.kind == "object":
             here, there = source.objects.stat(owed.name), target.objects.stat(owed.name)
             return retention.later(here.retain_until, there.retain_until) != there.retain_until
-        if owed.kind == "log":
+        if owed.kind == "log-swapped":
             return source.log.get(owed.name) != target.log.get(owed.name)
     except ObjectMissing:
         pass
@@ -139,5 +144,6 @@ def _lags(source: SiteStores, target: SiteStores, owed: Owed) -> bool:
 _PAYING: dict[str, Callable[[SiteStores, SiteStores, str], None]] = {
     "object": _pay_object,
     "log": _pay_file,
+    "log-swapped": _pay_swap,
     "log-removed": _pay_removal,
 }

@@ -40,7 +40,7 @@ class PairLogStore:
             NameRefused: no file may be written at this path.
             StorageUnavailable: the first site does not take it; or the second, where both are wanted.
         """
-        self._announce(writable_log_path(path))
+        self._announce("log", writable_log_path(path))
         with self._sites.first.asked() as stores:
             stores.log.put_if_absent(self._place + path, data, media_type)
 
@@ -48,7 +48,7 @@ class PairLogStore:
             second.log.put_if_absent(self._place + path, data, media_type)
             return True
 
-        self._follow(path, put)
+        self._follow("log", path, put)
 
     def get(self, path: str) -> bytes:
         """Return the bytes at a path, of the first site if it has them.
@@ -87,7 +87,7 @@ class PairLogStore:
         """
         full = self._place + writable_log_path(path)
         with self._turn:
-            self._announce(path)
+            self._announce("log-swapped", path)
             with self._sites.first.asked() as first:
                 try:
                     first.log.compare_and_swap(full, old, new, media_type)
@@ -95,7 +95,7 @@ class PairLogStore:
                     if old is None or not self._lost(first, full, old):
                         raise
                     first.log.compare_and_swap(full, None, new, media_type)
-            self._follow(path, lambda second: copy_file(first, second, full, media_type))
+            self._follow("log-swapped", path, lambda second: copy_file(first, second, full, media_type))
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Yield the paths that start with a prefix, of either site, sorted.
@@ -152,30 +152,30 @@ class PairLogStore:
                 return False
         return False
 
-    def _follow(self, path: str, work: Callable[[SiteStores], bool]) -> None:
+    def _follow(self, kind: Kind, path: str, work: Callable[[SiteStores], bool]) -> None:
         """Have the second site do it too, or note that it is owed. Raises LogConflict, StorageUnavailable."""
         self._sites.point("sites.written")
         try:
             with self._sites.second.asked() as stores:
                 done = work(stores)
             if not done:
-                self._owe("log", path)
+                self._owe(kind, path)
             elif not self._is_tile(path):
                 with suppress(StorageUnavailable), self._sites.first.asked() as stores:
-                    settle(stores.owed, Owed("log", self._place + path))
+                    settle(stores.owed, Owed(kind, self._place + path))
         except StorageUnavailable:
-            self._owe("log", path)
+            self._owe(kind, path)
             if self._sites.both:
                 raise
 
-    def _announce(self, path: str) -> None:
+    def _announce(self, kind: Kind, path: str) -> None:
         """Note ahead that the second site may lag: who is stopped between the two does not write some files again.
 
         Tiles are: they are put again until a checkpoint covers them.
         """
         if not self._is_tile(path):
             with self._sites.first.asked() as stores:
-                owe(stores.owed, Owed("log", self._place + path))
+                owe(stores.owed, Owed(kind, self._place + path))
 
     def _is_tile(self, path: str) -> bool:
         return _TILE.match(self._place + path) is not None

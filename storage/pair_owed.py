@@ -18,7 +18,7 @@ from storage.base import RecordStore
 from storage.errors import ObjectMissing
 
 _log = logging.getLogger("probans.storage")
-Kind = Literal["object", "record", "log", "log-removed"]
+Kind = Literal["object", "record", "log", "log-swapped", "log-removed"]
 _KINDS = frozenset(get_args(Kind))
 
 
@@ -27,7 +27,8 @@ class Owed:
     """One note.
 
     Attributes:
-        kind: of thing; `log-removed`: a file of the ledger that is to go at the other site too.
+        kind: of thing; of files of the ledger `log` is one that is written once, `log-swapped` one that is replaced,
+            `log-removed` one that is to go at the other site too.
         name: address, record's name or path.
     """
 
@@ -50,17 +51,28 @@ def settle(store: RecordStore, owed: Owed) -> None:
     store.delete(owed.note)
 
 
+def read_note(store: RecordStore, name: str) -> Owed | None:
+    """Return what a note says; None where it is gone, or cannot be read, which the log says.
+
+    Raises:
+        StorageUnavailable: the site does not answer.
+    """
+    try:
+        found = json.loads(store.read(name))
+        owed = Owed(found["kind"], found["name"])
+        if owed.kind in _KINDS and isinstance(owed.name, str) and owed.note == name:
+            return owed
+    except ObjectMissing:
+        return None  # somebody else settled it
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    _log.error("what is owed to the other store cannot be read: %s", name[:80])
+    return None
+
+
 def notes(store: RecordStore) -> Iterator[Owed]:
-    """Yield the notes of a site; one that cannot be read is said in the log, and stays. Raises StorageUnavailable."""
+    """Yield the notes of a site that can be read. Raises StorageUnavailable."""
     for name in store.names():
-        try:
-            found = json.loads(store.read(name))
-            owed = Owed(found["kind"], found["name"])
-            if owed.kind in _KINDS and isinstance(owed.name, str) and owed.note == name:
-                yield owed
-                continue
-        except ObjectMissing:
-            continue  # somebody else settled it
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            pass
-        _log.error("what is owed to the other store cannot be read: %s", name[:80])
+        owed = read_note(store, name)
+        if owed is not None:
+            yield owed

@@ -7,18 +7,25 @@ and found without a listing of all there is; what a note was lost of, a scrub fi
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Literal
 
 from storage.errors import LogConflict, StorageError, StorageUnavailable
 from storage.pair_catching import pay
-from storage.pair_owed import Owed, notes
+from storage.pair_owed import Owed, read_note
 from storage.pair_sites import Site, Sites
 from vault.db.engine import Database
 from vault.health import Health
 from vault.tasks import Task
 
 ROLE = "catch-up"
+_Outcome = Literal["paid", "nothing", "down", "damaged", "conflict"]
+_AT_ONCE = 8
+_BATCH = 64
 _log = logging.getLogger("probans.storage")
 
 
@@ -50,7 +57,7 @@ def catch_up(
         1. Become the one that does it.
         2. Give each store what the other one noted. Records are copied within a write transaction, which keeps out
            whoever rewrites or deletes them.
-        3. When both answer and nothing is left, finish the destructions that one store held up.
+        3. When both answer, finish the destructions that one store held up.
 
     Args:
         database: of the safe.
@@ -69,28 +76,11 @@ def catch_up(
             return None
         done = CaughtUp()
         # 2
-        for site in sites.each:
-            try:
-                with site.asked() as stores:
-                    owed = list(notes(stores.owed))
-            except StorageUnavailable:
-                continue  # what it has noted nobody knows now
-            for place, each in enumerate(owed):
-                try:
-                    _pay(database, sites, site, each)
-                    done.paid += 1
-                except StorageUnavailable:
-                    done.left += len(owed) - place
-                    break
-                except StorageError as error:
-                    done.left += 1
-                    done.conflicts += isinstance(error, LogConflict)
-                    done.damaged += not isinstance(error, LogConflict)
-                    _log.critical(
-                        "the stores cannot be made alike", extra={"object": each.name, "code": error.code}
-                    )
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="catch-up") as pool:
+            for site in sites.each:
+                _pay_all(database, sites, site, done, pool)
         # 3
-        if finish_destructions is not None and not done.left and all(site.state.ok for site in sites.each):
+        if finish_destructions is not None and all(site.state.ok for site in sites.each):
             done.destructions = finish_destructions()
         return done
 
@@ -142,9 +132,39 @@ def sites_health(sites: Sites) -> Health:
     )
 
 
-def _pay(database: Database, sites: Sites, site: Site, owed: Owed) -> None:
-    if owed.kind != "record":
-        pay(sites, site, owed)
-        return
-    with database.writing():
-        pay(sites, site, owed)
+def _pay_all(database: Database, sites: Sites, site: Site, done: CaughtUp, pool: ThreadPoolExecutor) -> None:
+    """Pay what one site noted, some at once; stop where a site does not answer."""
+    try:
+        with site.asked() as stores:
+            names = list(stores.owed.names())
+    except StorageUnavailable:
+        return  # what it has noted nobody knows now
+    for start in range(0, len(names), _BATCH):
+        batch = names[start : start + _BATCH]
+        outcomes = Counter(pool.map(lambda name: _pay(database, sites, site, name), batch))
+        done.paid += outcomes["paid"]
+        done.damaged += outcomes["damaged"]
+        done.conflicts += outcomes["conflict"]
+        done.left += outcomes["damaged"] + outcomes["conflict"] + outcomes["down"]
+        if outcomes["down"]:
+            done.left += len(names) - start - len(batch)
+            return
+
+
+def _pay(database: Database, sites: Sites, site: Site, name: str) -> _Outcome:
+    """Pay one note."""
+    owed: Owed | None = None
+    try:
+        with site.asked() as stores:
+            owed = read_note(stores.owed, name)
+        if owed is None:
+            return "nothing"
+        with database.writing() if owed.kind == "record" else nullcontext():
+            pay(sites, site, owed)
+    except StorageUnavailable:
+        return "down"
+    except StorageError as error:
+        what = owed.name if owed is not None else name
+        _log.critical("the stores cannot be made alike", extra={"object": what, "code": error.code})
+        return "conflict" if isinstance(error, LogConflict) else "damaged"
+    return "paid"

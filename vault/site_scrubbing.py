@@ -178,7 +178,8 @@ def _files(first: SiteStores, second: SiteStores, report: AuditReport, *, repair
     for path in list(_union(first.log.list(), second.log.list())):
         here, there = _file(first, path), _file(second, path)
         finished = is_finished(path)
-        if here == there or _noted(first, second, Owed("log", path), Owed("log-removed", path)):
+        owed = (Owed("log", path), Owed("log-swapped", path), Owed("log-removed", path))
+        if here == there or _noted(first, second, *owed):
             continue
         where = f"ledger file {path} ({'first' if here is None else 'second'} store)"
         if here is not None and there is not None and finished:

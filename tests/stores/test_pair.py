@@ -539,6 +539,14 @@ def test_two_histories_are_an_alarm(one: Two) -> None:
     one.second.log.store.put_if_absent("tile/0/000", b"forged", TEXT)
     with pytest.raises(LogConflict):
         one.log.put_if_absent("tile/0/000", b"true", TEXT)
+    # Whoever catches up does not write over it either.
+    one.second.switch(off=True)
+    one.log.put_if_absent("tile/0/000", b"true", TEXT)
+    one.back(one.second)
+    with pytest.raises(LogConflict):
+        one.pay()
+    assert one.second.log.store.get("tile/0/000") == b"forged"
+    assert one.owed() == [Owed("log", "tile/0/000")]
 
 
 def test_a_first_store_that_was_lost_goes_on_from_the_second(one: Two) -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from api.store_series import stores_text
 from storage.errors import ObjectMissing
 from storage.pair import PairObjectStore
+from storage.pair_owed import Owed, owe
 from storage.pair_sites import SiteStores
 from storage.s3_objects import key_of
 from tests.services.database import lose
@@ -436,6 +437,40 @@ def test_a_folder_as_second_store_is_the_one_that_was_prepared(
     last = opened(place.settings)
     assert octets(last, act).startswith(specimen)
     last.close()
+
+
+def test_what_cannot_be_paid_is_counted_and_holds_up_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    prepare_folder(folder)
+    named = {
+        "data": tmp_path / "data",
+        "publish_interval": 0.05,
+        "store2_folder": folder,
+        "store_writes": "one",
+    }
+    vault = opened(Settings(**named))  # type: ignore[arg-type]
+    published(vault)
+    sites = vault.parts.sites
+    assert sites is not None
+    first, second = sites_of(vault)
+    damaged, sound = first.objects.commit([first.objects.put([data]) for data in (b"damaged", b"sound")])
+    flip(tmp_path / "data/objects/objects" / damaged.address[:2] / damaged.address)
+    first.log.put_if_absent("tile/0/000", b"one history", "application/octet-stream")
+    second.log.put_if_absent("tile/0/000", b"another", "application/octet-stream")
+    owe(first.owed, Owed("log", "tile/0/000"))
+    for address in (damaged.address, sound.address, "0" * 64):
+        owe(first.owed, Owed("object", address))
+    first.owed.write("object-poison", b"[]")
+    done = catch_up(vault.parts.database, sites, vault.lifecycle.finish_destructions)
+    assert done is not None
+    assert (done.paid, done.left, done.damaged, done.conflicts) == (2, 2, 1, 1)
+    assert second.objects.stat(sound.address)
+    with vault.parts.database.leading("catch-up") as leader:
+        assert leader
+        assert catch_up(vault.parts.database, sites) is None
+    assert sites_figures(sites)[1].owed == 3
+    assert sites_figures(None) == []
+    vault.close()
 
 
 def test_settings_that_will_not_do(tmp_path: Path) -> None:
