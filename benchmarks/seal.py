@@ -47,6 +47,8 @@ def run(pages: int, seconds: float, runs: int) -> Iterator[Figure]:
                     work, f"seal-b-t-{name}-{pages}-pages-{kind}", seconds, runs, slow=True
                 )
         for name in KEYS:
+            yield _check(bench, name, seconds, runs)
+        for name in KEYS:
             yield _processes(name, seconds, runs)
 
 
@@ -139,6 +141,27 @@ def timed(act: Callable[[], object]) -> float:
     begun = time.perf_counter()
     act()
     return time.perf_counter() - begun
+
+
+def _check(bench: Bench, name: str, seconds: float, runs: int) -> Figure:
+    """Check a file of our own: beside one hash of it and two verifications, and beside the full validation."""
+    work = bench.work(ONE_PAGE, name)
+    work.seal()
+    path = work.write(bench.folder / f"own-{name}.pdf")
+    least, quick, full = bench.checks(work, path)
+    figure = Figure(f"check-own-{name}-17kB-over-floor", "times")
+    for _ in range(runs):
+        times: list[list[float]] = [[], [], []]
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end or not times[0]:
+            for taken, act in zip(times, (least, quick, full), strict=True):
+                taken.append(timed(act))
+        figure.runs.append(min(times[1]) / min(times[0]))
+        figure.beside("at the medians", median(times[1]) / median(times[0]))
+        figure.beside("full validation over the floor", min(times[2]) / min(times[0]))
+        figure.beside("ms at the minimum", min(times[1]) * 1000)
+        figure.beside("floor, ms at the minimum", min(times[0]) * 1000)
+    return figure
 
 
 def _processes(name: str, seconds: float, runs: int) -> Figure:

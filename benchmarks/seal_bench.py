@@ -14,9 +14,10 @@ import pikepdf
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from signing.base import SealSource
+from signing.base import KeyPurpose, SealSource
 from signing.dev_pki import DevPki
 from signing.keys import SealKey
+from signing.own_pdf import check_own_pdf
 from signing.pades import PadesSealer
 from signing.pdf_signatures import pdf_signatures
 from signing.revocation import RevocationSource
@@ -24,6 +25,7 @@ from signing.signers import SoftSigner
 from signing.trust import TrustStore
 from signing.validate import validate_pdf_signature
 from timestamping.authority import EmbeddedAuthority
+from timestamping.own_tokens import OwnTokenVerifier
 from timestamping.verify import Rfc3161Verifier
 from vault.clock import SystemClock
 
@@ -32,6 +34,8 @@ ONE_PAGE = REAL / "001-minimal-document.pdf"
 BOOK = REAL / "009-GeoTopo-komprimiert.pdf"
 POLICY = "1.3.6.1.4.1.99999.1"
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+Act: TypeAlias = Callable[[], None]
+_ACTS = frozenset({KeyPurpose.ACT_SEAL})
 ALGORITHMS = {"rsa": "rsa-pss", "p256": "p256"}
 
 
@@ -115,6 +119,27 @@ class Bench:
         """Prepare a file for one key."""
         return Work(self, path, self.key(name))
 
+    def checks(self, work: Work, path: Path) -> tuple[Act, Act, Act]:
+        """Return how to check a sealed file: the least there is to do, the quick check, the full validation."""
+        data, tokens = path.read_bytes(), OwnTokenVerifier(self.trust)
+        digest = hashlib.sha256(data).digest()
+        verifications = [raw_verifier(key, digest) for key in (work.key, self.unit)]
+
+        def least() -> None:
+            hashlib.sha256(data).digest()
+            for verify in verifications:
+                verify()
+
+        def quick() -> None:
+            if check_own_pdf(path, self.trust, tokens, _ACTS) is None:
+                raise AssertionError("the quick check does not know the file")
+
+        def full() -> None:
+            [signature] = pdf_signatures(path)
+            validate_pdf_signature(signature, self.trust, self.timestamps, now=datetime.now(UTC))
+
+        return least, quick, full
+
 
 def many_pages(path: Path, pages: int, *, streams: bool) -> Path:
     """Write a PDF of pages of text, with object and cross-reference streams or with a table."""
@@ -147,3 +172,13 @@ def raw_signer(key: SealKey) -> Callable[[bytes], bytes]:
         return lambda data: held.sign(data, ecdsa)
     pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
     return lambda data: held.sign(data, pss, hashes.SHA256())
+
+
+def raw_verifier(key: SealKey, digest: bytes) -> Act:
+    """Return what verifies one signature of the key, and does nothing besides."""
+    signature, public = raw_signer(key)(digest), private(key).public_key()
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        ecdsa = ec.ECDSA(hashes.SHA256())
+        return lambda: public.verify(signature, digest, ecdsa)
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+    return lambda: public.verify(signature, digest, pss, hashes.SHA256())

@@ -17,7 +17,7 @@ def test_every_figure_stands_beside_its_floor(monkeypatch: pytest.MonkeyPatch) -
     figures = {figure.name: figure for figure in run(20, 0.01, 1)}
     assert "seal-b-t-p256-17kB-over-floor" in figures
     dss = sealers.DSS.is_file()
-    assert len(figures) == (5 + dss) + 3 + 2 * 4 + 1
+    assert len(figures) == (5 + dss) + 3 + 2 * 4 + 1 + 1
     for figure in figures.values():
         assert figure.unit == "times"
         assert figure.runs[0] > 0
