@@ -200,10 +200,9 @@ def test_the_store_serves_its_locks_over_tls(place: Path, tmp_path: Path) -> Non
 
 @pytest.mark.needs("clamd")
 def test_the_antivirus_as_configured_is_believed() -> None:
-    lines = [
-        line for line in (DEPLOY / "clamav" / "clamd.conf").read_text("utf-8").splitlines()
-        if line and not line.startswith(("#", "Foreground", "LogFile", "TCP", "DatabaseDirectory", "TemporaryDirectory"))
-    ]  # fmt: skip
+    places = ("#", "Foreground", "LogFile", "TCP", "DatabaseDirectory", "TemporaryDirectory")
+    text = (DEPLOY / "clamav" / "clamd.conf").read_text("utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith(places)]
     # The tests' own server has that line of itself: what is tried is the file.
     daemon = clamd.Daemon(*(line for line in lines if line != "AlertExceedsMax yes"))
     try:
