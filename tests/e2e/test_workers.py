@@ -149,14 +149,14 @@ def test_a_batch_goes_on_when_its_worker_is_paused_and_when_its_worker_is_killed
             (second,) = {"one", "two"} - {first}
             # Paused in the middle of a document, with the lock, the job and the rest of its batch in its hands.
             workers[first].tell(signal.SIGSTOP)
-            wait_for(lambda: True, 1)
+            time.sleep(1.0)  # what it had sent to the database already is done there
             stood = sealed(server)
             paused_s = wait_for(lambda: sealed(server) > stood, WITHIN_S)
-            assert healer(server) == second
+            wait_for(lambda: healer(server) == second, 10)
             workers[first].tell(signal.SIGCONT)
             # It goes on with what it had read before, until it finds that it is not alone.
             time.sleep(8.0)
-            assert healer(server) == second
+            wait_for(lambda: healer(server) == second, 10)
             assert sealed(server) < DOCUMENTS - 5
             workers[second].tell(signal.SIGKILL)
             workers[second].process.wait()
