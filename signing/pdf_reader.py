@@ -216,18 +216,11 @@ def _trailer(trailer: pikepdf.Object, *, stream: bool) -> bytes:
 
 
 def _require_no_dangling(known: SealablePdf) -> None:
-    for text in (
-        known.catalog,
-        known.page_entries,
-        known.annotations,
-        known.form,
-        known.fields,
-        known.trailer,
-    ):
-        if any(int(match[1]) >= known.size for match in _REFERENCE.finditer(text)):
-            raise PdfRefused(
-                "PDF_UNSUPPORTED", "the PDF refers to objects that it has not, or was changed in memory"
-            )
+    texts = (known.catalog, known.page_entries, known.annotations, known.form, known.fields, known.trailer)
+    if max(map(int, _REFERENCE.findall(b" ".join(texts))), default=0) >= known.size:
+        raise PdfRefused(
+            "PDF_UNSUPPORTED", "the PDF refers to objects that it has not, or was changed in memory"
+        )
 
 
 def _dictionary(value: Any, what: str) -> pikepdf.Dictionary:
