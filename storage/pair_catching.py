@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -13,15 +14,23 @@ from storage.pair_owed import Owed, owe, settle
 from storage.pair_sites import Site, Sites, SiteStores
 
 _MEDIA_TYPE = "application/octet-stream"
+# What is noted before it is written.
+_AHEAD = frozenset({"record", "log", "log-swapped"})
 
 
-def pay(sites: Sites, site: Site, owed: Owed) -> None:
+def pay(sites: Sites, site: Site, owed: Owed, young_s: float = 600.0) -> bool:
     """Have the other site get a thing that this one noted, then remove the note.
+
+    A young note of which nothing is to be done may be ahead of what is being written: it stays for now.
 
     Args:
         sites: the two.
         site: the one that has it.
         owed: what. For records the caller keeps out whoever rewrites or deletes them.
+        young_s: seconds for which a note counts as young.
+
+    Returns:
+        Whether the note is gone.
 
     Raises:
         StorageUnavailable: a site does not answer; the note stays.
@@ -30,6 +39,8 @@ def pay(sites: Sites, site: Site, owed: Owed) -> None:
     """
     other = sites.other(site)
     with site.asked() as source, other.asked() as target:
+        if owed.kind in _AHEAD and _same(source, target, owed) and time.time() - owed.at < young_s:
+            return False
         if owed.kind == "record":
             _pay_record(source, target, owed.name, first=site is sites.first)
         else:
@@ -38,6 +49,7 @@ def pay(sites: Sites, site: Site, owed: Owed) -> None:
         settle(source.owed, owed)
         if owed.kind != "record" and _lags(source, target, owed):
             owe(source.owed, owed)  # it changed just now, and its note was the one that went
+    return True
 
 
 def copy_object(source: ObjectStore, target: ObjectStore, address: str) -> Stored:
@@ -127,6 +139,20 @@ def _record(stores: SiteStores, name: str) -> bytes | None:
         return stores.records.read(name)
     except ObjectMissing:
         return None
+
+
+def _same(source: SiteStores, target: SiteStores, owed: Owed) -> bool:
+    """Tell whether a thing that is noted ahead is the same at both sites, or is not here yet."""
+    if owed.kind == "record":
+        return _record(source, owed.name) == _record(target, owed.name)
+    try:
+        here = source.log.get(owed.name)
+    except ObjectMissing:
+        return True
+    try:
+        return target.log.get(owed.name) == here
+    except ObjectMissing:
+        return False
 
 
 def _lags(source: SiteStores, target: SiteStores, owed: Owed) -> bool:

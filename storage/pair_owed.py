@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from storage.base import RecordStore
@@ -30,10 +31,12 @@ class Owed:
         kind: of thing; of files of the ledger `log` is one that is written once, `log-swapped` one that is replaced,
             `log-removed` one that is to go at the other site too.
         name: address, record's name or path.
+        at: when it was noted, seconds since 1970 by the clock of who did; 0: long ago.
     """
 
     kind: Kind
     name: str
+    at: int = field(default=0, compare=False)
 
     @property
     def note(self) -> str:
@@ -43,7 +46,9 @@ class Owed:
 
 def owe(store: RecordStore, owed: Owed) -> None:
     """Write a note durably. Raises StorageUnavailable."""
-    store.write(owed.note, json.dumps({"kind": owed.kind, "name": owed.name}).encode())
+    store.write(
+        owed.note, json.dumps({"kind": owed.kind, "name": owed.name, "at": int(time.time())}).encode()
+    )
 
 
 def settle(store: RecordStore, owed: Owed) -> None:
@@ -59,7 +64,7 @@ def read_note(store: RecordStore, name: str) -> Owed | None:
     """
     try:
         found = json.loads(store.read(name))
-        owed = Owed(found["kind"], found["name"])
+        owed = Owed(found["kind"], found["name"], int(found.get("at", 0)))
         if owed.kind in _KINDS and isinstance(owed.name, str) and owed.note == name:
             return owed
     except ObjectMissing:

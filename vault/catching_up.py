@@ -160,11 +160,11 @@ def _pay(database: Database, sites: Sites, site: Site, name: str) -> _Outcome:
         if owed is None:
             return "nothing"
         with database.writing() if owed.kind == "record" else nullcontext():
-            pay(sites, site, owed)
+            paid = pay(sites, site, owed)
     except StorageUnavailable:
         return "down"
     except StorageError as error:
         what = owed.name if owed is not None else name
         _log.critical("the stores cannot be made alike", extra={"object": what, "code": error.code})
         return "conflict" if isinstance(error, LogConflict) else "damaged"
-    return "paid"
+    return "paid" if paid else "nothing"

@@ -130,7 +130,7 @@ def pair_of(
         with site.asked() as stores:
             for owed in list(notes(stores.owed)):  # of what was refused at the first site
                 assert owed.kind in {"log", "log-swapped"}
-                pay(sites, site, owed)
+                pay(sites, site, owed, young_s=0)
     assert sites.owed() == {"first": 0, "second": 0}
     sites.close()
     for close in closing:

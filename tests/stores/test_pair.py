@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from storage.keys import LocalKeyWrapper
 from storage.pair import PairObjectStore
 from storage.pair_catching import pay
 from storage.pair_log import PairLogStore
-from storage.pair_owed import Owed, notes
+from storage.pair_owed import Owed, notes, owe
 from storage.pair_reading import falling_over
 from storage.pair_records import PairRecordStore
 from storage.pair_sites import Site, Sites, SiteStores
@@ -149,7 +150,7 @@ class Two:
         for site in self.sites.each:
             with site.asked() as stores:
                 for each in list(notes(stores.owed)):
-                    pay(self.sites, site, each)
+                    pay(self.sites, site, each, young_s=0)
 
 
 def store(two: Two, data: bytes, until: datetime | None = None) -> Stored:
@@ -499,6 +500,20 @@ def test_the_first_store_says_what_is_not_there(one: Two) -> None:
     one.back(one.second)
     with pytest.raises(StorageUnavailable):
         one.log.get("checkpoint")
+
+
+def test_a_note_that_is_ahead_of_its_file_stays(one: Two) -> None:
+    """Whoever pays meanwhile must not take it away: its writer may be stopped between the two sites."""
+    for owed in (Owed("log", "anchor/1"), Owed("record", "state"), Owed("log-swapped", "checkpoint")):
+        owe(one.first.owed.store, owed)
+        [noted] = list(notes(one.first.owed.store))
+        assert pay(one.sites, one.sites.first, noted) is False
+        assert pay(one.sites, one.sites.first, replace(noted, at=noted.at - 601)) is True
+    owe(one.first.owed.store, Owed("log", "anchor/1"))
+    one.first.log.store.put_if_absent("anchor/1", b"x", TEXT)
+    [noted] = list(notes(one.first.owed.store))
+    assert pay(one.sites, one.sites.first, noted) is True
+    assert one.second.log.store.get("anchor/1") == b"x"
 
 
 def test_a_removal_is_owed_too(one: Two) -> None:
