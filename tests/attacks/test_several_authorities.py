@@ -279,6 +279,16 @@ def test_a_clock_that_is_wrong_is_the_reason_told_though_another_is_down(pair: P
     assert pair.code() == "TSA_CLOCK"
 
 
+def test_a_clock_that_is_off_opens_no_breaker(pair: Pair) -> None:
+    """Who answers is asked: so it is seen at once when the clock is right again."""
+    pair.clock.skew = timedelta(seconds=-120)
+    for _ in range(5):
+        assert pair.code() == "TSA_CLOCK"
+    assert {state.breaker for state in pair.several.states()} == {State.CLOSED}
+    pair.clock.skew = timedelta()
+    assert pair.signer() == "premiere"
+
+
 def test_a_slow_answer_accuses_no_clock(authorities: tuple[Outside, Outside]) -> None:
     first, second = authorities
     first.mode, first.clock.skew = "slow", timedelta()

@@ -92,7 +92,7 @@ def judged(vault: Vault, folder: Path, document: str, *authorities: Outside) -> 
     verdict = verify_file(
         path,
         trust=TrustStore(vault.parts.pki.roots()),
-        tsa_trust=TrustStore([each.root for each in authorities]),
+        tsa_trust=TrustStore([root for each in authorities for root in each.roots]),
         policy=vault.parts.policy,
         require_revocation=True,
     )

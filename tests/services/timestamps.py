@@ -73,7 +73,8 @@ class Outside:
 
             def do_GET(self) -> None:
                 outer.lists += 1
-                outer._write(self, 200 if outer.crl_up else 503, "application/pkix-crl", outer.crl())
+                number = int(self.path.removeprefix("/crl"))
+                outer._write(self, 200 if outer.crl_up else 503, "application/pkix-crl", outer.crl(number))
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -81,10 +82,17 @@ class Outside:
         self._server = _Server(("127.0.0.1", 0), Handler)
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}/tsa"
-        self._root_key, self.key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-        self._issuer = _name(f"Racine {name}")
-        self.root = self._certificate(self._root_key, self._issuer, 3650, ca=True)
-        self.unit = self._certificate(self.key, _name(f"Horodatage {name}"), days, ca=False)
+        self._issuers = [
+            (_name(f"Racine {name}{number}"), ec.generate_private_key(ec.SECP256R1()))
+            for number in ("", " 2")
+        ]
+        self.roots = [
+            self._certificate(key, subject, 3650, number)
+            for number, (subject, key) in enumerate(self._issuers)
+        ]
+        self.root = self.roots[0]
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.unit = self._certificate(self.key, _name(f"Horodatage {name}"), days, 0)
         self._authority = EmbeddedAuthority(self.key, (self.unit,), POLICY, self.clock)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -94,28 +102,29 @@ class Outside:
         return self._authority.respond(request)
 
     def new_key(self) -> None:
-        """Go on with another key and certificate."""
+        """Go on with another key, its certificate from the second root: other revocation lists prove it."""
         self.key = ec.generate_private_key(ec.SECP256R1())
-        self.unit = self._certificate(self.key, _name(f"Horodatage {self.name} 2"), 3650, ca=False)
+        self.unit = self._certificate(self.key, _name(f"Horodatage {self.name} 2"), 3650, 1)
         self._authority = EmbeddedAuthority(self.key, (self.unit,), POLICY, self.clock)
 
-    def crl(self) -> bytes:
-        """Return a fresh revocation list of its root."""
+    def crl(self, number: int = 0) -> bytes:
+        """Return a fresh revocation list of one of its roots."""
         now = datetime.now(UTC).replace(microsecond=0)
-        builder = x509.CertificateRevocationListBuilder().issuer_name(self._issuer)
+        issuer, issuer_key = self._issuers[number]
+        builder = x509.CertificateRevocationListBuilder().issuer_name(issuer)
         builder = builder.last_update(now - timedelta(hours=1)).next_update(now + timedelta(days=1))
         builder = builder.add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(self._root_key.public_key()), critical=False
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
         ).add_extension(x509.CRLNumber(1), critical=False)
         if self.revoked:
             gone = x509.RevokedCertificateBuilder().serial_number(self.unit.serial_number)
             builder = builder.add_revoked_certificate(gone.revocation_date(now - timedelta(hours=1)).build())
-        return builder.sign(self._root_key, hashes.SHA256()).public_bytes(Encoding.DER)
+        return builder.sign(issuer_key, hashes.SHA256()).public_bytes(Encoding.DER)
 
     def anchors(self, folder: Path) -> Path:
-        """Write its root where the service can read it."""
+        """Write its roots where the service can read them."""
         path = folder / f"{self.name}.pem"
-        path.write_bytes(self.root.public_bytes(Encoding.PEM))
+        path.write_bytes(b"".join(root.public_bytes(Encoding.PEM) for root in self.roots))
         return path
 
     def close(self) -> None:
@@ -126,13 +135,15 @@ class Outside:
         self._server.drop()
 
     def _certificate(
-        self, key: ec.EllipticCurvePrivateKey, subject: x509.Name, days: int, *, ca: bool
+        self, key: ec.EllipticCurvePrivateKey, subject: x509.Name, days: int, number: int
     ) -> x509.Certificate:
+        issuer, issuer_key = self._issuers[number]
+        ca = subject == issuer
         begin = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
-            .issuer_name(self._issuer)
+            .issuer_name(issuer)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(begin)
@@ -143,17 +154,17 @@ class Outside:
             )
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._root_key.public_key()),
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
                 critical=False,
             )
         )
         if not ca:
             usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
-            place = x509.UniformResourceIdentifier(f"http://127.0.0.1:{self.port}/crl")
+            place = x509.UniformResourceIdentifier(f"http://127.0.0.1:{self.port}/crl{number}")
             point = x509.DistributionPoint([place], None, None, None)
             builder = builder.add_extension(usage, critical=True)
             builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
-        return builder.sign(self._root_key, hashes.SHA256())
+        return builder.sign(issuer_key, hashes.SHA256())
 
     def _posted(self, handler: BaseHTTPRequestHandler) -> None:
         request = handler.rfile.read(int(handler.headers["Content-Length"]))
