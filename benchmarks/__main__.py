@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import audits, ledger, seal, verdicts
+from benchmarks import audits, ledger, seal, stack, verdicts
 from benchmarks.figures import Figure
 
 SUITES: dict[str, Callable[[int, float, int], Iterator[Figure]]] = {
@@ -16,6 +16,7 @@ SUITES: dict[str, Callable[[int, float, int], Iterator[Figure]]] = {
     "ledger-audits": lambda size, _seconds, runs: audits.run(size, runs),
     # A fiftieth: 2,000 pages by default.
     "seal": lambda size, seconds, runs: seal.run(size // 50, seconds, runs),
+    "stack": lambda _size, seconds, runs: stack.run(seconds, runs),
     # A tenth as many pages as a log has entries.
     "verdicts": lambda size, seconds, runs: verdicts.run(size // 10, seconds, runs),
 }

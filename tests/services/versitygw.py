@@ -38,6 +38,7 @@ class Gateway:
         access_key: of its administrator, who may do everything.
         secret_key: of the same.
         pid: of its process; 0 while it is stopped.
+        options: of its command line beside the usual ones, from its next start on.
     """
 
     def __init__(self, name: str = NEWEST, tls: tuple[Path, Path] | None = None) -> None:
@@ -57,6 +58,7 @@ class Gateway:
         self._name = name
         self._buckets = 0
         self.pid = 0
+        self.options: tuple[str, ...] = ()
         self.endpoint = ""
         self.start()
 
@@ -84,7 +86,7 @@ class Gateway:
         backend = ["posix", "--versioning-dir", str(self.folder / "versions"), str(self.folder / "data")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [JUDGES / self._name, *options, "--keep-alive", "--quiet", *backend],
+                [JUDGES / self._name, *options, *self.options, "--keep-alive", "--quiet", *backend],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -62,8 +62,8 @@ class Production:
         *,
         relayed: bool = False,
         database_options: tuple[str, ...] = (),
-        scanner: bool = True,
         place: Path | None = None,
+        workers: int = 1,
     ) -> None:
         """Start all the parts; no service yet.
 
@@ -73,30 +73,22 @@ class Production:
             settings: more of them.
             relayed: put a relay before each part that is reached through the network.
             database_options: of PostgreSQL.
-            scanner: start clamd.
             place: where the database's files lie; None for memory where that can be.
+            workers: processes of each service.
         """
         folder.mkdir(parents=True)
-        self.folder, self.tokens = folder, tokens
+        self.folder, self.tokens, self._workers = folder, tokens, workers
         self.services: list[Service] = []
         self.relays: dict[str, Relay] = {}
         self._open = ExitStack()
         try:
-            self._start(
-                settings or {}, relayed=relayed, options=database_options, scanner=scanner, place=place
-            )
+            self._start(settings or {}, relayed, database_options, place)
         except BaseException:
             self.close()
             raise
 
     def _start(
-        self,
-        settings: Mapping[str, object],
-        *,
-        relayed: bool,
-        options: tuple[str, ...],
-        scanner: bool,
-        place: Path | None,
+        self, settings: Mapping[str, object], relayed: bool, options: tuple[str, ...], place: Path | None
     ) -> None:
         many = "max_connections=200"
         self.database = Server(many, *options, place=place)
@@ -114,10 +106,9 @@ class Production:
         self._open.callback(self.authorities.close)
         self.certifier = Authority()
         self._open.callback(self.certifier.close)
-        if scanner:
-            self.scanner = Daemon("StreamMaxLength 8M")
-            self._open.callback(self.scanner.remove)
-        database, store, scan_port = self.database.folder, self.store.endpoint, scanner and self.scanner.port
+        self.scanner = Daemon("StreamMaxLength 8M")
+        self._open.callback(self.scanner.remove)
+        database, store, scan_port = self.database.folder, self.store.endpoint, self.scanner.port
         if relayed:
             sockets = Path(tempfile.mkdtemp(prefix="probans-relay-"))
             self._open.callback(shutil.rmtree, sockets, ignore_errors=True)
@@ -146,7 +137,8 @@ class Production:
             "KEYS": self.folder / "keys",
             "KEY_CABINET": cabinet,
             "KEY_ROOTS": cabinet.parent / "roots.pem",
-            **({"SCANNER": "clamd", "SCANNER_ADDRESS": f"127.0.0.1:{scan_port}"} if scanner else {}),
+            "SCANNER": "clamd",
+            "SCANNER_ADDRESS": f"127.0.0.1:{scan_port}",
             **settings,
         }
 
@@ -193,7 +185,7 @@ class Production:
     def start(self, number: int) -> Service:
         """Start a service on its data folder."""
         self.data(number).parent.mkdir(exist_ok=True)
-        return Service(self.data(number), settings=self.settings)
+        return Service(self.data(number), self._workers, self.settings)
 
     def environment(self, number: int) -> dict[str, str]:
         """Return what a command needs to work on the stack as a service's host does."""
