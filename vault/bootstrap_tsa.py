@@ -43,10 +43,16 @@ def dating(parts: Parts) -> Dating:
         SettingsRefused: the settings cannot be used.
     """
     settings, roots = parts.settings, parts.pki.roots()
-    documents = _open(parts, settings.tsa_url, settings.tsa_trust, settings.tsa_authorities)
+    documents = _open(parts, "TSA", settings.tsa_url, settings.tsa_trust, settings.tsa_authorities)
     opened = documents or _Opened(_embedded(parts), tuple(roots))
     revocation = RevocationSource(_crl_fetcher(parts, opened.authority), [*roots, *opened.roots])
-    ledger = _open(parts, settings.anchor_tsa_url, settings.anchor_tsa_trust, settings.anchor_tsa_authorities)
+    ledger = _open(
+        parts,
+        "ANCHOR_TSA",
+        settings.anchor_tsa_url,
+        settings.anchor_tsa_trust,
+        settings.anchor_tsa_authorities,
+    )
     anchoring, anchor_revocation = opened, revocation
     if ledger is not None:
         anchoring = ledger
@@ -68,14 +74,14 @@ def _embedded(parts: Parts) -> EmbeddedAuthority:
     return EmbeddedAuthority(key, (key.certificate, *key.chain), EMBEDDED_TSA_POLICY, parts.clock)
 
 
-def _open(parts: Parts, url: str, trust: Path | None, file: Path | None) -> _Opened | None:
-    """Open outside authorities, one or several; None where none is named. Raises SettingsRefused."""
+def _open(parts: Parts, setting: str, url: str, trust: Path | None, file: Path | None) -> _Opened | None:
+    """Open outside authorities, one or several; None where none is named. Raises SettingsRefused naming the setting."""
     if file is not None:
         named = [
             (each, read_anchors(file.parent / each.trust), file.parent) for each in load_authorities(file)
         ]
     elif url:
-        roots = parts.pki.roots() if trust is None else read_anchors(trust)
+        roots = parts.pki.roots() if trust is None else read_anchors(trust, f"PROBANS_{setting}_TRUST")
         only = NamedAuthority(name=_ONLY, url=url, trust="", own=list(roots) == list(parts.pki.roots()))
         named = [(only, roots, Path())]
     else:

@@ -73,12 +73,12 @@ def load_authorities(path: Path) -> Sequence[NamedAuthority]:
     return found
 
 
-def read_anchors(path: Path) -> Sequence[x509.Certificate]:
-    """Read PEM anchors. Raises SettingsRefused."""
+def read_anchors(path: Path, setting: str = "") -> Sequence[x509.Certificate]:
+    """Read PEM anchors; `setting` names them where one does. Raises SettingsRefused."""
     try:
         return x509.load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise _refused(path, str(error)) from error
+        raise _refused(path, f"{error} ({setting})" if setting else str(error)) from error
 
 
 def read_secret(path: Path) -> str:

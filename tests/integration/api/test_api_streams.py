@@ -46,7 +46,7 @@ class Sink:
         self.seen = 0
         self.largest = 0
         self._desk, self._stall, self._read = UploadDesk(), stall, read
-        guard = Middleware(Guard, metrics=Metrics(), loopback_only=True)
+        guard = Middleware(Guard, metrics=Metrics(), loopback_only=True, trusts=lambda _: False)
         self.app = Starlette(routes=[Route("/", self.take, methods=["POST"])], middleware=[guard])
 
     async def take(self, request: Request):
