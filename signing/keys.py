@@ -70,7 +70,7 @@ def certificate_purposes(certificate: x509.Certificate) -> frozenset[KeyPurpose]
 def check_role(certificate: x509.Certificate, purpose: KeyPurpose) -> None:
     """Refuse a certificate that may not serve a purpose.
 
-    1. Its policies state the purpose.
+    1. Its policies state the purpose, and no other of Probans: who verifies refuses a seal that could be either.
     2. It is no CA.
     3. keyUsage allows digitalSignature or contentCommitment (RFC 5280 section 4.2.1.3).
     4. A timestamp certificate has a critical and sole timeStamping extended key usage (RFC 3161 section 2.3);
@@ -80,8 +80,11 @@ def check_role(certificate: x509.Certificate, purpose: KeyPurpose) -> None:
         KeyUnusable: with the first rule that the certificate breaks.
     """
     # 1
-    if purpose not in certificate_purposes(certificate):
+    stated = certificate_purposes(certificate)
+    if purpose not in stated:
         raise KeyUnusable(f"the certificate does not state the purpose {purpose.value}")
+    if len(stated) != 1:
+        raise KeyUnusable(f"the certificate states other purposes beside {purpose.value}")
     extensions = certificate.extensions
     # 2
     try:

@@ -59,7 +59,8 @@ class EmbeddedAuthority:
 
     Raises:
         AuthorityMisconfigured: the key is of another kind or not the certificate's, the certificate is not
-            critically and solely for timestamping, or the chain is not in order.
+            critically and solely for timestamping, or the chain is not in order. Of a key that does not answer now,
+            whether it is the certificate's is found out when it does.
     """
 
     def __init__(
@@ -81,9 +82,13 @@ class EmbeddedAuthority:
             encoded = certificate.public_bytes(Encoding.DER)
             self._identifier = _identifier(encoded)
             self._certificate_digest = digest("sha256", encoded)
-            self._check_key()
         except (TokenRefused, ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
             raise AuthorityMisconfigured(f"the timestamp authority cannot start: {error}") from error
+        self._is_checked = False
+        try:
+            self._check_key()
+        except AuthorityUnavailable as error:
+            _log.warning("the timestamp key does not answer yet", extra={"reason": str(error)})
         self._not_before = certificate.not_valid_before_utc
         self._not_after = certificate.not_valid_after_utc
         # All but the signature has a fixed length.
@@ -108,10 +113,19 @@ class EmbeddedAuthority:
         raise ValueError(f"the key is neither P-256 nor RSA of {MIN_RSA_BITS} bits and more")
 
     def _check_key(self) -> None:
-        """Sign once and verify with the certificate: the key may be in hardware and cannot be compared."""
+        """Sign once and verify with the certificate: the key may be in hardware and cannot be compared.
+
+        Raises:
+            AuthorityMisconfigured: it is not the certificate's.
+            AuthorityUnavailable: it does not answer.
+        """
         probe = os.urandom(32)
-        algorithm = read_algorithm(der.only(self._algorithm, der.SEQUENCE))
-        verify_signature(self._chain[0].public_key(), algorithm, "sha256", self._sign(probe), probe)
+        try:
+            algorithm = read_algorithm(der.only(self._algorithm, der.SEQUENCE))
+            verify_signature(self._chain[0].public_key(), algorithm, "sha256", self._low(probe), probe)
+        except (TokenRefused, ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+            raise AuthorityMisconfigured(f"the timestamp authority cannot start: {error}") from error
+        self._is_checked = True
 
     @property
     def own(self) -> bool:
@@ -137,7 +151,8 @@ class EmbeddedAuthority:
 
         Raises:
             TokenRefused: HASH_FAILURE when the imprint is not 32 octets.
-            AuthorityUnavailable: the authority's certificate is not valid now.
+            AuthorityUnavailable: the authority's certificate is not valid now, or its key does not answer.
+            AuthorityMisconfigured: a key that did not answer before is not the certificate's.
         """
         if len(imprint) != 32:
             raise TokenRefused("HASH_FAILURE", "the imprint is not a SHA-256 digest")
@@ -199,6 +214,11 @@ class EmbeddedAuthority:
         )
 
     def _sign(self, message: bytes) -> bytes:
+        if not self._is_checked:
+            self._check_key()
+        return self._low(message)
+
+    def _low(self, message: bytes) -> bytes:
         signature = self._sign_raw(message)
         return low_s(signature) if self._algorithm == ECDSA_SHA256 else signature
 

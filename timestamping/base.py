@@ -62,7 +62,10 @@ class SigningKey(Protocol):
     """A private key, wherever it is held, that signs in the one way its kind has here."""
 
     def sign(self, data: bytes) -> bytes:
-        """Sign with SHA-256: P-256 gives DER ECDSA, RSA gives RSASSA-PSS (MGF1-SHA-256, salt of 32)."""
+        """Sign with SHA-256: P-256 gives DER ECDSA, RSA gives RSASSA-PSS (MGF1-SHA-256, salt of 32).
+
+        Raises AuthorityUnavailable: the key does not answer now.
+        """
         ...
 
 

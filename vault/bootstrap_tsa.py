@@ -9,12 +9,13 @@ from pathlib import Path
 
 from cryptography import x509
 
-from signing.keys import PROBANS_ARC
+from signing.errors import SigningUnavailable
+from signing.keys import PROBANS_ARC, SealKey
 from signing.revocation import RevocationSource, fetch_http_crls
 from signing.trust import TrustStore
 from timestamping.authority import EmbeddedAuthority
 from timestamping.base import TimestampAuthority
-from timestamping.errors import AuthorityMisconfigured
+from timestamping.errors import AuthorityMisconfigured, AuthorityUnavailable
 from timestamping.rfc3161 import HttpAuthority, HttpAuthorityConfig
 from timestamping.several import SeveralAuthorities
 from timestamping.timed_http import cut_after, timed_session
@@ -71,7 +72,24 @@ def dating(parts: Parts) -> Dating:
 
 def _embedded(parts: Parts) -> EmbeddedAuthority:
     key = parts.pki.timestamp
-    return EmbeddedAuthority(key, (key.certificate, *key.chain), EMBEDDED_TSA_POLICY, parts.clock)
+    return EmbeddedAuthority(
+        TimestampKey(key), (key.certificate, *key.chain), EMBEDDED_TSA_POLICY, parts.clock
+    )
+
+
+class TimestampKey:
+    """A key of the cabinet as `timestamping` knows one: a token that does not answer is an authority that does not."""
+
+    def __init__(self, key: SealKey) -> None:
+        """Take the key."""
+        self._key = key
+
+    def sign(self, data: bytes) -> bytes:
+        """See `timestamping.base.SigningKey`. Raises AuthorityUnavailable."""
+        try:
+            return self._key.sign(data)
+        except SigningUnavailable as error:
+            raise AuthorityUnavailable(f"the timestamp key: {error}") from error
 
 
 def _open(parts: Parts, setting: str, url: str, trust: Path | None, file: Path | None) -> _Opened | None:

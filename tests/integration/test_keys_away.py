@@ -10,7 +10,9 @@ import pytest
 from signing import keys
 from signing.errors import SigningUnavailable
 from signing.signers import SoftSigner
+from timestamping.errors import AuthorityUnavailable
 from vault.bootstrap import open_vault
+from vault.bootstrap_tsa import dating
 from vault.domain.documents import Outcome
 from vault.errors import Refused
 from vault.service import Vault
@@ -58,3 +60,14 @@ def test_files_wait_for_the_key_and_are_sealed_in_order(
     for outcome in (act, attachment):
         assert vault.reading.bundle(holder, outcome.document_id, "").size
     assert issue("k1").replayed
+
+
+def test_the_service_starts_while_the_key_that_dates_is_away(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Switched, "away", True)
+    authority = dating(vault.parts).authority
+    with pytest.raises(AuthorityUnavailable):
+        authority.token(bytes(32))
+    monkeypatch.setattr(Switched, "away", False)
+    assert authority.token(bytes(32)).own_authority

@@ -128,6 +128,7 @@ STAMP = [PURPOSE_OIDS[KeyPurpose.TIMESTAMP]]
     [
         pytest.param({"policies": []}, id="no-policy"),
         pytest.param({"policies": [PURPOSE_OIDS[KeyPurpose.EVIDENCE_SEAL]]}, id="other-purpose"),
+        pytest.param({"policies": list(PURPOSE_OIDS.values())[:2]}, id="two-purposes"),
         pytest.param({"ca": True}, id="ca"),
         pytest.param({"usage": ("key_encipherment",)}, id="usage"),
         pytest.param({"key_usage": False}, id="no-usage"),

@@ -417,3 +417,35 @@ def test_it_starts_only_with_a_fit_certificate() -> None:
 def test_it_does_not_start_with_another_kind_of_key() -> None:
     for key in (ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048)):
         assert not starts(key, [self_made(key)])
+
+
+class AwayKey:
+    """A key in a token that may be away, or may hold another key when it is back."""
+
+    def __init__(self, *keys: SigningKey | None) -> None:
+        self.keys = list(keys)
+
+    def sign(self, data: bytes) -> bytes:
+        key = self.keys.pop(0) if len(self.keys) > 1 else self.keys[0]
+        if key is None:
+            raise AuthorityUnavailable("the token is away")
+        return key.sign(data)
+
+
+def test_a_key_that_is_away_at_the_start_dates_when_it_is_back(
+    pki: DevPki, verifier: Rfc3161Verifier
+) -> None:
+    key = pki.timestamp
+    chain = (key.certificate, *key.chain)
+    authority = EmbeddedAuthority(AwayKey(None, None, key), chain, POLICY, FixedClock(NOW))
+    with pytest.raises(AuthorityUnavailable):
+        authority.token(IMPRINT)
+    verifier.verify(authority.token(IMPRINT).der, IMPRINT)
+
+
+def test_a_key_that_comes_back_as_another_dates_nothing(pki: DevPki) -> None:
+    key = pki.timestamp
+    away = AwayKey(None, pki.evidence_seal)
+    authority = EmbeddedAuthority(away, (key.certificate, *key.chain), POLICY, FixedClock(NOW))
+    with pytest.raises(AuthorityMisconfigured):
+        authority.token(IMPRINT)
