@@ -48,6 +48,8 @@ REAL = ROOT / "tests" / "data" / "pdf-real"
 IN_CI, IN_SOAK = 2000, 100_000
 LIMIT = 10.0  # seconds of CPU that one file may take
 LARGEST = 40_000
+# Its annotations have no appearance: DSS at its strictest sees a difference, whoever seals (tests/interop).
+FAULTY_FOR_DSS = "024-annotated_pdf.pdf"
 ACTS = frozenset({KeyPurpose.ACT_SEAL})
 CHANGES = tuple(item for item in MUTATORS["pdf"] if item is not cms_inside)
 
@@ -256,7 +258,8 @@ def test_soak_of_sealed_mutants(
             part, dss([item[2] for item in part], bench.roots), strict=True
         ):
             [signature] = verdict["signatures"]
-            if signature["indication"] == "TOTAL_FAILED" or not signature["wholeDocument"]:
+            faulty = signature["indication"] == "TOTAL_FAILED" and not label.endswith(FAULTY_FOR_DSS)
+            if faulty or not signature["wholeDocument"]:
                 bench.blame(f"DSS: {signature}", label, plain.read_bytes())
             refused += signature["indication"] != "TOTAL_PASSED"
     record_property(
