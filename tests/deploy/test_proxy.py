@@ -129,6 +129,11 @@ def test_nothing_of_an_upload_or_a_download_lies_on_the_proxy_s_disk(proxy: Prox
     assert not seen
 
 
+def test_monitoring_is_not_for_the_public(proxy: Proxy) -> None:
+    assert ask(proxy, "GET", "/metrics")[0] == 404
+    assert ask(proxy, "GET", "/healthz")[0] == 200
+
+
 def test_a_buffer_would_be_seen(proxy: Proxy) -> None:
     planted = proxy.folder / "tmp" / "nginx-body" / "0000000001"
     planted.write_bytes(b"a file in clear")
