@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from vault.scan_rows import (
     drop_row,
     due,
     keep_verdict,
+    last_look,
     move_scan,
     record_name,
     unseen,
@@ -162,19 +163,18 @@ class ScanQueue:
                 engine = self._antivirus.engine(anew=True)
             except ScannerDown:
                 return 0
-            looked: list[tuple[str, Verdict]] = []
+            looked: list[_Looked] = []
             try:
                 for document_id, first_seq in self._due(engine):
                     if self._stop.is_set():
                         break
-                    verdict = self._look(document_id, engine)
-                    looked.append((document_id, verdict))
+                    looked.append(self._look_twice(document_id, engine))
                     self._walked = max(self._walked, first_seq)
-                    if verdict.reason == Reason.DOWN:
+                    if looked[-1].verdict.reason == Reason.DOWN:
                         break
             finally:
                 self._settle(looked)
-            return sum(verdict.reason != Reason.DOWN for _, verdict in looked)
+            return sum(each.verdict.reason != Reason.DOWN for each in looked)
 
     def _due(self, engine: str) -> Sequence[tuple[str, int]]:
         """Return what to look at; beside what came while there was no antivirus, its first entry, else -1."""
@@ -199,7 +199,33 @@ class ScanQueue:
             self._walked = stands
         return found
 
-    def _look(self, document_id: str, engine: str) -> Verdict:
+    def _look_twice(self, document_id: str, engine: str) -> _Looked:
+        """Look at a document, once more where the engine failed at it and is well.
+
+        One that it fails at twice while it is well counts as one that it cannot judge, lest it hold up those behind it.
+        """
+        looked = self._look(document_id, engine)
+        for last in (False, True):
+            if looked.verdict.reason != Reason.DOWN or not self._is_well():
+                break
+            if last:
+                return replace(looked, verdict=Verdict(Scan.PENDING, engine, Reason.COMPLEX))
+            looked = self._look(document_id, engine)
+        return looked
+
+    def _is_well(self) -> bool:
+        try:
+            self._antivirus.engine(anew=True)
+        except ScannerDown:
+            return False
+        return True
+
+    def _look(self, document_id: str, engine: str) -> _Looked:
+        with self._database.reading() as connection:
+            before = last_look(connection, document_id)
+        return _Looked(document_id, before, self._verdict(document_id, engine))
+
+    def _verdict(self, document_id: str, engine: str) -> Verdict:
         """Look at a document; one that cannot be read or judged stays as it is, for a reason."""
         try:
             with self._database.reading() as connection:
@@ -220,11 +246,12 @@ class ScanQueue:
             _log.error("document cannot be looked at", extra={"document": document_id, "code": code})
             return Verdict(Scan.PENDING, engine, Reason.DAMAGED)
 
-    def _settle(self, looked: Sequence[tuple[str, Verdict]]) -> None:
+    def _settle(self, looked: Sequence[_Looked]) -> None:
         """Write what was said, in one transaction.
 
         Steps:
             1. Verdicts that are news, by the rows as they are now and the table of transitions; of others, the look.
+               What another process looked at meanwhile is left to it: this one may have slept for long.
             2. Their recovery record.
             3. Rows and messages.
         """
@@ -234,16 +261,7 @@ class ScanQueue:
         alarms: list[_Standing] = []
         with self._database.writing() as connection:
             # 1
-            news: list[tuple[_Standing, Verdict, Change]] = []
-            for document_id, verdict in looked:
-                before = self._standing(connection, document_id)
-                if before is None:
-                    drop_row(connection, document_id)
-                elif verdict.reason or verdict.scan is before.scan:
-                    keep_verdict(connection, document_id, before.scan, verdict, now)
-                else:
-                    move_scan(before.scan, verdict.scan)
-                    news.append((before, verdict, verdict_change(document_id, verdict, now)))
+            news = self._news(connection, looked, now)
             # 2
             if news:
                 self._records.add(record_name(now), [change.encode() for _, _, change in news])
@@ -261,6 +279,25 @@ class ScanQueue:
             who = {"document": found.id, "administration": found.issuer_id or ""}
             _log.error("infected document", extra={**who, "code": "DOCUMENT_INFECTED"})
 
+    def _news(
+        self, connection: Connection, looked: Sequence[_Looked], now: str
+    ) -> list[tuple[_Standing, Verdict, Change]]:
+        """Return what changes; the looks that change nothing are written down."""
+        news: list[tuple[_Standing, Verdict, Change]] = []
+        for each in looked:
+            document_id, verdict = each.document_id, each.verdict
+            before = self._standing(connection, document_id)
+            if before is None:
+                drop_row(connection, document_id)
+            elif last_look(connection, document_id) != each.before:
+                continue
+            elif verdict.reason or verdict.scan is before.scan:
+                keep_verdict(connection, document_id, before.scan, verdict, now)
+            else:
+                move_scan(before.scan, verdict.scan)
+                news.append((before, verdict, verdict_change(document_id, verdict, now)))
+        return news
+
     @staticmethod
     def _standing(connection: Connection, document_id: str) -> _Standing | None:
         table = documents.c
@@ -271,6 +308,15 @@ class ScanQueue:
         if row is None:
             return None
         return _Standing(row.id, Kind(row.kind), row.issuer_id, Scan(row.scan), Sealing(row.sealing))
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A look at a document, and the one before it (`last_look`)."""
+
+    document_id: str
+    before: tuple[str, str] | None
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,15 @@ def keep_verdict(
         connection.execute(insert(table), row)
 
 
+def last_look(connection: Connection, document_id: str) -> tuple[str, str] | None:
+    """Return by what signatures a document was looked at last, and when; None: never."""
+    table = document_scans.c
+    row = connection.execute(
+        select(table.engine, table.looked_at).where(table.document_id == document_id)
+    ).first()
+    return None if row is None else (row.engine, row.looked_at)
+
+
 def drop_row(connection: Connection, document_id: str) -> None:
     """Remove the row of a document that is gone."""
     connection.execute(delete(document_scans).where(document_scans.c.document_id == document_id))
