@@ -116,9 +116,9 @@ class JournalLines:
             wanted = replace(filters, document_types=types)
             if self._replica is None:
                 return self.page(connection, safe_id, wanted, limit)
-            size = read_head(connection).size
+            known = read_head(connection)
         read = partial(self.page, safe_id=safe_id, filters=wanted, limit=limit)
-        return read_as_of(self._database, self._replica, size, read)
+        return read_as_of(self._database, self._replica, known, read)
 
     def of_document(self, actor: Actor, document_id: str, filters: Filters, limit: int) -> Sequence[Line]:
         """Return lines about a document, newest first; a refused look by a known caller is a line itself.

@@ -153,8 +153,8 @@ class Search:
             )
             if self._replica is None:
                 return find(connection)
-            size = read_head(connection).size
-        return read_as_of(self._database, self._replica, size, find)
+            known = read_head(connection)
+        return read_as_of(self._database, self._replica, known, find)
 
     def _found(
         self, connection: Connection, *, query: Select[Any], before: int | None, limit: int, wanted: Wanted

@@ -152,3 +152,42 @@ def test_a_follower_that_is_down_is_passed_over_and_asked_again_when_it_is_back(
     assert listed(vault) == ["one"]
     assert places[-1] is False
     assert vault.health()["database"].ok
+
+
+def test_a_follower_of_another_ledger_or_without_our_tables_is_passed_over(
+    server: Server, tmp_path: Path, places: list[bool]
+) -> None:
+    server.create("other")
+    server.create("empty")
+    plain = Settings(data=tmp_path / "data", database_url=server.url("safe"), publish_interval=0.02)
+    another = Settings(
+        data=tmp_path / "other", database_url=server.url("other"), origin="other.example/ledger/1"
+    )
+    with closing(open_vault(another, background=False)) as there:
+        for number in range(4):
+            deposit(there, f"other{number}")
+    for name in ("other", "empty"):
+        settings = plain.model_copy(update={"database_reads_url": server.url(name)})
+        with closing(open_vault(settings, background=False)) as here:
+            deposit(here, "one")
+            places.clear()
+            assert listed(here) == ["one"]
+            assert journal(here)
+            assert places == [False, False]
+
+
+def test_a_follower_whose_schema_has_not_followed_is_passed_over(
+    server: Server, standby: Server, vault: Vault, places: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deposit(vault, "one")
+    caught_up(server, standby)
+    original = Search._hits
+
+    def newer(self: Search, connection: Connection, *rest: object) -> tuple[list[str], int | None]:
+        if places[-1]:
+            connection.exec_driver_sql("SELECT of_tomorrow FROM documents")
+        return original(self, connection, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Search, "_hits", newer)
+    assert listed(vault) == ["one"]
+    assert places == [True, False]

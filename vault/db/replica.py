@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from vault.db.engine import Database
 from vault.db.limits import DatabaseLimits
 from vault.errors import SettingsRefused, Unavailable, VaultError
-from vault.ledger.stored import find_head
+from vault.ledger.stored import Head, find_head
 
 _T = TypeVar("_T")
 _REST_S = 10.0
@@ -42,22 +43,26 @@ class Replica:
             if self._database is not None:
                 self._database.close()
 
-    def read(self, size: int, work: Callable[[Connection], _T]) -> tuple[_T] | None:
-        """Do the work on the copy if it has this much of the ledger; None when the first server must.
+    def read(self, known: Head, work: Callable[[Connection], _T]) -> tuple[_T] | None:
+        """Do the work on the copy if it has this much of this ledger; None when the first server must.
 
         Args:
-            size: entries that it must have.
+            known: of the ledger, as the decision knew it.
             work: reads, and may be done once more elsewhere.
         """
         try:
             with self._opened().reading() as connection:
                 head = find_head(connection)
-                if head is None or head.size < size:
+                if head is None or head.origin != known.origin or head.size < known.size:
                     return None
                 return (work(connection),)
         except Unavailable as error:
             self._rest(error)
-            return None
+        except DBAPIError as error:  # such as a schema that has not followed yet
+            self._rest(Unavailable("DATABASE_UNAVAILABLE", type(error).__name__))
+        except VaultError:
+            pass  # damaged, it may be, or refused: the first server says
+        return None
 
     def _opened(self) -> Database:
         with self._lock:
@@ -79,10 +84,10 @@ class Replica:
 
 
 def read_as_of(
-    database: Database, replica: Replica | None, size: int, work: Callable[[Connection], _T]
+    database: Database, replica: Replica | None, known: Head, work: Callable[[Connection], _T]
 ) -> _T:
     """Do a work that reads, on the copy where that has this much of the ledger, else on the database itself."""
-    done = replica.read(size, work) if replica is not None else None
+    done = replica.read(known, work) if replica is not None else None
     if done is not None:
         return done[0]
     with database.reading() as connection:
