@@ -97,7 +97,15 @@ class Sources:
             for member, name in (("bearer", "bearer_file"), ("client_secret", "client_secret_file"))
         }
         names = tuple(
-            source.get(each, "") for each in ("address", "bearer_file", "token_address", "client_id", "ca")
+            source.get(each, "")
+            for each in (
+                "address",
+                "bearer_file",
+                "token_address",
+                "client_id",
+                "client_secret_file",
+                "ca",
+            )
         )
         with self._guard:
             if names not in self._services:

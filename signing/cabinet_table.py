@@ -130,6 +130,8 @@ def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with os.fdopen(handle, "wb") as file:
+            # Whatever the umask of an operator: the service, under another name, reads it too.
+            os.fchmod(handle, mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

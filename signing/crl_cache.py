@@ -19,21 +19,26 @@ class CrlCache:
 
     A list is fetched anew once half of its life has passed, beside the work that asked for it, and not more often than
     once a minute: authorities that issue a list for a year would otherwise be asked at every seal. Only a list that is
-    missing or over is waited for. Safe for threads.
+    missing or over is waited for. Lists come over plain HTTP: what none of the authorities signed is not held, or a
+    forged one with a long life would keep the right one away; nor is one that is older than the one at hand. Safe for
+    threads.
     """
 
     def __init__(
         self,
         timeout: float,
+        anchors: Sequence[x509.Certificate],
         fetch: Callable[[Sequence[Sequence[x509.Certificate]], float], Sequence[bytes]] = fetch_http_crls,
     ) -> None:
         """Hold nothing yet.
 
         Args:
             timeout: seconds for each list.
+            anchors: roots of the certificates; they and the certificates themselves sign the lists.
             fetch: gets the lists of certificates, as `fetch_http_crls`.
         """
         self._timeout = timeout
+        self._anchors = tuple(anchors)
         self._fetch = fetch
         self._held: dict[x509.Certificate, tuple[Crl, ...]] = {}
         self._asked: dict[x509.Certificate, datetime] = {}
@@ -51,16 +56,24 @@ class CrlCache:
         wanted = [each for place, each in by_place.items() if place]
         for each in wanted:
             if not self._is_fresh(each, now):
-                self._get(each)
+                self._get(each, certificates)
             elif self._is_due(each, now):
-                threading.Thread(target=self._get, args=(each,), name="probans-crls", daemon=True).start()
+                threading.Thread(
+                    target=self._get, args=(each, tuple(certificates)), name="probans-crls", daemon=True
+                ).start()
         with self._guard:
             return list(dict.fromkeys(crl.der for each in wanted for crl in self._held.get(each, ())))
 
-    def _get(self, certificate: x509.Certificate) -> None:
-        found = tuple(read_crls(self._fetch([[certificate]], self._timeout)))
-        if found:
-            with self._guard:
+    def _get(self, certificate: x509.Certificate, certificates: Sequence[x509.Certificate]) -> None:
+        issuers = (*self._anchors, *certificates)
+        found = tuple(
+            crl
+            for crl in read_crls(self._fetch([[certificate]], self._timeout))
+            if any(crl.issued_by(each) for each in issuers)
+        )
+        with self._guard:
+            held = self._held.get(certificate, ())
+            if found and (not held or _began(found) >= _began(held)):
                 self._held[certificate] = found
 
     def _is_fresh(self, certificate: x509.Certificate, now: datetime) -> bool:
@@ -79,3 +92,7 @@ class CrlCache:
                 return False
             self._asked[certificate] = now
             return True
+
+
+def _began(lists: Sequence[Crl]) -> datetime:
+    return max(crl.this_update for crl in lists)

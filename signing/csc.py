@@ -120,6 +120,8 @@ class CscService:
         self._token = ""
         self._ends = 0.0
         self._refused: dict[str, bytes] = {}
+        self._accepted_pins: dict[str, bytes] = {}
+        self._trying = threading.Lock()
 
     def info(self) -> Mapping[str, Any]:
         """Return what the service says of itself (section 11.1 of the API). Raises SigningUnavailable, KeyUnusable."""
@@ -191,20 +193,40 @@ class CscService:
         hashed = {"credentialID": credential, "hashes": [_text(digest)], "hashAlgorithmOID": _SHA256}
         wanted: dict[str, Any] = {**hashed, "numSignatures": 1}
         secret = None if pin is None else pin.read()
-        if secret is not None:
-            if self._refused.get(credential) == _fingerprint(secret):
-                raise KeyUnusable("the signing service refused this PIN before; it is not tried again")
+        if secret is None:
+            answer = self._exchange("credentials/authorize", wanted)
+        else:
             wanted["authData"] = [{"id": factor, "value": secret}]
-        answer = self._exchange("credentials/authorize", wanted)
-        if secret is not None and answer.status != 200 and answer.content.get("error") in _REFUSED_PIN:
-            # A second try could lock the key.
-            self._refused[credential] = _fingerprint(secret)
+            answer = self._authorize(credential, wanted, _fingerprint(secret))
         authorised = self._accepted(answer, "credentials/authorize")
         request = {**hashed, "SAD": authorised.get("SAD"), "signAlgo": _SIGN_ALGO[algorithm]}
         if algorithm == RSA_PSS:
             request["signAlgoParams"] = _PSS_PARAMETERS
         signatures = self._accepted(self._exchange("signatures/signHash", request), "signatures/signHash")
         return _sole_signature(signatures.get("signatures"))
+
+    def _authorize(self, credential: str, wanted: Mapping[str, Any], known: bytes) -> Answer:
+        """Send a PIN; one that was never accepted by one caller at a time: each wrong try brings a lock nearer."""
+        if self._accepted_pins.get(credential) == known:
+            return self._with_pin(credential, wanted, known)
+        if not self._trying.acquire(timeout=self._config.seconds):
+            raise SigningUnavailable("the signing service is being asked whether it takes this PIN")
+        try:
+            return self._with_pin(credential, wanted, known)
+        finally:
+            self._trying.release()
+
+    def _with_pin(self, credential: str, wanted: Mapping[str, Any], known: bytes) -> Answer:
+        if self._refused.get(credential) == known:
+            raise KeyUnusable("the signing service refused this PIN before; it is not tried again")
+        answer = self._exchange("credentials/authorize", wanted)
+        if answer.status == 200:
+            self._accepted_pins[credential] = known
+        elif answer.content.get("error") in _REFUSED_PIN:
+            # A second try could lock the key.
+            self._refused[credential] = known
+            self._accepted_pins.pop(credential, None)
+        return answer
 
     def _exchange(self, method: str, content: Mapping[str, Any]) -> Answer:
         """Post with a token; once more with another one after a 401, which says that nothing was done."""

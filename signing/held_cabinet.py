@@ -68,7 +68,7 @@ class HeldCabinet:
         self._roots = list(roots)
         self._now = now
         self._sources = Sources(path.parent, seconds)
-        self._crls = CrlCache(seconds)
+        self._crls = CrlCache(seconds, self._roots)
         self._opened: dict[str, SealKey] = {}
         self._guard = threading.Lock()
         self._state = _state(path)

@@ -43,6 +43,13 @@ def write_all(fd: int, data: bytes) -> None:
             written += os.write(fd, view[written:])
 
 
+def keep_owner(fd: int, former: os.stat_result) -> None:
+    """Give a new file to the owner and group of the one whose place it takes. Raises OSError."""
+    now = os.fstat(fd)
+    if (now.st_uid, now.st_gid) != (former.st_uid, former.st_gid):
+        os.fchown(fd, former.st_uid, former.st_gid)
+
+
 def sync_path(folder: str, sync: Callable[[int], None] | None = None) -> None:
     """Flush the names of one folder to the disk.
 

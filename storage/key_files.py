@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import KeyRefused
-from storage.filesystem_disk import make_durable_folder, remove_quietly, sync_path, unavailable, write_all
+from storage.filesystem_disk import (
+    keep_owner,
+    make_durable_folder,
+    remove_quietly,
+    sync_path,
+    unavailable,
+    write_all,
+)
 from storage.wrapped import ID
 
 KEY = 32
@@ -90,11 +97,15 @@ def create_file(path: Path, content: KeyFile) -> None:
 
 
 def replace_file(path: Path, content: KeyFile) -> None:
-    """Put a key file in the place of another, whole and durably. Raises StorageUnavailable."""
+    """Put a key file in the place of another, whole and durably. Raises StorageUnavailable.
+
+    It stays its owner's: written by an operator for a service under another name, it would be closed to the service,
+    and what is wrapped with the new key too.
+    """
     temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
     try:
         with unavailable("writing the key file"):
-            _write(temporary, content)
+            _write(temporary, content, path.stat())
             temporary.replace(path)
             sync_path(str(path.parent))
     finally:
@@ -144,7 +155,7 @@ class KeyFileChanger:
         replace_file(self._path, replace(found, keys=kept))
 
 
-def _write(path: Path, content: KeyFile) -> None:
+def _write(path: Path, content: KeyFile, former: os.stat_result | None = None) -> None:
     members: dict[str, Any] = {
         "active": content.active.hex(),
         "format": _FORMAT,
@@ -154,6 +165,8 @@ def _write(path: Path, content: KeyFile) -> None:
     }
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
+        if former is not None:
+            keep_owner(fd, former)
         write_all(fd, json.dumps(members, sort_keys=True).encode() + b"\n")
         os.fsync(fd)
     finally:

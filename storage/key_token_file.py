@@ -13,12 +13,20 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from storage.errors import KeyRefused, StorageError
-from storage.filesystem_disk import make_durable_folder, remove_quietly, sync_path, unavailable, write_all
+from storage.filesystem_disk import (
+    keep_owner,
+    make_durable_folder,
+    remove_quietly,
+    sync_path,
+    unavailable,
+    write_all,
+)
 from storage.keys_token import AesToken, TokenKeyWrapper
 from storage.wrapped import ID
 
@@ -94,6 +102,10 @@ def write_token_file(path: Path, content: TokenKeyFile) -> None:
             make_durable_folder(path.parent)
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:
+                with suppress(FileNotFoundError):
+                    keep_owner(fd, path.stat())
+                # Whatever the umask: the service may have another name than who changes keys, and no secret is in it.
+                os.fchmod(fd, 0o644)
                 write_all(fd, json.dumps(members, indent=2).encode() + b"\n")
                 os.fsync(fd)
             finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from signing.crl_cache import CrlCache
 from signing.errors import SigningUnavailable
 from signing.keys import PROBANS_ARC, SealKey
 from signing.revocation import RevocationSource, fetch_http_crls
@@ -46,7 +47,9 @@ def dating(parts: Parts) -> Dating:
     settings, roots = parts.settings, parts.pki.roots()
     documents = _open(parts, "TSA", settings.tsa_url, settings.tsa_trust, settings.tsa_authorities)
     opened = documents or _Opened(_embedded(parts), tuple(roots))
-    revocation = RevocationSource(_crl_fetcher(parts, opened.authority), [*roots, *opened.roots])
+    revocation = RevocationSource(
+        _crl_fetcher(parts, opened.authority, opened.roots), [*roots, *opened.roots]
+    )
     ledger = _open(
         parts,
         "ANCHOR_TSA",
@@ -57,7 +60,9 @@ def dating(parts: Parts) -> Dating:
     anchoring, anchor_revocation = opened, revocation
     if ledger is not None:
         anchoring = ledger
-        anchor_revocation = RevocationSource(_crl_fetcher(parts, ledger.authority), [*roots, *ledger.roots])
+        anchor_revocation = RevocationSource(
+            _crl_fetcher(parts, ledger.authority, ledger.roots), [*roots, *ledger.roots]
+        )
     every = (*dict.fromkeys((*opened.roots, *anchoring.roots)),)
     return Dating(
         opened.authority,
@@ -134,15 +139,22 @@ def _http(
     )
 
 
-def _crl_fetcher(parts: Parts, authority: TimestampAuthority) -> Callable[[datetime], Sequence[bytes]]:
-    session, limit = timed_session(), parts.settings.tsa_timeout
+def _crl_fetcher(
+    parts: Parts, authority: TimestampAuthority, roots: Sequence[x509.Certificate]
+) -> Callable[[datetime], Sequence[bytes]]:
+    session = timed_session()
+
+    def ask(chains: Sequence[Sequence[x509.Certificate]], seconds: float) -> Sequence[bytes]:
+        with cut_after(seconds):
+            return fetch_http_crls(chains, seconds, session=session)
+
+    cache = CrlCache(parts.settings.tsa_timeout, roots, ask)
 
     def fetch(now: datetime) -> Sequence[bytes]:
         lists = list(parts.pki.crls(now))
         if isinstance(authority, SeveralAuthorities):
-            for chain in authority.chains():
-                with cut_after(limit):
-                    lists += fetch_http_crls([chain], limit, session=session)
+            chained = dict.fromkeys(each for chain in authority.chains() for each in chain)
+            lists += cache.crls(list(chained), now)
         return lists
 
     return fetch

@@ -175,7 +175,7 @@ class Ceremony:
 
     def _demand_trusted(self, chain: Sequence[x509.Certificate], clock: Clock) -> None:
         now = clock.now()
-        lists = CrlCache(self.seconds).crls(chain, now)
+        lists = CrlCache(self.seconds, self.roots).crls(chain, now)
         try:
             TrustStore(self.roots, require_revocation=False).validate(chain[0], chain[1:], (), now)
             TrustStore(self.roots).validate(chain[0], chain[1:], lists, now)

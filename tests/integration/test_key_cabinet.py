@@ -443,7 +443,7 @@ def test_a_list_that_is_fresh_is_not_waited_for(authority: Authority) -> None:
             time.sleep(5)
         return lists
 
-    cache, now = CrlCache(1.0, fetch), datetime.now(UTC)
+    cache, now = CrlCache(1.0, [authority.root], fetch), datetime.now(UTC)
     assert cache.crls([certificate], now) == lists
     hanging.set()
     began = time.monotonic()

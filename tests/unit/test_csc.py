@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from signing import csc_http, profiles
 from signing.base import KeyPurpose
+from signing.cabinet_sources import Sources
+from signing.cabinet_table import Entry
 from signing.csc import CscConfig, CscService, CscSigner
 from signing.dev_pki import DevPki
 from signing.errors import KeyUnusable, SigningUnavailable
@@ -242,6 +245,20 @@ def test_a_wrong_pin_is_sent_once(service: RemoteSigner, make: Make, tmp_path: P
     assert signer.sign(b"x")
 
 
+def test_a_wrong_pin_is_sent_once_however_many_sign(service: RemoteSigner, make: Make) -> None:
+    name = make(mode="explicit", pin=PIN)
+    signer = service.client().signer(name, Secret.of("wrong"))
+
+    def refused(number: int) -> bool:
+        with pytest.raises(SigningUnavailable):
+            signer.sign(bytes([number]))
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(refused, range(8)))
+    assert service.credentials[name].tries == 1
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -319,3 +336,19 @@ def test_secrets_show_nowhere(service: RemoteSigner, make: Make) -> None:
     with service.doing("hang"), pytest.raises(SigningUnavailable) as caught:
         signer.sign(b"x")
     assert PIN not in str(caught.value) + repr(signer)
+
+
+def test_another_secret_is_another_client(tmp_path: Path) -> None:
+    sources = Sources(tmp_path, 1.0)
+    source = {
+        "address": "https://signature.example/csc/v2",
+        "credential": "evidence",
+        "token_address": "https://signature.example/token",
+        "client_id": "probans",
+    }
+    before, after = (
+        Entry("evidence", KeyPurpose.EVIDENCE_SEAL, "waiting", "csc", {**source, "client_secret_file": name})
+        for name in ("before", "after")
+    )
+    assert sources._service(before) is sources._service(before)
+    assert sources._service(before) is not sources._service(after)
