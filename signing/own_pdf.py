@@ -23,6 +23,7 @@ from cryptography import x509
 from signing.base import KeyPurpose, TimestampVerifier
 from signing.cms_form import SignerForm, ascending
 from signing.der import element_size
+from signing.errors import SignatureRefused
 from signing.findings import ValidatedSignature, ValidTimestamp
 from signing.pades import MAX_PADDING
 from signing.roles import require_signing_role
@@ -47,10 +48,6 @@ _MATERIAL = re.compile(
 )
 _STREAM = re.compile(rb"([1-9][0-9]{0,6}) 0 obj\n<<  /Length ([1-9][0-9]{0,7}) >>\nstream\n")
 _END_OF_STREAM = b"\nendstream\nendobj\n"
-
-
-class _Unexpected(Exception):
-    """Not as our own writer writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,10 +259,10 @@ def _signer(encoded: bytes) -> _Signer | None:
 
 def _require(condition: bool) -> None:
     if not condition:
-        raise _Unexpected
+        raise SignatureRefused("FORMAT_FAILURE", "not as our own writer writes it")
 
 
 def _found(match: re.Match[bytes] | None) -> re.Match[bytes]:
     if match is None:
-        raise _Unexpected
+        raise SignatureRefused("FORMAT_FAILURE", "not as our own writer writes it")
     return match
