@@ -333,8 +333,9 @@ class Settings(
     def check(self) -> Settings:
         """Refuse combinations that would weaken the safe. Raises SettingsRefused."""
         self.check_store(production=self.is_production)
+        self.check_second_folder(self.data)
         self.check_keys(self.data, production=self.is_production)
-        self.check_timestamps()
+        self.check_timestamps(production=self.is_production)
         self.check_watch(production=self.is_production)
         self.check_scan()
         if self.client_certificate_header and not self.proxy_networks:

@@ -70,11 +70,23 @@ class SecondStoreSettings(BaseModel):
         """Tell whether there is a second store."""
         return bool(self.store2_endpoint) or self.store2_folder is not None
 
-    def check_second_store(self, first: tuple[str, str], *, production: bool) -> None:
+    def check_second_folder(self, data: Path) -> None:
+        """Refuse a second store in the folder of the first one: nothing would be at two places.
+
+        Raises:
+            SettingsRefused: it is the data folder, or within it.
+        """
+        if self.store2_folder is not None and self.store2_folder.resolve().is_relative_to(data.resolve()):
+            raise SettingsRefused(
+                "SETTINGS_REFUSED",
+                "The second store lies in the data folder: set PROBANS_STORE2_FOLDER to a folder at another site.",
+            )
+
+    def check_second_store(self, first: tuple[str, str, str], *, production: bool) -> None:
         """Refuse a second store that is named by half, is the first one, or is reached in clear.
 
         Args:
-            first: endpoint and bucket of the first store.
+            first: endpoint of the first store, its locked bucket and its plain one.
             production: the rules of production hold.
 
         Raises:
@@ -92,10 +104,13 @@ class SecondStoreSettings(BaseModel):
                 "PROBANS_STORE2_ENDPOINT goes with PROBANS_STORE2_BUCKET, PROBANS_STORE2_PLAIN_BUCKET, "
                 "PROBANS_STORE2_ACCESS_KEY_FILE and PROBANS_STORE2_SECRET_KEY_FILE, and without PROBANS_STORE2_FOLDER.",
             )
-        if self.store2_endpoint and (self.store2_endpoint, self.store2_bucket) == first:
+        buckets = {self.store2_bucket, self.store2_plain_bucket}
+        same_service = _comparable(self.store2_endpoint) == _comparable(first[0])
+        if self.store2_endpoint and same_service and buckets & set(first[1:]):
             raise SettingsRefused(
                 "SETTINGS_REFUSED",
-                "The second store is the first one: set PROBANS_STORE2_ENDPOINT to another site.",
+                "The second store is the first one, or shares a bucket with it: set PROBANS_STORE2_ENDPOINT to another "
+                "site.",
             )
         if production and self.store2_endpoint.startswith("http:"):
             raise SettingsRefused(
@@ -107,3 +122,7 @@ class SecondStoreSettings(BaseModel):
                 "SETTINGS_REFUSED",
                 "PROBANS_STORE_WRITES=one goes with a second store: set PROBANS_STORE2_ENDPOINT.",
             )
+
+
+def _comparable(endpoint: str) -> str:
+    return endpoint.lower().rstrip("/")

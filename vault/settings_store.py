@@ -68,4 +68,5 @@ class StoreSettings(SecondStoreSettings):
                 "SETTINGS_REFUSED",
                 "In production the object store is reached over TLS: set PROBANS_STORE_ENDPOINT.",
             )
-        self.check_second_store((self.store_endpoint, self.store_bucket), production=production)
+        first = (self.store_endpoint, self.store_bucket, self.store_plain_bucket)
+        self.check_second_store(first, production=production)

@@ -484,11 +484,20 @@ def test_settings_that_will_not_do(tmp_path: Path) -> None:
         {**named, "store2_access_key_file": None},
         {**named, "store2_folder": tmp_path / "x"},
         {**named, **first},
+        {**named, **first, "store2_endpoint": "https://TWO/"},
+        {**named, **first, "store2_bucket": "other"},
+        {**named, **first, "store2_bucket": "p", "store2_plain_bucket": "other"},
         {**named, "store2_endpoint": "http://two"},
         {"store_writes": "one"},
     ):
         with pytest.raises(SettingsRefused):
             Settings(data=tmp_path, **wrong).check_store(production=True)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    for folder in ("data", "data/objects", "link"):
+        with pytest.raises(SettingsRefused):
+            Settings(data=tmp_path / "data", store2_folder=tmp_path / folder).check()
+    Settings(data=tmp_path / "data", store2_folder=tmp_path / "data2").check()
 
 
 def test_each_store_has_its_own_proof(gateway: Gateway, tmp_path: Path) -> None:
