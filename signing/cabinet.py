@@ -102,3 +102,7 @@ class KeyCabinet(Protocol):
     def overview(self) -> Sequence[HeldCertificate]:
         """Every key with its certificate; no key is opened for it."""
         ...
+
+    def close(self) -> None:
+        """Log out of the tokens; never raises."""
+        ...

@@ -141,6 +141,9 @@ class DevPki:
         """See `KeyCabinet`: there are none."""
         return "no token"
 
+    def close(self) -> None:
+        """See `KeyCabinet`: there is nothing to log out of."""
+
     def service_keys(self) -> list[SealKey]:
         """The keys of reception, of evidence and of timestamps."""
         return [self.reception_seal, self.evidence_seal, self.timestamp]

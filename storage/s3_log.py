@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -102,23 +102,41 @@ class S3LogStore:
         """
         with self._locked(writable_log_path(path)):
             self._check_place(path)
-            condition = {"If-None-Match": "*"}
-            try:
-                standing = self._current(path)
-            except ObjectMissing:
-                standing = None
-            if standing != old:
+            conditions = [{"If-None-Match": "*"}]
+            if self._standing(path) != old:
                 raise LogConflict("other bytes stand at this path than those to be replaced")
             if old is not None:
                 if self._finished(path):
                     raise LogConflict("what stands at this path is never replaced")
-                condition = {"If-Match": f'"{hashlib.md5(old, usedforsecurity=False).hexdigest()}"'}
-            try:
-                self._write(path, new, media_type, condition)
-            except (PreconditionFailed, ObjectMissing) as refusal:
-                raise LogConflict("something else came to stand at this path") from refusal
+                tag = hashlib.md5(old, usedforsecurity=False).hexdigest()
+                # Ceph 16 knows its own tags without their quotes only.
+                conditions = [{"If-Match": f'"{tag}"'}, {"If-Match": tag}]
+            self._swap(path, old, new, media_type, conditions)
             if old is None and self._finished(path) and self._current(path) != new:
                 raise LogConflict("something else came to stand at this path first")
+
+    def _swap(
+        self,
+        path: str,
+        old: bytes | None,
+        new: bytes,
+        media_type: str,
+        conditions: Sequence[Mapping[str, str]],
+    ) -> None:
+        """Write under the first of conditions, each said in another way, that the service finds met."""
+        for place, condition in enumerate(conditions, 1):
+            try:
+                return self._write(path, new, media_type, condition)
+            except (PreconditionFailed, ObjectMissing) as refusal:
+                # Said in another way only where nothing else stands there, so that the service has no reason to refuse.
+                if place == len(conditions) or self._standing(path) != old:
+                    raise LogConflict("something else came to stand at this path") from refusal
+
+    def _standing(self, path: str) -> bytes | None:
+        try:
+            return self._current(path)
+        except ObjectMissing:
+            return None
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Yield the paths that start with a prefix, sorted by code point. Raises StorageUnavailable."""
@@ -188,7 +206,7 @@ class S3LogStore:
     def _finished(self, path: str) -> bool:
         return self._config.finished(path)
 
-    def _write(self, path: str, data: bytes, media_type: str, condition: dict[str, str]) -> None:
+    def _write(self, path: str, data: bytes, media_type: str, condition: Mapping[str, str]) -> None:
         if self._finished(path):
             until = (
                 due(retention.whole_seconds(self._now() + self._config.retention))

@@ -96,6 +96,7 @@ def open_parts(
         with usable_keys():
             wrapper = open_wrapper(settings)
         pki = open_cabinet(settings, clock)
+        resources.callback(pki.close)
         return Parts(
             settings=settings,
             clock=clock,

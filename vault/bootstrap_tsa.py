@@ -12,6 +12,7 @@ from cryptography import x509
 from signing.crl_cache import CrlCache
 from signing.errors import SigningUnavailable
 from signing.keys import PROBANS_ARC, SealKey
+from signing.profiles import is_development
 from signing.revocation import RevocationSource, fetch_http_crls
 from signing.trust import TrustStore
 from timestamping.authority import EmbeddedAuthority
@@ -109,6 +110,8 @@ def _open(parts: Parts, setting: str, url: str, trust: Path | None, file: Path |
         named = [(only, roots, Path())]
     else:
         return None
+    if parts.settings.is_production and any(is_development(root) for _, roots, _ in named for root in roots):
+        raise SettingsRefused("KEYS_UNUSABLE", "an anchor of a timestamp authority is of a development PKI")
     try:
         members = [(each.name, _http(parts, each, roots, folder)) for each, roots, folder in named]
     except AuthorityMisconfigured as error:

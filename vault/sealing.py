@@ -193,7 +193,9 @@ class SealingDesk:
             raise TokenRefused("TSA_UNAVAILABLE", f"the authority's certificate: {error}") from error
 
 
-def _of_one_key(sealer: Sealer | CadesSealer, chain: Sequence[x509.Certificate]) -> Sequence[x509.Certificate]:
+def _of_one_key(
+    sealer: Sealer | CadesSealer, chain: Sequence[x509.Certificate]
+) -> Sequence[x509.Certificate]:
     """Return the chain of the sealer's key. Raises SealingWaits: the next key was installed at this moment."""
     if chain[0] != sealer.certificate:
         raise SealingWaits("KEY_UNAVAILABLE", "another key came into use")

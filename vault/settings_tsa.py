@@ -11,6 +11,9 @@ from timestamping.several import SeveralConfig
 from vault.errors import SettingsRefused
 
 
+_MOST_TOLERANCE_S = 60
+
+
 class TimestampSettings(BaseModel):
     """Who dates documents and the ledger, and how long that may take."""
 
@@ -42,7 +45,9 @@ class TimestampSettings(BaseModel):
         description="Seconds that an authority's time may differ from the service's clock before it is told.",
     )
     tsa_tolerance: float = Field(
-        60.0, gt=0, description="Seconds a token may differ from the service's clock before it is refused."
+        60.0,
+        gt=0,
+        description="Seconds a token may differ from the service's clock before it is refused; in production 60 at most.",
     )
     anchor_interval_minutes: int = Field(
         60,
@@ -71,8 +76,17 @@ class TimestampSettings(BaseModel):
             warning=timedelta(seconds=min(self.tsa_warning, self.tsa_tolerance)),
         )
 
-    def check_timestamps(self) -> None:
-        """Refuse authorities that are named twice over. Raises SettingsRefused."""
+    def check_timestamps(self, *, production: bool) -> None:
+        """Refuse authorities that are named twice over; in production dates that nobody holds to a clock.
+
+        Raises:
+            SettingsRefused: SETTINGS_REFUSED.
+        """
+        if production and self.tsa_tolerance > _MOST_TOLERANCE_S:
+            raise SettingsRefused(
+                "SETTINGS_REFUSED",
+                f"In production a token differs by {_MOST_TOLERANCE_S} seconds at most: PROBANS_TSA_TOLERANCE.",
+            )
         for url, file, name in (
             (self.tsa_url, self.tsa_authorities, "TSA"),
             (self.anchor_tsa_url, self.anchor_tsa_authorities, "ANCHOR_TSA"),

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from api.app import create_app
 from signing.base import KeyPurpose
 from signing.cabinet import HeldCertificate
+from signing.cabinet_sources import Sources
 from signing.cabinet_table import RETIRED, Entry, changing, read_table
 from signing.crl_cache import CrlCache
 from signing.dev_pki import DevPki
@@ -413,6 +414,40 @@ def test_a_table_that_is_spoiled_while_the_service_runs_stops_nothing(vault: Vau
     assert issue(vault, MAIRIE, b"<a/>").status_code == 201
     vault.settings.key_cabinet.write_bytes(whole)
     assert vault.parts.pki.reception_seal
+
+
+def test_anchors_of_a_development_pki_date_nothing_in_production(
+    production: Settings, tmp_path: Path
+) -> None:
+    prepare(production)
+    anchors = tmp_path / "anchors.pem"
+    anchors.write_bytes(DevPki.open(tmp_path / "pki", datetime.now(UTC)).roots_pem())
+    list_of_them = tmp_path / "authorities.json"
+    named = {"name": "essai", "url": "http://127.0.0.1:9/", "trust": "anchors.pem"}
+    list_of_them.write_text(json.dumps([named]))
+    for change_of in (
+        {"tsa_url": "http://127.0.0.1:9/", "tsa_trust": anchors},
+        {"tsa_authorities": list_of_them},
+        {"anchor_tsa_url": "http://127.0.0.1:9/", "anchor_tsa_trust": anchors},
+    ):
+        with pytest.raises(SettingsRefused, match="development"):
+            open_vault(production.model_copy(update=change_of), background=False)
+
+
+def test_a_service_that_ends_logs_out_of_its_tokens(
+    production: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(production)
+    closed = []
+    monkeypatch.setattr(Sources, "close", closed.append)
+    open_vault(production, background=False).close()
+    assert len(closed) == 1
+
+
+def test_in_production_a_token_s_time_is_held_to_the_clock(production: Settings) -> None:
+    with pytest.raises(SettingsRefused, match="TSA_TOLERANCE"):
+        production.model_copy(update={"tsa_tolerance": 61.0}).check_timestamps(production=True)
+    production.check_timestamps(production=True)
 
 
 def test_revocation_lists_are_fetched_when_they_are_due(vault: Vault, authority: Authority) -> None:
