@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field
 from timestamping.several import SeveralConfig
 from vault.errors import SettingsRefused
 
-
 _MOST_TOLERANCE_S = 60
 
 
@@ -47,7 +46,8 @@ class TimestampSettings(BaseModel):
     tsa_tolerance: float = Field(
         60.0,
         gt=0,
-        description="Seconds a token may differ from the service's clock before it is refused; in production 60 at most.",
+        description="Seconds a token may differ from the service's clock before it is refused; in production 60 at "
+        "most.",
     )
     anchor_interval_minutes: int = Field(
         60,

@@ -438,8 +438,12 @@ def test_a_service_that_ends_logs_out_of_its_tokens(
     production: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(production)
-    closed = []
-    monkeypatch.setattr(Sources, "close", closed.append)
+    closed: list[Sources] = []
+
+    def close(sources: Sources) -> None:
+        closed.append(sources)
+
+    monkeypatch.setattr(Sources, "close", close)
     open_vault(production, background=False).close()
     assert len(closed) == 1
 
