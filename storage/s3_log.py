@@ -126,11 +126,13 @@ class S3LogStore:
         """Write under the first of conditions, each said in another way, that the service finds met."""
         for place, condition in enumerate(conditions, 1):
             try:
-                return self._write(path, new, media_type, condition)
+                self._write(path, new, media_type, condition)
             except (PreconditionFailed, ObjectMissing) as refusal:
                 # Said in another way only where nothing else stands there, so that the service has no reason to refuse.
                 if place == len(conditions) or self._standing(path) != old:
                     raise LogConflict("something else came to stand at this path") from refusal
+            else:
+                return
 
     def _standing(self, path: str) -> bytes | None:
         try:

@@ -37,6 +37,10 @@ class Lacking(S3Client):
         sent = dict(headers or {})
         if "conditions" in self.lacks:
             sent = {name: value for name, value in sent.items() if not name.startswith("If-")}
+        if "quotes" in self.lacks and "If-Match" in sent:
+            # Its own tags bear none: with them it finds another's.
+            tag = sent["If-Match"]
+            sent["If-Match"] = f'"{tag}"' if tag == tag.strip('"') else '"another"'
         if "locks of parts" in self.lacks and method == "POST":
             sent = {name: value for name, value in sent.items() if "object-lock" not in name}
         if "locks" in self.lacks and method in {"POST", "PUT"}:
@@ -279,3 +283,36 @@ def test_versioning_in_the_plain_bucket_is_refused(versitygw_server: Gateway) ->
         send_xml(client, name, None, {"versioning": ""}, text)
         with pytest.raises(StorageUnavailable, match="versioning"):
             demand_plain(client, name)
+
+
+def test_a_service_that_knows_its_tags_without_quotes_alone(versitygw_server: Gateway) -> None:
+    """As Ceph 16; what came to stand there meanwhile is a conflict all the same."""
+    client = Lacking(versitygw_server.config())
+    client.lacks = frozenset({"quotes"})
+    locked, plain = versitygw_server.bucket(locked=True), versitygw_server.bucket(locked=False)
+    log = S3LogStore(client, S3LogConfig(locked, plain, timedelta(days=1), is_finished))
+    log.compare_and_swap("checkpoint", None, b"1", "text/plain")
+    log.compare_and_swap("checkpoint", b"1", b"2", "text/plain")
+    assert log.get("checkpoint") == b"2"
+    with pytest.raises(LogConflict):
+        log.compare_and_swap("checkpoint", b"1", b"3", "text/plain")
+    counted: list[bytes] = []
+
+    def count() -> None:
+        while True:
+            old = log.get("checkpoint")
+            if int(old) >= 40:
+                return
+            try:
+                log.compare_and_swap("checkpoint", old, str(int(old) + 1).encode(), "text/plain")
+                counted.append(old)
+            except LogConflict:
+                pass
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert log.get("checkpoint") == b"40"
+    assert sorted(map(int, counted)) == list(range(2, 40))
