@@ -694,3 +694,22 @@ def test_many_threads_while_a_site_comes_and_goes(one: Two) -> None:
         for place in (one.first, one.second):
             assert b"".join(place.objects.store.read(address)) == data
     assert one.owed() == []
+
+
+def test_many_notes_are_not_counted_for_everybody_who_asks(one: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    one.second.switch(off=True)
+    store(one, b"owed")
+    one.back(one.second)
+    monkeypatch.setattr("storage.pair_sites._LONG_COUNT_S", 0.05)
+    one.first.owed.wait = 0.1
+    assert one.sites.owed() == {"first": 0, "second": 1}
+    calls = one.first.owed.calls
+    store(one, b"more")
+    assert one.sites.owed() == {"first": 0, "second": 1}
+    assert one.first.owed.calls == calls
+    one.first.owed.wait = 0.0
+    one.pay()
+    until = time.monotonic() + 10
+    while one.sites.owed() != {"first": 0, "second": 0}:
+        assert time.monotonic() < until
+        time.sleep(0.05)
