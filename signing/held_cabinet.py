@@ -150,10 +150,20 @@ class HeldCabinet:
         raise SealKeyMissing(f"the cabinet has no active key {identifier}")
 
     def signer(self, identifier: str) -> Signer:
-        """Open the signer of an active key now. Raises SealKeyMissing, KeyUnusable, SigningUnavailable."""
+        """Open the signer of an active key now.
+
+        Raises:
+            SealKeyMissing: there is none of this id.
+            KeyUnusable: it cannot be opened, or is not the certificate's.
+            SigningUnavailable: its token or service does not answer.
+        """
         for each in self._current():
             if each.entry.id == identifier and each.entry.state == ACTIVE:
-                return self._sources.signer(each.entry, public_of(each.chain[0]))
+                public = public_of(each.chain[0])
+                signer = self._sources.signer(each.entry, public)
+                if signer.algorithm != algorithm_of(public) or signer.public_key() != public:
+                    raise KeyUnusable("the key is another than the certificate's, or cannot sign like it")
+                return signer
         raise SealKeyMissing(f"the cabinet has no active key {identifier}")
 
     def close(self) -> None:

@@ -651,6 +651,24 @@ def test_a_key_in_a_token_seals(operator: Operator, authority: Authority, sofths
 
 
 @pytest.mark.needs("softhsm2")
+def test_a_key_of_a_token_that_is_not_the_certificate_s_is_told(
+    operator: Operator, authority: Authority, softhsm_tokens: Tokens
+) -> None:
+    place = softhsm_tokens.new("cabinet-mistaken")
+    there = ("--module", str(place.module), "--token", place.label)
+    pin = ("--pin-file", str(softhsm_tokens.pin_file))
+    request = operator.request("act-right", "act-seal", "--administration", OTHER, *there, *pin)
+    operator.request("act-wrong", "act-seal", "--administration", MAIRIE, *there, *pin)
+    assert request is not None
+    operator.install(authority.issue(request))
+    table = operator.settings.key_cabinet
+    assert table is not None
+    source = next(each.source for each in read_table(table) if each.id == "act-right")
+    change(operator.settings, "act-right", source={**source, "key": "act-wrong"})
+    assert "act-right : KEY_UNUSABLE" in operator.run("check", code=1)
+
+
+@pytest.mark.needs("softhsm2")
 def test_key_encryption_keys_in_a_token_are_made_and_changed(
     operator: Operator, softhsm_tokens: Tokens
 ) -> None:
