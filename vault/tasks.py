@@ -101,12 +101,17 @@ class TaskRunner:
         self._kept = {task.name: _Kept() for task in tasks}
 
     def run(self, task: Task) -> bool:
-        """Run a task once; whatever it raises is logged and counted.
+        """Run a task once, unless a run of it is under way here; whatever it raises is logged and counted.
 
         Returns:
             Whether the next run should follow at once.
         """
-        again = self._run(task, self._kept[task.name])
+        kept = self._kept[task.name]
+        with self._lock:
+            if kept.begun is not None:
+                return False
+            kept.begun = time.monotonic()
+        again = self._run(task, kept)
         if self.on_run is not None:
             try:
                 self.on_run()
@@ -117,13 +122,15 @@ class TaskRunner:
         return again
 
     def _run(self, task: Task, kept: _Kept) -> bool:
-        with self._lock:
-            kept.begun = time.monotonic()
         try:
             done = task.run()
         except Exception as error:  # a task that fails is tried again, and holds up no other one
             self._failed(task, kept, error)
             return False
+        except BaseException:
+            with self._lock:
+                kept.begun = None
+            raise
         with self._lock:
             kept.begun, state = None, kept.state
             kept.state = replace(

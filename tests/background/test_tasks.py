@@ -198,3 +198,30 @@ def test_tasks_of_workers_that_nobody_does_are_named() -> None:
     health = workers_tasks((Task("t", lambda: 0, 1.0), Task("u", lambda: 0, 1.0)), {}, now)
     assert not health.ok
     assert health.note.startswith("none of 2 tasks is done")
+
+
+def test_a_run_that_hangs_is_still_known_after_another_shift_began() -> None:
+    """A worker that lost the database and found it again begins a new shift beside the run it could not end."""
+    hang, begun = threading.Event(), []
+
+    def run_once() -> int:
+        begun.append(threading.get_ident())
+        if len(begun) == 1:
+            hang.wait(30)
+        return 0
+
+    task = Task("t", run_once, 1.0, limit_s=0.1)
+    run = runner(task)
+    first = threading.Thread(target=run.run, args=(task,))
+    first.start()
+    soon(lambda: bool(begun))
+    time.sleep(0.15)
+    try:
+        assert run.run(task) is False
+        assert len(begun) == 1
+        assert run.stuck() == [task]
+    finally:
+        hang.set()
+        first.join()
+    assert run.run(task) is False
+    assert (len(begun), run.states()["t"].runs, run.stuck()) == (2, 2, [])
