@@ -7,6 +7,7 @@ and found without a listing of all there is; what a note was lost of, a scrub fi
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ ROLE = "catch-up"
 _Outcome = Literal["paid", "nothing", "down", "damaged", "conflict"]
 _AT_ONCE = 8
 _BATCH = 64
+_DESTRUCTIONS_EVERY_S = 60.0
 _log = logging.getLogger("probans.storage")
 
 
@@ -92,9 +94,21 @@ def catch_up_tasks(
     if sites is None:
         return ()
 
+    look_at = 0.0
+
     def run() -> int:
-        done = catch_up(database, sites, finish_destructions)
-        return 0 if done is None else done.paid + done.destructions
+        nonlocal look_at
+        now = time.monotonic()
+        # Unfinished ones are found by reading the rows of all documents: soon only where a store was away.
+        looks = now >= look_at
+        done = catch_up(database, sites, finish_destructions if looks else None)
+        if done is None:
+            return 0
+        if done.paid or not all(site.state.ok for site in sites.each):
+            look_at = 0.0
+        elif looks:
+            look_at = now + _DESTRUCTIONS_EVERY_S
+        return done.paid + done.destructions
 
     return (Task(ROLE, run, period_s=period_s, limit_s=3600.0, at_once=True),)
 

@@ -26,7 +26,7 @@ from tests.stores.conftest import deposit, issue, place_at
 from tests.stores.test_s3_safe import addresses, octets
 from vault.bootstrap import open_vault
 from vault.bootstrap_stores import prepare_folder
-from vault.catching_up import catch_up, sites_figures
+from vault.catching_up import catch_up, catch_up_tasks, sites_figures
 from vault.cli.main import build
 from vault.domain.actors import Actor, Role
 from vault.errors import SettingsRefused, Unavailable, VaultError
@@ -511,3 +511,36 @@ def test_each_store_has_its_own_proof(gateway: Gateway, tmp_path: Path) -> None:
     proof = json.loads((settings.keys_folder / "store2-proof.json").read_text())
     assert (proof["endpoint"], proof["bucket"]) == (gateway.endpoint, place.bucket)
     assert not (settings.keys_folder / "store-proof.json").exists()
+
+
+def test_unfinished_destructions_are_not_looked_for_all_the_time(tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    prepare_folder(folder)
+    settings = Settings(
+        data=tmp_path / "data", publish_interval=0.05, store2_folder=folder, store_writes="one"
+    )
+    vault = opened(settings)
+    sites, looks = vault.parts.sites, []
+    assert sites is not None
+
+    def finish() -> int:
+        looks.append(1)
+        return 0
+
+    [task] = catch_up_tasks(vault.parts.database, sites, finish)
+    for _ in range(5):
+        task.run()
+    assert len(looks) <= 2, "once, and once more where something was owed"
+    before = len(looks)
+    # Once a store was away, as soon as both are there.
+    sites.second.fell("away")
+    task.run()
+    assert len(looks) == before
+    deadline = time.monotonic() + 10
+    while not sites.second.state.ok:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    task.run()
+    task.run()
+    assert before < len(looks) <= before + 2
+    vault.close()
