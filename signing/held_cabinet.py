@@ -39,15 +39,16 @@ class _Certified:
     name: str
 
     def valid_at(self, now: datetime) -> bool:
-        return self.chain[0].not_valid_before_utc <= now <= self.chain[0].not_valid_after_utc
+        # Its issuers too: nobody could verify what is sealed once one of them is over.
+        return all(each.not_valid_before_utc <= now <= each.not_valid_after_utc for each in self.chain)
 
 
 class HeldCabinet:
     """A `KeyCabinet` over a table (`signing.cabinet_table`).
 
-    Of several active keys of one purpose the one counts whose certificate began last and is valid now. The table
-    is read again when it was replaced; one that cannot be read then changes nothing and is logged, so that an
-    operator's slip does not stop a service that runs.
+    Of several active keys of one purpose the one counts whose certificate began last and is valid now, as are its
+    issuers. The table is read again when it was replaced; one that cannot be read then changes nothing and is logged,
+    so that an operator's slip does not stop a service that runs.
     """
 
     def __init__(

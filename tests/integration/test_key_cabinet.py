@@ -407,6 +407,18 @@ def test_of_several_certificates_the_newest_that_is_valid_seals(vault: Vault, au
     assert used == {"newer", "evidence", "timestamp", f"act-{MAIRIE}"}
 
 
+def test_nothing_is_sealed_once_an_issuer_is_over(tmp_path: Path, authority: Authority) -> None:
+    entry = authority.key(tmp_path, "evidence", KeyPurpose.EVIDENCE_SEAL, days=3000.0)
+    now = datetime.now(UTC)
+    cabinet = HeldCabinet(tmp_path / "cabinet.json", [authority.root], lambda: now, 1.0)
+    assert cabinet.evidence_seal.certificate == cabinet.overview()[0].chain[0]
+    now = authority.issuing.not_valid_after_utc + timedelta(days=1)
+    assert cabinet.overview()[0].chain[0].not_valid_after_utc > now
+    with pytest.raises(SealKeyMissing):
+        cabinet.evidence_seal  # noqa: B018 - whether it can be had
+    assert not cabinet.overview()[0].in_use, entry.id
+
+
 def test_a_table_that_is_spoiled_while_the_service_runs_stops_nothing(vault: Vault) -> None:
     assert vault.settings.key_cabinet is not None
     whole = vault.settings.key_cabinet.read_bytes()
