@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from storage.errors import ObjectDamaged, ObjectMissing
+from storage.errors import ObjectDamaged, ObjectMissing, StorageUnavailable
 from vault import faults
 from vault.antivirus import Antivirus
 from vault.changes import Change
@@ -23,7 +23,7 @@ from vault.db.models import documents, metadata
 from vault.db.repositories import Documents
 from vault.domain.documents import Kind, ObjectRole
 from vault.domain.states import Scan, Sealing, Status
-from vault.errors import LedgerError
+from vault.errors import LedgerError, Unavailable
 from vault.intake import receive
 from vault.objects import Shelf
 from vault.outbox import announce
@@ -46,6 +46,9 @@ from vault.tasks import Task
 BATCH = 16
 _TRIED_AGAIN = timedelta(hours=1)
 _COUNTED = 10_000
+# Of no signatures: tried again with the next batch.
+_NOT_GIVEN = Verdict(Scan.PENDING, "", Reason.DAMAGED)
+_IN_A_ROW = 3
 _log = logging.getLogger("probans.antivirus")
 
 
@@ -165,16 +168,24 @@ class ScanQueue:
                 return 0
             looked: list[_Looked] = []
             try:
-                for document_id, first_seq in self._due(engine):
-                    if self._stop.is_set():
-                        break
-                    looked.append(self._look_twice(document_id, engine))
-                    self._walked = max(self._walked, first_seq)
-                    if looked[-1].verdict.reason == Reason.DOWN:
-                        break
+                for each in self._looks(engine):
+                    looked.append(each)
+                    if [one.verdict for one in looked[-_IN_A_ROW:]] == [_NOT_GIVEN] * _IN_A_ROW:
+                        raise Unavailable("STORAGE_UNAVAILABLE", "it is the store, not these files")
             finally:
                 self._settle(looked)
             return sum(each.verdict.reason != Reason.DOWN for each in looked)
+
+    def _looks(self, engine: str) -> Iterator[_Looked]:
+        """Look at what is due, until the engine is down or the queue is to stop."""
+        for document_id, first_seq in self._due(engine):
+            if self._stop.is_set():
+                return
+            looked = self._look_twice(document_id, engine)
+            self._walked = max(self._walked, first_seq)
+            yield looked
+            if looked.verdict.reason == Reason.DOWN:
+                return
 
     def _due(self, engine: str) -> Sequence[tuple[str, int]]:
         """Return what to look at; beside what came while there was no antivirus, its first entry, else -1."""
@@ -240,6 +251,9 @@ class ScanQueue:
             return Verdict(Scan.PENDING, "", Reason.DOWN)
         except NotScanned as error:
             return Verdict(Scan.PENDING, engine, error.reason)
+        except StorageUnavailable as error:
+            _log.warning("document cannot be looked at", extra={"document": document_id, "code": error.code})
+            return _NOT_GIVEN
         except (ObjectDamaged, ObjectMissing, LedgerError, KeyError) as error:
             # One that is damaged must not hold up those behind it; `probans audit` says what is wrong with it.
             code = getattr(error, "code", type(error).__name__)

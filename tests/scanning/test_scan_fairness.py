@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
+from sqlalchemy import select
 
+from storage.errors import StorageUnavailable
 from tests.scanning.test_scan_safe import (
     allowance,
     camille,
@@ -16,6 +18,8 @@ from tests.scanning.test_scan_safe import (
     scan_of,
 )
 from tests.services.clamd import EICAR, LATER, Daemon
+from vault.db import models
+from vault.errors import Unavailable
 from vault.scan_clamav import Clamd
 from vault.scanning import ScannerDown
 from vault.service import Vault
@@ -63,3 +67,40 @@ def test_a_process_that_slept_takes_back_no_newer_verdict(opened: Opened, daemon
     vault.scans._settle([began])
     assert scan_of(vault, document) == ("infected", "")
     assert read(vault, camille(vault), document) == "DOCUMENT_INFECTED"
+
+
+def test_one_that_the_store_does_not_give_now_holds_up_no_other(
+    opened: Opened, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = opened(daemon.address)
+    daemon.stop()
+    away = [deposit(vault, f"a{number}", b"away %d" % number).document_id for number in range(2)]
+    sound = deposit(vault, "sound", b"sound").document_id
+    daemon.start()
+    with vault.parts.database.reading() as connection:
+        table = models.objects.c
+        query = select(table.address).where(table.document_id.in_(away))
+        gone = set(connection.scalars(query))
+    real = vault.parts.objects.read
+
+    def read_it(address: str, *rest: int) -> Iterator[bytes]:
+        if address in gone:
+            raise StorageUnavailable("an error of the disk")
+        return real(address, *rest)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(vault.parts.objects, "read", read_it)
+        assert vault.scans is not None
+        vault.scans.scan_waiting()
+        assert scan_of(vault, sound) == ("clean", "")
+        assert {scan_of(vault, each) for each in away} == {("pending", "unreadable")}
+        # With all of it away it is the store, not these files.
+        daemon.stop()
+        more = [deposit(vault, f"m{number}", b"more %d" % number).document_id for number in range(4)]
+        daemon.start()
+        broken.setattr(vault.parts.objects, "read", lambda address, *rest: read_it(min(gone)))
+        with pytest.raises(Unavailable) as caught:
+            vault.scans.scan_waiting()
+        assert caught.value.code == "STORAGE_UNAVAILABLE"
+    assert look(vault) == 6
+    assert {scan_of(vault, each) for each in (*away, *more)} == {("clean", "")}
