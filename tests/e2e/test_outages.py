@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.timeout(3600),
 ]
 SENDERS = 3
-# What `docs/operations.md` explains of time limits, set low so that short outages go beyond them.
+# Time limits of the settings, set low so that short outages go beyond them.
 LIMITS = {
     "PUBLISH_INTERVAL": "0.1",
     "DATABASE_TIMEOUT": "2",
