@@ -28,7 +28,8 @@ from api.metric_families import (
 )
 from vault.figures import LedgerFigures
 
-SLOT_OCTETS = 256 * 1024
+# Every route with every status that it gives is some hundred thousand octets.
+SLOT_OCTETS = 1024 * 1024
 _BUCKETS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
 _HEAD = 8
 # What a process watches is asked this often at most, but for a scrape that this process answers.
@@ -60,6 +61,7 @@ class Metrics:
         self._seen: Mapping[str, float] = {}
         self._seen_at: float | None = None
         self._stop = threading.Event()
+        self._overflowed = False
         self._share()
 
     def watch_clock(self, step_backs: Callable[[], int]) -> None:
@@ -146,7 +148,12 @@ class Metrics:
     def _share(self) -> None:
         self._look()
         data = orjson.dumps(self._snapshot())
-        if self._block is None or len(data) > SLOT_OCTETS - _HEAD:
+        if self._block is None:
+            return
+        if len(data) > SLOT_OCTETS - _HEAD:
+            if not self._overflowed:
+                self._overflowed = True
+                _log.error("the counters of this process no longer fit: its siblings tell old ones of it")
             return
         start = self._slot * SLOT_OCTETS
         head = len(data).to_bytes(4, "big") + zlib.crc32(data).to_bytes(4, "big")
@@ -162,9 +169,11 @@ class Metrics:
     def _read(self, slot: int) -> Series:
         if self._block is None:
             return {}
-        raw = bytes(self._block[slot * SLOT_OCTETS : (slot + 1) * SLOT_OCTETS])
-        data = raw[_HEAD : _HEAD + int.from_bytes(raw[:4], "big")]
-        if not data or zlib.crc32(data) != int.from_bytes(raw[4:_HEAD], "big"):
+        start = slot * SLOT_OCTETS
+        head = bytes(self._block[start : start + _HEAD])
+        size = min(int.from_bytes(head[:4], "big"), SLOT_OCTETS - _HEAD)
+        data = bytes(self._block[start + _HEAD : start + _HEAD + size])
+        if not data or zlib.crc32(data) != int.from_bytes(head[4:], "big"):
             return {}
         return cast("Series", orjson.loads(data))
 

@@ -24,6 +24,7 @@ from vault.logs import REQUEST
 
 MAX_IN_FLIGHT = 512
 CLIENT_GONE = 499
+_NOT_TAKEN = 405
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REFERENCE = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 # W3C Trace Context, 3.2.
@@ -153,7 +154,8 @@ class _Exchange:
         # The template, never the address: addresses may name documents, safes or people.
         route = getattr(self._scope.get("route"), "path", None) or "-"
         status = self._status or CLIENT_GONE
-        self._metrics.end(method, route, status, seconds)
+        # What a route does not take is no series of its own: anybody can ask everything in every way.
+        self._metrics.end(method, "-" if status == _NOT_TAKEN else route, status, seconds)
         line = {
             "request": self._request_id,
             "method": method,

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import insert
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.metric_families import FAMILIES, joined
 from api.metrics import SLOT_OCTETS, Metrics
+from api.middleware import Guard
 from tests.services import exposition
 from tests.services.timestamps import Outside, until
 from vault import work_figures
@@ -203,3 +208,32 @@ def test_every_bucket_is_told_from_the_first_request_on(seconds: float) -> None:
 def test_the_reader_is_strict(text: str) -> None:
     with pytest.raises(exposition.Malformed):
         exposition.read(text)
+
+
+def test_what_a_route_does_not_take_makes_no_series() -> None:
+    metrics = Metrics()
+    guard = Middleware(Guard, metrics=metrics, loopback_only=False, trusts=lambda _: False)
+    app = Starlette(routes=[Route("/{name}", lambda _: Response("x"))], middleware=[guard])
+    client = TestClient(app)
+    assert client.get("/a").status_code == 200
+    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"):
+        assert client.request(method, "/a").status_code == 405
+    text = metrics.text()
+    assert 'method="GET",route="/{name}"' in text
+    assert 'method="POST",route="-",status="405"' in text
+    assert text.count('route="/{name}",status=') == 1
+
+
+def test_every_route_and_status_fits_into_what_processes_share(caplog: pytest.LogCaptureFixture) -> None:
+    block = bytearray(2 * SLOT_OCTETS)
+    metrics, sibling = Metrics(block, 0), Metrics(block, 1)
+    for number in range(250):
+        for status in (200, 201, 202, 304, 400, 401, 403, 404, 409, 429, 499, 500, 503):
+            metrics.end("DELETE", f"/v1/documents/{{document_id}}/something-{number}", status, 0.01)
+    assert 'something-249",status="503"} 1' in sibling.text()
+    assert not caplog.records
+    for number in range(20_000):
+        metrics._series[f'probans_requests_total{{made="{number:0>60}"}}'] = 1.0
+    for _ in range(2):
+        metrics.end("GET", "/", 200, 0.01)
+    assert [each.getMessage()[:31] for each in caplog.records] == ["the counters of this process no"]
