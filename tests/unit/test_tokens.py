@@ -485,6 +485,7 @@ def test_what_the_module_says_of_a_tag_does_not_matter(token: Pkcs11Token) -> No
         os.urandom(72),
         SoftSigner(ec.generate_private_key(ec.SECP256R1())).sign(b"data"),
     ],
+    ids=["nothing", "zeros", "another form", "noise", "longer noise", "another key's"],
 )
 def test_a_wrong_signature_is_never_given_out(lie: bytes) -> None:
     soft = SoftSigner(ec.generate_private_key(ec.SECP256R1()))
