@@ -80,8 +80,11 @@ class PairRecordStore:
         """Return the copy of each site that has one, the first site's first. Raises StorageUnavailable."""
         found: list[bytes] = []
         for site in self._sites.each:
-            with suppress(ObjectMissing), site.asked() as stores:
-                found.append(stores.records.read(name))
+            try:
+                with site.asked() as stores:
+                    found.append(stores.records.read(name))
+            except ObjectMissing:
+                site.confirm()
         return found
 
     def delete(self, name: str) -> None:
@@ -98,9 +101,12 @@ class PairRecordStore:
             pass  # known to be down: nothing is begun
         with self._sites.second.asked() as second:
             second.records.delete(name)
+        # Absent is success, and all is absent where the volume is.
+        self._sites.second.confirm()
         self._sites.point("sites.record-deleted")
         with self._sites.first.asked():
             first.records.delete(name)
+        self._sites.first.confirm()
 
     def names(self) -> Iterator[str]:
         """Yield every name that a site has, sorted. Raises StorageUnavailable when neither answers."""

@@ -107,6 +107,19 @@ class Site:
             self._look_soon()
         return SiteState(self.name, not down, down)
 
+    def confirm(self) -> None:
+        """Ask whether it is there at this moment: a volume that is not mounted has nothing, and says so of everything.
+
+        Raises:
+            StorageUnavailable: it is not.
+        """
+        stores = self._usable()
+        try:
+            stores.check()
+        except StorageUnavailable as error:
+            self.fell(str(error))
+            raise
+
     def fell(self, why: str) -> None:
         """Take note that it does not answer."""
         with self._lock:

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api.store_series import stores_text
-from storage.errors import ObjectMissing
+from storage.errors import ObjectMissing, StorageUnavailable
 from storage.pair import PairObjectStore
 from storage.pair_owed import Owed, owe
 from storage.pair_sites import SiteStores
@@ -543,4 +543,28 @@ def test_unfinished_destructions_are_not_looked_for_all_the_time(tmp_path: Path)
     task.run()
     task.run()
     assert before < len(looks) <= before + 2
+    vault.close()
+
+
+def test_nothing_counts_as_deleted_at_a_volume_that_is_not_mounted(tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    prepare_folder(folder)
+    settings = Settings(data=tmp_path / "data", publish_interval=0.05, store2_folder=folder, retention_days=0)
+    vault = opened(settings)
+    sites, records = vault.parts.sites, vault.parts.records
+    assert sites is not None
+    records.add("contact-record", [b"an address"])
+    folder.rename(tmp_path / "unmounted")
+    folder.mkdir()
+    for refused in (
+        lambda: records.delete("contact-record"),
+        lambda: records.rewrite("contact-record", lambda _: False),
+    ):
+        with pytest.raises(StorageUnavailable):
+            refused()
+        sites.second._down = ""  # the next one finds out for itself
+    folder.rmdir()
+    (tmp_path / "unmounted").rename(folder)
+    records.delete("contact-record")
+    assert not [*(tmp_path / "data/records").rglob("contact-record"), *folder.rglob("contact-record")]
     vault.close()
