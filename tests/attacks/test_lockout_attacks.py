@@ -231,7 +231,7 @@ def guessable(lockout: Lockout) -> FastAPI:
             raise NotFound("NOT_FOUND")
         return {"what": "found"}
 
-    app.add_middleware(Guard, metrics=Metrics(), loopback_only=True)
+    app.add_middleware(Guard, metrics=Metrics(), loopback_only=True, trusts=lambda _: False)
     return app
 
 
