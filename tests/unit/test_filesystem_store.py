@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,12 @@ def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+# As they are before any test changes them.
+WHOLE: dict[str, Callable[..., Any]] = {
+    name: getattr(os, name) for name in ("write", "fsync", "fchmod", "utime", "link", "mkdir")
+}
+
+
 def descriptor_count(folder: Path) -> int:
     """Return how many descriptors of this process are of files in a folder: whatever else lives in it opens others."""
     gc.collect()  # what other tests left
@@ -55,14 +62,13 @@ def descriptor_count(folder: Path) -> int:
     return count
 
 
-def failing(number: int, after: int = 0) -> Callable[..., None]:
-    """A system call that fails from its `after`-th use on."""
-    left = [after]
+def failing(name: str, number: int) -> Callable[..., Any]:
+    """A system call that fails, but not for a service that other tests left running in this process."""
+    whole = WHOLE[name]
 
-    def call(*_: object, **__: object) -> None:
-        if left[0] > 0:
-            left[0] -= 1
-            return
+    def call(*arguments: object, **named: object) -> Any:
+        if threading.current_thread().name.startswith("probans-"):
+            return whole(*arguments, **named)
         raise OSError(number, os.strerror(number))
 
     return call
@@ -136,7 +142,7 @@ def test_put_on_a_failing_disk_leaves_nothing(
 ) -> None:
     descriptors = descriptor_count(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(os, call, failing(number))
+        patch.setattr(os, call, failing(call, number))
         with pytest.raises(StorageUnavailable) as refusal:
             store.put([b"x"])
     assert refusal.value.code == "STORAGE_UNAVAILABLE"
@@ -151,7 +157,7 @@ def test_failed_flush_of_a_file_is_never_a_success_later(
     """After a failed fsync the kernel answers the next one with success, though the bytes are lost."""
     staged = [store.put([bytes([number])]) for number in range(staged_objects)]
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", failing(errno.ENOSPC))
+        patch.setattr(os, "fsync", failing("fsync", errno.ENOSPC))
         with pytest.raises(StorageUnavailable):
             store.commit(staged)
     assert list(store.addresses()) == []
@@ -170,7 +176,7 @@ def test_after_an_input_output_error_nothing_is_promised_any_more(
     [before] = store.commit([store.put([b"before"])])
     staged = store.put([b"x"])
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", failing(errno.EIO))
+        patch.setattr(os, "fsync", failing("fsync", errno.EIO))
         with pytest.raises(StorageUnavailable):
             store.commit([staged])
     with pytest.raises(StorageUnavailable, match="restart"):
@@ -186,7 +192,9 @@ def test_failed_flush_of_a_folder(store: FilesystemObjectStore, monkeypatch: pyt
     staged = store.put([b"x"])
     with monkeypatch.context() as patch:
         whole = os.fsync
-        patch.setattr(os, "fsync", lambda fd: whole(fd) if not _is_folder(fd) else failing(errno.ENOSPC)())
+        patch.setattr(
+            os, "fsync", lambda fd: whole(fd) if not _is_folder(fd) else failing("fsync", errno.ENOSPC)(fd)
+        )
         with pytest.raises(StorageUnavailable):
             store.commit([staged])
     flushed: list[str] = []
@@ -206,7 +214,7 @@ def _is_folder(fd: int) -> bool:
 def test_failed_naming(store: FilesystemObjectStore, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     staged = store.put([b"x"])
     with monkeypatch.context() as patch:
-        patch.setattr(os, call, failing(errno.ENOSPC))
+        patch.setattr(os, call, failing(call, errno.ENOSPC))
         with pytest.raises(StorageUnavailable):
             store.commit([staged])
     assert list(store.addresses()) == []
@@ -245,7 +253,7 @@ def test_log_and_records_on_a_failing_disk(tmp_path: Path, monkeypatch: pytest.M
     for call in ("write", "fsync", "fchmod"):
         for action in actions:
             with monkeypatch.context() as patch:
-                patch.setattr(os, call, failing(errno.ENOSPC))
+                patch.setattr(os, call, failing(call, errno.ENOSPC))
                 with pytest.raises(StorageUnavailable):
                     action()
     assert list(log.list()) == ["checkpoint"]
