@@ -13,7 +13,7 @@ from signing.cabinet_table import Entry
 from signing.errors import KeyUnusable, SigningUnavailable
 from signing.hostile import HOSTILE
 from signing.secret_files import Secret
-from signing.signers import PublicKey, Signer, SoftSigner, algorithm_of, longest_signature
+from signing.signers import PublicHalf, PublicKey, Signer, SoftSigner, algorithm_of
 
 if TYPE_CHECKING:
     from signing.csc import CscService
@@ -125,29 +125,14 @@ class Sources:
         return self._folder / entry.source[member]
 
 
-class LateSigner:
+class LateSigner(PublicHalf):
     """A `Signer` whose key is opened by the first signature: what holds it may be down before."""
 
     def __init__(self, public: PublicKey, open_key: Callable[[], Signer]) -> None:
         """Take the public half, from the certificate, and what opens the private one. Raises KeyUnusable."""
-        self._public = public
-        self._algorithm = algorithm_of(public)
+        super().__init__(public, algorithm_of(public))
         self._open = open_key
         self._signer: Signer | None = None
-
-    @property
-    def algorithm(self) -> str:
-        """How it signs."""
-        return self._algorithm
-
-    @property
-    def max_signature_size(self) -> int:
-        """The largest signature in octets."""
-        return longest_signature(self._public)
-
-    def public_key(self) -> PublicKey:
-        """Return the public key; asks nobody."""
-        return self._public
 
     def sign(self, data: bytes) -> bytes:
         """Sign data. Raises SigningUnavailable, also for a key that cannot be opened: that is for an operator."""

@@ -105,20 +105,13 @@ def longest_signature(public: PublicKey) -> int:
     return public.key_size // 8 if isinstance(public, rsa.RSAPublicKey) else 64
 
 
-class SoftSigner:
-    """A `Signer` whose key lies in the memory of this process."""
+class PublicHalf:
+    """What every `Signer` knows without asking for its private key."""
 
-    def __init__(self, private: object) -> None:
-        """Take a P-256, RSA (3072 or 4096 bits) or Ed25519 key. Raises KeyUnusable for anything else."""
-        if not isinstance(private, _PrivateKey):
-            raise KeyUnusable("only P-256, RSA and Ed25519 keys sign")
-        self._private = private
-        self._public = private.public_key()
-        self._algorithm = algorithm_of(self._public)
-
-    def __repr__(self) -> str:
-        """Say the kind, and nothing of the key."""
-        return f"SoftSigner({self._algorithm})"
+    def __init__(self, public: PublicKey, algorithm: str) -> None:
+        """Take the public key and how its private half signs; see `Signer`."""
+        self._public = public
+        self._algorithm = algorithm
 
     @property
     def algorithm(self) -> str:
@@ -131,8 +124,24 @@ class SoftSigner:
         return longest_signature(self._public)
 
     def public_key(self) -> PublicKey:
-        """Return the public key."""
+        """Return the public key; asks nobody."""
         return self._public
+
+
+class SoftSigner(PublicHalf):
+    """A `Signer` whose key lies in the memory of this process."""
+
+    def __init__(self, private: object) -> None:
+        """Take a P-256, RSA (3072 or 4096 bits) or Ed25519 key. Raises KeyUnusable for anything else."""
+        if not isinstance(private, _PrivateKey):
+            raise KeyUnusable("only P-256, RSA and Ed25519 keys sign")
+        public = private.public_key()
+        super().__init__(public, algorithm_of(public))
+        self._private = private
+
+    def __repr__(self) -> str:
+        """Say the kind, and nothing of the key."""
+        return f"SoftSigner({self._algorithm})"
 
     def sign(self, data: bytes) -> bytes:
         """Sign data; see `Signer`."""
@@ -150,7 +159,7 @@ class SoftSigner:
         raise KeyUnusable("Ed25519 signs data, not digests")
 
 
-class CheckedSigner:
+class CheckedSigner(PublicHalf):
     """A `Signer` that has somebody else sign, and believes no signature that it has not verified.
 
     A token or a service that answers with anything else than a signature by the key of the certificate would
@@ -167,28 +176,13 @@ class CheckedSigner:
                 SigningUnavailable or KeyUnusable.
             name: of the key and where it lies, in words for an operator; no secret.
         """
-        self._public = public
-        self._algorithm = algorithm
+        super().__init__(public, algorithm)
         self._ask = ask
         self._name = name
 
     def __repr__(self) -> str:
         """Name the key."""
         return f"{type(self).__name__}({self._name}, {self._algorithm})"
-
-    @property
-    def algorithm(self) -> str:
-        """How it signs."""
-        return self._algorithm
-
-    @property
-    def max_signature_size(self) -> int:
-        """The largest signature in octets."""
-        return longest_signature(self._public)
-
-    def public_key(self) -> PublicKey:
-        """Return the public key."""
-        return self._public
 
     def sign(self, data: bytes) -> bytes:
         """Sign data. Raises SigningUnavailable: see `Signer`."""
