@@ -211,3 +211,37 @@ def remove_quietly(paths: Iterable[str]) -> None:
     for path in paths:
         with suppress(OSError):
             Path(path).unlink()
+
+
+def write_new(path: Path, content: bytes, mode: int, former: os.stat_result | None = None) -> None:
+    """Make a small file whole on the disk, whatever the umask; its name is not flushed yet.
+
+    Args:
+        path: of the file; nothing stands there.
+        content: its octets.
+        mode: of the file.
+        former: of the file whose owner it gets; None for one's own.
+
+    Raises:
+        OSError: it cannot be written, or something stands there.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        if former is not None:
+            keep_owner(fd, former)
+        os.fchmod(fd, mode)
+        write_all(fd, content)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def replace_durably(path: Path, content: bytes, mode: int, former: os.stat_result | None) -> None:
+    """Put a small file in its place, whole and durably. Raises OSError. See `write_new`."""
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
+    try:
+        write_new(temporary, content, mode, former)
+        temporary.replace(path)
+        sync_path(str(path.parent))
+    finally:
+        remove_quietly([str(temporary)])

@@ -19,12 +19,12 @@ from typing import Any
 
 from storage.errors import KeyRefused
 from storage.filesystem_disk import (
-    keep_owner,
     make_durable_folder,
     remove_quietly,
+    replace_durably,
     sync_path,
     unavailable,
-    write_all,
+    write_new,
 )
 from storage.wrapped import ID
 
@@ -87,7 +87,7 @@ def create_file(path: Path, content: KeyFile) -> None:
     try:
         with unavailable("writing the key file", FileExistsError):
             make_durable_folder(path.parent)
-            _write(temporary, content)
+            write_new(temporary, _octets(content), 0o600)
             os.link(temporary, path)
             sync_path(str(path.parent))
     except FileExistsError:
@@ -102,14 +102,8 @@ def replace_file(path: Path, content: KeyFile) -> None:
     It stays its owner's: written by an operator for a service under another name, it would be closed to the service,
     and what is wrapped with the new key too.
     """
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
-    try:
-        with unavailable("writing the key file"):
-            _write(temporary, content, path.stat())
-            temporary.replace(path)
-            sync_path(str(path.parent))
-    finally:
-        remove_quietly([str(temporary)])
+    with unavailable("writing the key file"):
+        replace_durably(path, _octets(content), 0o600, path.stat())
 
 
 class KeyFileChanger:
@@ -155,7 +149,7 @@ class KeyFileChanger:
         replace_file(self._path, replace(found, keys=kept))
 
 
-def _write(path: Path, content: KeyFile, former: os.stat_result | None = None) -> None:
+def _octets(content: KeyFile) -> bytes:
     members: dict[str, Any] = {
         "active": content.active.hex(),
         "format": _FORMAT,
@@ -163,11 +157,4 @@ def _write(path: Path, content: KeyFile, former: os.stat_result | None = None) -
         **({"activated": content.activated} if content.activated else {}),
         **({"next": content.next.hex()} if content.next else {}),
     }
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        if former is not None:
-            keep_owner(fd, former)
-        write_all(fd, json.dumps(members, sort_keys=True).encode() + b"\n")
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    return json.dumps(members, sort_keys=True).encode() + b"\n"

@@ -9,24 +9,15 @@ CKA_ID (16 hex digits). Names of files are relative to its folder.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from storage.errors import KeyRefused, StorageError
-from storage.filesystem_disk import (
-    keep_owner,
-    make_durable_folder,
-    remove_quietly,
-    sync_path,
-    unavailable,
-    write_all,
-)
+from storage.filesystem_disk import make_durable_folder, replace_durably, unavailable
 from storage.keys_token import AesToken, TokenKeyWrapper
 from storage.wrapped import ID
 
@@ -96,24 +87,11 @@ def write_token_file(path: Path, content: TokenKeyFile) -> None:
         **({"activated": content.activated} if content.activated else {}),
         **({"next": content.next.hex()} if content.next else {}),
     }
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
-    try:
-        with unavailable("writing the key file"):
-            make_durable_folder(path.parent)
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            try:
-                with suppress(FileNotFoundError):
-                    keep_owner(fd, path.stat())
-                # Whatever the umask: the service may have another name than who changes keys, and no secret is in it.
-                os.fchmod(fd, 0o644)
-                write_all(fd, json.dumps(members, indent=2).encode() + b"\n")
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            temporary.replace(path)
-            sync_path(str(path.parent))
-    finally:
-        remove_quietly([str(temporary)])
+    with unavailable("writing the key file"):
+        make_durable_folder(path.parent)
+        former = path.stat() if path.exists() else None
+        # The service may have another name than who changes keys, and no secret is in it.
+        replace_durably(path, json.dumps(members, indent=2).encode() + b"\n", 0o644, former)
 
 
 class FollowingTokenWrapper:
