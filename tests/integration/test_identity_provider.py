@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -20,7 +18,7 @@ from identity.base import ClaimMap, ProvenIdentity, ProviderConfig
 from identity.errors import IdentityError
 from identity.oidc import OpenIdProvider
 from identity.providers import Providers
-from tests.services.oidc_provider import SECRET, Browser, Service, client, key_set
+from tests.services.oidc_provider import SECRET, BackChannel, Browser, Service, client, key_set
 
 pytestmark = pytest.mark.needs("oidc-provider")
 HOME = "http://127.0.0.1:9/"
@@ -41,36 +39,11 @@ class Now:
         return datetime.now(UTC) + self.ahead
 
 
-class Listener:
-    """Our back-channel address: keeps the logout tokens that come."""
-
-    def __init__(self) -> None:
-        self.tokens: list[str] = []
-        self.came = threading.Event()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                outer.tokens.append(dict(parse_qsl(body))["logout_token"])
-                self.send_response(200)
-                self.end_headers()
-                outer.came.set()
-
-            def log_message(self, *args: object) -> None:
-                del args
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/retrait"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
 @pytest.fixture(scope="module")
-def listener() -> Iterator[Listener]:
-    listening = Listener()
+def listener() -> Iterator[BackChannel]:
+    listening = BackChannel()
     yield listening
-    listening.server.shutdown()
-    listening.server.server_close()
+    listening.stop()
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +55,7 @@ def own_key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
 
 
 @pytest.fixture(scope="module")
-def service(listener: Listener, own_key: tuple[Path, dict[str, Any]]) -> Iterator[Service]:
+def service(listener: BackChannel, own_key: tuple[Path, dict[str, Any]]) -> Iterator[Service]:
     back_channel = {"backchannel_logout_uri": listener.url, "backchannel_logout_session_required": True}
     keyed = {
         "token_endpoint_auth_method": "private_key_jwt",
@@ -221,7 +194,7 @@ def test_a_person_may_refuse(service: Service) -> None:
 
 
 def test_a_logout_here_leads_through_the_provider_which_tells_us(
-    service: Service, listener: Listener
+    service: Service, listener: BackChannel
 ) -> None:
     party = OpenIdProvider(config_of(service), Now())
     browser = Browser()

@@ -77,7 +77,7 @@ class Authority:
 
     def issue(
         self,
-        request: x509.CertificateSigningRequest | ec.EllipticCurvePublicKey,
+        request: x509.CertificateSigningRequest | PublicKey,
         *,
         purpose: KeyPurpose | None = None,
         policies: tuple[str, ...] = (),

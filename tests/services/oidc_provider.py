@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
@@ -137,3 +138,32 @@ class Browser:
         said = {"xsrf": token[1], "logout": "yes"}
         answer = self.session.post(action[1], said, allow_redirects=False, timeout=10)
         return answer.headers["Location"]
+
+
+class BackChannel:
+    """Where a provider sends its logout messages: the tests take their tokens from it."""
+
+    def __init__(self) -> None:
+        self.tokens: list[str] = []
+        self.came = threading.Event()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                outer.tokens.append(dict(parse_qsl(body))["logout_token"])
+                self.send_response(200)
+                self.end_headers()
+                outer.came.set()
+
+            def log_message(self, *args: object) -> None:
+                del args
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/retrait"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        """Listen no more."""
+        self.server.shutdown()
+        self.server.server_close()

@@ -12,7 +12,7 @@ import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from asn1crypto import tsp
@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.services.dropping import DroppingServer
 from timestamping import der
 from timestamping.authority import EmbeddedAuthority
 from timestamping.messages import Failure, rejection
@@ -79,7 +80,7 @@ class Outside:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = _Server(("127.0.0.1", 0), Handler)
+        self._server = DroppingServer(("127.0.0.1", 0), Handler)
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}/tsa"
         self._issuers = [
@@ -262,30 +263,6 @@ def _changed(request: bytes, field: str, value: object) -> bytes:
         "cert_req": True,
     }
     return bytes(tsp.TimeStampReq({**fields, field: value}).dump())
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, *arguments: object) -> None:
-        self._kept: list[socket.socket] = []
-        super().__init__(*arguments)  # type: ignore[arg-type]
-
-    def get_request(self):  # type: ignore[no-untyped-def]
-        connection, address = super().get_request()
-        self._kept.append(connection)
-        return connection, address
-
-    def handle_error(self, *arguments: object) -> None:
-        """A client that went away is no error."""
-
-    def drop(self) -> None:
-        self.server_close()
-        for connection in self._kept:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
 
 
 def until(found, seconds: float = 15.0):  # type: ignore[no-untyped-def]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from signing.dev_pki import DevPki
+from tests.services.dropping import DroppingServer
 from timestamping.authority import EmbeddedAuthority
 from timestamping.messages import Failure, parse_request, rejection
 
@@ -89,7 +89,7 @@ class Authority:
             def log_message(self, *arguments: object) -> None:
                 pass
 
-        server = _Server(("127.0.0.1", getattr(self, "_port", 0)), Handler)
+        server = DroppingServer(("127.0.0.1", getattr(self, "_port", 0)), Handler)
         self._port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
@@ -138,30 +138,3 @@ class Authority:
             handler.close_connection = True
         else:
             handler.wfile.write(body)
-
-
-class _Server(ThreadingHTTPServer):
-    """Forgets kept connections too when it stops, as a dead authority does."""
-
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, *arguments: object) -> None:
-        self._kept: list[socket.socket] = []
-        super().__init__(*arguments)  # type: ignore[arg-type]
-
-    def get_request(self):  # type: ignore[no-untyped-def]
-        connection, address = super().get_request()
-        self._kept.append(connection)
-        return connection, address
-
-    def handle_error(self, *arguments: object) -> None:
-        """A client that went away is no error."""
-
-    def drop(self) -> None:
-        """Close the listener and every connection."""
-        self.server_close()
-        for connection in self._kept:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()

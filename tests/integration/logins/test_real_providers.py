@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import pytest
 from starlette.testclient import TestClient
 
 from api.app import create_app
 from tests.services import oidc_provider
-from tests.services.oidc_provider import SECRET, Service, client, key_set
+from tests.services.oidc_provider import SECRET, BackChannel, Service, client, key_set
 from vault.bootstrap import open_vault
 from vault.domain.actors import Assurance, Role
 from vault.service import Vault
@@ -27,36 +25,11 @@ HOME = "http://127.0.0.1:9"
 NAMES = ("mconnect", "portail")
 
 
-class BackChannel:
-    """Where a provider sends its logout messages: handed to the application by the tests."""
-
-    def __init__(self) -> None:
-        self.tokens: list[str] = []
-        self.came = threading.Event()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                outer.tokens.append(dict(parse_qsl(body))["logout_token"])
-                self.send_response(200)
-                self.end_headers()
-                outer.came.set()
-
-            def log_message(self, *args: object) -> None:
-                del args
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/retrait"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
 @pytest.fixture(scope="module")
 def back_channel() -> Iterator[BackChannel]:
     listening = BackChannel()
     yield listening
-    listening.server.shutdown()
-    listening.server.server_close()
+    listening.stop()
 
 
 @pytest.fixture(scope="module")
