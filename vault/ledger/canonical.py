@@ -41,11 +41,12 @@ def check_value(value: object, *, lists: bool = False, depth: int = 0) -> None:
     if kind is int:
         if not -MAX_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]
             raise ValueError("integer of 2^53 or more")
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict | Mapping):
         for key, member in value.items():
             if type(key) is not str or not key.isascii():
                 raise ValueError("member name is not ASCII text")
-            check_value(member, lists=lists, depth=depth + 1)
+            if type(member) is not str or depth == MAX_DEPTH:
+                check_value(member, lists=lists, depth=depth + 1)
     elif lists and isinstance(value, list | tuple):
         for member in value:
             check_value(member, lists=lists, depth=depth + 1)
