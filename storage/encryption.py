@@ -151,7 +151,7 @@ def encrypt(chunks: Iterable[bytes], key: bytes, associated_data: bytes) -> Iter
         associated_data: what the object is bound to (`object_associated_data`).
 
     Yields:
-        The header, then one ciphertext segment at a time.
+        The header with the first ciphertext segment, then one segment at a time.
 
     Raises:
         ValueError: the key has another length, or the stream is longer than the format allows (4 PiB).
@@ -160,11 +160,12 @@ def encrypt(chunks: Iterable[bytes], key: bytes, associated_data: bytes) -> Iter
         raise ValueError("the key is 32 octets")
     header = bytes([_HEADER]) + secrets.token_bytes(_SALT + _PREFIX)
     segments = _Segments(header, key, associated_data)
-    yield header
     for index, (block, last) in enumerate(_blocks(chunks, _FIRST_PLAIN, _PLAIN)):
         if index >= _MOST_SEGMENTS:
             raise ValueError("too long for the format")
-        yield segments.seal(index, block, last=last)
+        sealed = segments.seal(index, block, last=last)
+        # Most objects are one piece then, written at once.
+        yield sealed if index else header + sealed
 
 
 def decrypt(chunks: Iterable[bytes], key: bytes, associated_data: bytes) -> Iterator[bytes]:
