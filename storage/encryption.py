@@ -15,6 +15,7 @@ given out before its segment is authenticated. Memory stays flat: about three se
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 
@@ -50,6 +51,7 @@ _PLAIN = _SEGMENT - _TAG
 _FIRST_PLAIN = _PLAIN - _HEADER
 _MOST_SEGMENTS = 1 << 32
 _VALUE_VERSION = b"\x01"
+_VISIBLE = re.compile("[!-~]+")
 _NONCE = 12
 
 
@@ -69,7 +71,7 @@ def object_associated_data(document_id: str, role: str) -> bytes:
         ValueError: an empty text, or one with other than visible ASCII characters.
     """
     for text in (document_id, role):
-        if not text or not all("!" <= character <= "~" for character in text):
+        if _VISIBLE.fullmatch(text) is None:
             raise ValueError("document id and role are visible ASCII characters, at least one")
     return b"\x00".join((b"probans/object/v1", document_id.encode(), role.encode()))
 
