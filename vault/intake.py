@@ -17,7 +17,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -141,7 +141,8 @@ class Spool:
         try:
             return _fill(spooling, chunks, limit, expected_length, expected_digest)
         except BaseException:
-            spooling.stream.close()
+            with suppress(OSError):  # what is still to be written then need not be
+                spooling.stream.close()
             raise
 
 
