@@ -7,13 +7,14 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import audits, ledger, seal, stack, verdicts
+from benchmarks import audits, ledger, path, seal, stack, verdicts
 from benchmarks.figures import Figure
 
 SUITES: dict[str, Callable[[int, float, int], Iterator[Figure]]] = {
     "ledger": ledger.run,
     "ledger-writers": ledger.writers,
     "ledger-audits": lambda size, _seconds, runs: audits.run(size, runs),
+    "path": lambda _size, seconds, runs: path.run(seconds, runs),
     # A fiftieth: 2,000 pages by default.
     "seal": lambda size, seconds, runs: seal.run(size // 50, seconds, runs),
     "stack": lambda _size, seconds, runs: stack.run(seconds, runs),

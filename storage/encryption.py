@@ -15,6 +15,7 @@ given out before its segment is authenticated. Memory stays flat: about three se
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 
@@ -50,6 +51,7 @@ _PLAIN = _SEGMENT - _TAG
 _FIRST_PLAIN = _PLAIN - _HEADER
 _MOST_SEGMENTS = 1 << 32
 _VALUE_VERSION = b"\x01"
+_VISIBLE = re.compile("[!-~]+")
 _NONCE = 12
 
 
@@ -69,7 +71,7 @@ def object_associated_data(document_id: str, role: str) -> bytes:
         ValueError: an empty text, or one with other than visible ASCII characters.
     """
     for text in (document_id, role):
-        if not text or not all("!" <= character <= "~" for character in text):
+        if _VISIBLE.fullmatch(text) is None:
             raise ValueError("document id and role are visible ASCII characters, at least one")
     return b"\x00".join((b"probans/object/v1", document_id.encode(), role.encode()))
 
@@ -151,7 +153,7 @@ def encrypt(chunks: Iterable[bytes], key: bytes, associated_data: bytes) -> Iter
         associated_data: what the object is bound to (`object_associated_data`).
 
     Yields:
-        The header, then one ciphertext segment at a time.
+        The header with the first ciphertext segment, then one segment at a time.
 
     Raises:
         ValueError: the key has another length, or the stream is longer than the format allows (4 PiB).
@@ -160,11 +162,12 @@ def encrypt(chunks: Iterable[bytes], key: bytes, associated_data: bytes) -> Iter
         raise ValueError("the key is 32 octets")
     header = bytes([_HEADER]) + secrets.token_bytes(_SALT + _PREFIX)
     segments = _Segments(header, key, associated_data)
-    yield header
     for index, (block, last) in enumerate(_blocks(chunks, _FIRST_PLAIN, _PLAIN)):
         if index >= _MOST_SEGMENTS:
             raise ValueError("too long for the format")
-        yield segments.seal(index, block, last=last)
+        sealed = segments.seal(index, block, last=last)
+        # Most objects are one piece then, written at once.
+        yield sealed if index else header + sealed
 
 
 def decrypt(chunks: Iterable[bytes], key: bytes, associated_data: bytes) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, and_, delete, insert, update
 
 from vault.db.models import metadata
 from vault.errors import LedgerError
+from vault.ledger.group import Appended, LedgerTransaction
 
 SEQ = "\0seq"
 RECORD = "\0record"
@@ -59,6 +60,20 @@ class Change:
             target = metadata.tables[table]
             where = and_(*(target.c[name] == value for name, value in criteria.items()))
             connection.execute(delete(target).where(where))
+
+    def write(self, tx: LedgerTransaction, appended: Appended) -> None:
+        """Write the rows with their entry: where there are only inserts, together with those of the whole group.
+
+        The database sees those only when the group is written, and one that it refuses then fails the group. So each
+        must be known to be right: of a new identifier, or of keys that this work has asked for.
+        """
+        if self.updates or self.deletes:
+            self.apply(tx.connection, appended.seq, appended.record)
+            return
+        known = {SEQ: appended.seq, RECORD: appended.record}
+        for table, row in self.inserts:
+            filled = _fill(row, known)
+            tx.insert(table, tuple(filled), tuple(filled.values()))
 
     def names_any(self, safes: Collection[str]) -> bool:
         """Tell whether it is about one of these safes, or inserts a row that names one."""

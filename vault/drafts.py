@@ -34,6 +34,7 @@ class Intent:
         transfer: idempotency key and declared length and digest.
         entitled: asked again in the transaction that takes the file in; raises what it raised before, when what
             allowed it ended meanwhile.
+        lasting: it need not be asked while the safe is quiet (`vault.ties.Ties.is_lasting`).
     """
 
     route: str
@@ -44,6 +45,7 @@ class Intent:
     new: NewDocument
     transfer: Transfer
     entitled: Callable[[Connection], object]
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

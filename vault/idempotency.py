@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from vault.db import models
+from vault.db.bulk import rows_of
+from vault.db.driver import Driver, driver_of
 from vault.db.twins import TwinGuard
 from vault.domain.actors import Actor
 from vault.domain.documents import Outcome
 from vault.errors import Conflict, Refused
 from vault.keyring import Keyring
+from vault.ledger.group import LedgerTransaction
 
 _MAX_KEY = 255
+_ANSWERS = "SELECT scope_ix, request_ix, document_id, status_code, seq FROM idempotency WHERE scope_ix IN "
+_Answer = tuple[bytes, str, int, int]
+
+
+def answers(driver: Driver, scopes: Sequence[bytes]) -> Mapping[bytes, _Answer | None]:
+    """Return what was answered in each scope, None where nothing was: a question of `vault.ledger.asking`."""
+    found = {scope: (request, *answer) for scope, request, *answer in rows_of(driver, _ANSWERS, scopes)}
+    return {scope: found.get(scope) for scope in scopes}
 
 
 class Idempotency:
@@ -53,10 +63,20 @@ class Idempotency:
         Raises:
             Conflict: IDEMPOTENCY_KEY_REUSED, the key belongs to another request of the same caller.
         """
-        table = models.idempotency
-        row = connection.execute(select(table).where(table.c.scope_ix == scope)).mappings().first()
-        if row is None:
-            return None
-        if row["request_ix"] != request:
-            raise Conflict("IDEMPOTENCY_KEY_REUSED")
-        return Outcome(row["document_id"], row["status_code"], row["seq"], replayed=True)
+        return _outcome(answers(driver_of(connection), (scope,))[scope], request)
+
+    @staticmethod
+    def earlier_here(tx: LedgerTransaction, scope: bytes, request: bytes) -> Outcome | None:
+        """Return the same within a work, which writes the answer if there is none yet. Raises as `earlier`."""
+        found = _outcome(tx.ask(answers, scope), request)
+        tx.forget(answers, scope)
+        return found
+
+
+def _outcome(answer: _Answer | None, request: bytes) -> Outcome | None:
+    if answer is None:
+        return None
+    asked, document_id, status_code, seq = answer
+    if asked != request:
+        raise Conflict("IDEMPOTENCY_KEY_REUSED")
+    return Outcome(document_id, status_code, seq, replayed=True)

@@ -122,12 +122,11 @@ def _report(spooled: Spooled, limits: InspectionLimits, *, open_after: bool) -> 
     """Examine here, or first in a fenced process when the file looks costly or proves to be."""
     path = spooled.path
     with mapped(path) as data:
-        costly = looks_costly(data)
-    if not costly:
-        try:
-            return examine(path, limits, watch_memory=True)
-        except MemoryGrew:
-            pass
+        if not looks_costly(data):
+            try:
+                return examine(path, limits, watch_memory=True, data=data)
+            except MemoryGrew:
+                pass
     answer = probe(path, spooled.stream.fileno(), limits)
     report = PdfReport.from_json(answer)
     if open_after and not report.findings:

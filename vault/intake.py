@@ -1,7 +1,8 @@
 """Step 1 of the pipeline: receive a file into an unnamed spool while hashing it.
 
 The spool never has a name that outlives an instruction: a cut upload, a refusal or a crash leaves nothing on
-disk. Nothing here decides what the file is; that is `vault.inspection`.
+disk. Up to a mebibyte it lies in memory, beyond that on the spool's volume. Nothing here decides what the file is;
+that is `vault.inspection`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import hashlib
 import hmac
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 _DIGEST_SIZES = {"sha-256": 32, "sha-512": 64}
 _MAX_DIGEST_HEADER = 8192
+# As much as every later step holds of a file at once. A file on a volume costs an inode, taken and given back.
+IN_MEMORY = 1 << 20
 # Filesystems and kernels without O_TMPFILE answer with one of these.
 _NO_TMPFILE = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
 
@@ -132,12 +137,68 @@ class Spool:
         """Write the chunks to an unnamed file while hashing; see the function `receive`."""
         if expected_length is not None and expected_length > limit:
             raise Refused("TOO_LARGE", "the declared length is over the limit", limit=limit)
-        stream = self.open()
+        spooling = _Spooling(self, expected_length)
         try:
-            return _fill(stream, chunks, limit, expected_length, expected_digest)
+            return _fill(spooling, chunks, limit, expected_length, expected_digest)
         except BaseException:
-            stream.close()
+            with suppress(OSError):  # what is still to be written then need not be
+                spooling.stream.close()
             raise
+
+
+class _Spooling:
+    """A file while it is received: in memory as long as it is small.
+
+    Attributes:
+        stream: where its octets are now.
+    """
+
+    def __init__(self, spool: Spool, expected_length: int | None) -> None:
+        self._spool = spool
+        small = expected_length is None or expected_length <= IN_MEMORY
+        held = _in_memory() if small else None
+        self._room = IN_MEMORY if held is not None else None
+        self.stream = held or spool.open()
+
+    def write(self, chunk: bytes) -> None:
+        """Write a chunk. Raises Unavailable: a full disk is no fault of the client."""
+        if self._room is not None:
+            self._room -= len(chunk)
+            if self._room < 0:
+                self._move()
+        with _writing():
+            self.stream.write(chunk)
+
+    def finish(self) -> BinaryIO:
+        """Push all to the file and rewind. Raises as `write`."""
+        with _writing():
+            self.stream.flush()
+            self.stream.seek(0)
+        return self.stream
+
+    def _move(self) -> None:
+        target, self._room = self._spool.open(), None
+        with self.stream as source:
+            self.stream = target
+            with _writing():
+                source.seek(0)
+                shutil.copyfileobj(source, target, IN_MEMORY)
+
+
+def _in_memory() -> BinaryIO | None:
+    """Open a file in memory, which a path in /proc opens too like any other; None where that is not allowed."""
+    try:
+        return cast("BinaryIO", os.fdopen(os.memfd_create("spool"), "w+b"))
+    except OSError:
+        return None
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable("STORAGE_UNAVAILABLE", "the spool cannot be written") from error
 
 
 def receive(
@@ -171,7 +232,7 @@ def receive(
 
 
 def _fill(
-    stream: BinaryIO,
+    spooling: _Spooling,
     chunks: Iterable[bytes],
     limit: int,
     expected_length: int | None,
@@ -191,7 +252,7 @@ def _fill(
             raise Refused("LENGTH_MISMATCH", "more octets than announced", expected=expected_length)
         for state in states.values():
             state.update(chunk)
-        _write(stream, chunk)
+        spooling.write(chunk)
     if expected_length is not None and size < expected_length:
         raise Refused("TRUNCATED", "the upload ended early", received=size, expected=expected_length)
     if size == 0:
@@ -199,20 +260,7 @@ def _fill(
     for name, value in declared:
         if not hmac.compare_digest(states[name].digest(), value):
             raise Refused("DIGEST_MISMATCH", "the declared digest is another one", algorithm=name)
-    _write(stream, None)
-    return Spooled(stream, size, states["sha-256"])
-
-
-def _write(stream: BinaryIO, chunk: bytes | None) -> None:
-    """Write a chunk, or (None) push all to the file and rewind. A full disk is no fault of the client."""
-    try:
-        if chunk is not None:
-            stream.write(chunk)
-        else:
-            stream.flush()
-            stream.seek(0)
-    except OSError as error:
-        raise Unavailable("STORAGE_UNAVAILABLE", "the spool cannot be written") from error
+    return Spooled(spooling.finish(), size, states["sha-256"])
 
 
 def parse_digest_headers(repr_digest: str | None, content_digest: str | None) -> DeclaredDigest | None:

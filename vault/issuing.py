@@ -65,5 +65,6 @@ class Issuing:
             new,
             transfer,
             lambda connection: self._ties.demand(connection, actor, Action.ISSUE, subject),
+            lasting=self._ties.is_lasting(actor, Action.ISSUE, subject),
         )
         return self._pipeline.accept(intent, chunks)

@@ -137,13 +137,38 @@ class OutboxCourier:
         with self._database.writing() as connection:
             # Read here: a leader that lost its connection may not know yet that there is another one.
             waiting: Sequence[RowMapping] = connection.execute(query).mappings().all()
-            for row in waiting:
-                code = self._one(connection, row)
-                values = {"delivered_at": now, "attempts": table.c.attempts + 1}
-                connection.execute(update(table).where(table.c.id == row["id"]).values(values))
+            codes = self._together(connection, waiting)
+            if codes is None:
+                codes = {row["id"]: self._one(connection, row) for row in waiting}
+            done = update(table).where(table.c.id.in_([row["id"] for row in waiting]))
+            connection.execute(done.values({"delivered_at": now, "attempts": table.c.attempts + 1}))
+            for number, code in codes.items():
                 if code:
-                    connection.execute(insert(models.deliveries), _refused(row["id"], code, now))
+                    connection.execute(insert(models.deliveries), _refused(number, code, now))
         return len(waiting)
+
+    def _together(self, connection: Connection, waiting: Sequence[RowMapping]) -> dict[int, str] | None:
+        """Hand messages on in one savepoint; None, with nothing done, when one stood in the way of the others."""
+        try:
+            with connection.begin_nested():
+                notices = {row["id"]: read_payload(row["topic"], row["payload"]) for row in waiting}
+                for number, notice in notices.items():
+                    self._spreading.spread(connection, number, notice)
+        except DBAPIError:
+            raise  # the database is at fault, not a message: all wait
+        except Exception:  # whatever it is, it is found again, and said, one by one
+            return None
+        return {number: self._told(number, notice) for number, notice in notices.items()}
+
+    def _told(self, number: int, notice: Notice) -> str:
+        """Tell the notifier of a message that was handed on; return why it could not be told, or ""."""
+        if self._notifier is None:
+            return ""
+        try:
+            self._notifier.deliver(notice.topic, notice.subject_id)
+        except Exception as error:  # whatever is wrong with one message, the others leave
+            return _said(number, error)
+        return ""
 
     def _one(self, connection: Connection, row: RowMapping) -> str:
         """Hand one message on; return why it cannot be, or ""."""
@@ -156,9 +181,7 @@ class OutboxCourier:
         except DBAPIError:
             raise  # the database is at fault, not the message: all wait
         except Exception as error:  # whatever is wrong with one message, the others leave
-            code = str(getattr(error, "code", None) or "PAYLOAD_INVALID")
-            _log.error("message cannot be handed on", extra={"outbox": row["id"], "code": code})
-            return code
+            return _said(row["id"], error)
         return ""
 
     def _keep_time(self) -> None:
@@ -174,6 +197,13 @@ class OutboxCourier:
             Deliveries.prune(connection, before)
             connection.execute(delete(table).where(table.c.delivered_at < before))
         self._pruned_at = rfc3339(now)
+
+
+def _said(number: int, error: Exception) -> str:
+    """Log that a message cannot be handed on; return the code."""
+    code = str(getattr(error, "code", None) or "PAYLOAD_INVALID")
+    _log.error("message cannot be handed on", extra={"outbox": number, "code": code})
+    return code
 
 
 def _refused(outbox_id: int, code: str, now: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 import re
 import resource
 import subprocess
@@ -125,14 +126,23 @@ def too_complex(what: str, limit: float) -> Refused:
 
 def resident() -> int:
     """Return the resident memory of this process in octets."""
-    pages = Path("/proc/self/statm").read_bytes().split(maxsplit=2)[1]
+    descriptor = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        pages = os.read(descriptor, 256).split(maxsplit=2)[1]
+    finally:
+        os.close(descriptor)
     return int(pages) * mmap.PAGESIZE
 
 
 @contextmanager
 def mapped(path: Path) -> Iterator[mmap.mmap]:
     """Map a non-empty file for reading; its pages belong to the cache, not to the process."""
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    finally:
+        os.close(descriptor)
+    with data:
         yield data
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import mmap
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -103,7 +104,9 @@ class PdfReport:
         self.close()
 
 
-def examine(path: Path, limits: InspectionLimits, *, watch_memory: bool) -> PdfReport:
+def examine(
+    path: Path, limits: InspectionLimits, *, watch_memory: bool, data: mmap.mmap | None = None
+) -> PdfReport:
     """Examine one PDF; hostile content ends as findings of the report, never as another exception.
 
     The numbered steps:
@@ -119,6 +122,7 @@ def examine(path: Path, limits: InspectionLimits, *, watch_memory: bool) -> PdfR
         path: a path that opens the file (opening by path is three times faster than by stream).
         limits: what it may cost.
         watch_memory: raise MemoryGrew when the process grows; off in the probe, whose memory is fenced.
+        data: the file, where the caller has mapped it already.
 
     Returns:
         The report; its findings carry PDF_DAMAGED, PDF_ENCRYPTED, PDF_TOO_COMPLEX, PDF_JAVASCRIPT,
@@ -130,7 +134,8 @@ def examine(path: Path, limits: InspectionLimits, *, watch_memory: bool) -> PdfR
     report = PdfReport()
     limit_errors = qpdf_settings.qpdf_limit_errors()
     try:
-        _examine(path, limits, Budget(limits, watch_memory=watch_memory), report)
+        with mapped(path) if data is None else nullcontext(data) as octets:
+            _examine(path, octets, limits, Budget(limits, watch_memory=watch_memory), report)
     except MemoryGrew:
         report.close()
         raise
@@ -161,26 +166,27 @@ def _unreadable(path: Path, error: Exception, limit_errors: int) -> Found:
     return ("PDF_DAMAGED", type(error).__name__, {"problem": "unreadable"})
 
 
-def _examine(path: Path, limits: InspectionLimits, budget: Budget, report: PdfReport) -> None:
+def _examine(
+    path: Path, data: mmap.mmap, limits: InspectionLimits, budget: Budget, report: PdfReport
+) -> None:
     """Run the numbered steps of `examine`."""
-    with mapped(path) as data:
-        # 1
-        if data[:5] != b"%PDF-":
-            report.findings.append(("PDF_DAMAGED", "header not at offset 0", {"problem": "header"}))
-        # 2
-        pdf = report.pdf = pikepdf.open(path, attempt_recovery=False, inherit_page_attributes=False)
-        report.version = pdf.pdf_version
-        if pdf.is_encrypted:
-            raise Refused("PDF_ENCRYPTED", "the file is encrypted")
-        # 3
-        names: set[bytes] = set()
-        for piece in windows(data):
-            names |= _hits(piece)
-        report.signed = b"/ByteRange" in names
-        containers = _check_table(data, pdf, limits, budget)
-        # 4
-        for text in _inflated(pdf, containers, limits, budget):
-            names |= _hits(text)
+    # 1
+    if data[:5] != b"%PDF-":
+        report.findings.append(("PDF_DAMAGED", "header not at offset 0", {"problem": "header"}))
+    # 2
+    pdf = report.pdf = pikepdf.open(path, attempt_recovery=False, inherit_page_attributes=False)
+    report.version = pdf.pdf_version
+    if pdf.is_encrypted:
+        raise Refused("PDF_ENCRYPTED", "the file is encrypted")
+    # 3
+    names: set[bytes] = set()
+    for piece in windows(data):
+        names |= _hits(piece)
+    report.signed = b"/ByteRange" in names
+    containers = _check_table(data, pdf, limits, budget)
+    # 4
+    for text in _inflated(pdf, containers, limits, budget):
+        names |= _hits(text)
     # 5
     report.pages = _count_pages(pdf, limits, budget)
     # The tree is bounded now; in it qpdf looks for what it would repair (step 7 hears of it).

@@ -20,17 +20,18 @@ from vault.antivirus import Antivirus
 from vault.changes import SEQ, Change
 from vault.clock import Clock, parse_rfc3339, rfc3339
 from vault.db.engine import Database
+from vault.db.matters import quiet_safes
 from vault.db.repositories import PRIVATE_ROLE, Documents, private_bytes
 from vault.domain.documents import Kind, ObjectRole, Outcome, Part, Private
 from vault.domain.states import Reception, Scan, Sealing, Status
 from vault.drafts import Draft, Intent, description, intent_of, reception_event, sealing_event
 from vault.errors import NotFound, Refused, VaultError
-from vault.idempotency import Idempotency
+from vault.idempotency import Idempotency, answers
 from vault.ids import new_id
 from vault.inspection import Inspection, InspectionLimits, inspect
 from vault.intake import Spooled, receive
 from vault.keyring import Keyring
-from vault.ledger.writer import LedgerTransaction, LedgerWriter
+from vault.ledger.writer import Asking, LedgerTransaction, LedgerWriter
 from vault.names import clean_file_name
 from vault.objects import Plain, Shelf, file_chunks, plain_bytes
 from vault.outbox import announce
@@ -271,17 +272,19 @@ class Pipeline:
             "seq": SEQ,
             "created_at": draft.created_at,
         }
-        change = self._reception(draft, sealed, parts, kept)
+        intent, change = draft.intent, self._reception(draft, sealed, parts, kept)
+        record = change.encode()
 
         def work(tx: LedgerTransaction) -> Outcome:
             # A twin in another process may have committed between our look-up and now.
-            if earlier := self._idempotency.earlier(tx.connection, scope, request):
+            if earlier := self._idempotency.earlier_here(tx, scope, request):
                 return earlier
-            draft.intent.entitled(tx.connection)
-            if sealed is None:
-                check_replaceable(self._documents, tx.connection, draft.intent)
-            appended = tx.append(change.tag, change.commitment, change.encode())
-            change.apply(tx.connection, appended.seq, appended.record)
+            if not (intent.lasting and tx.ask(quiet_safes, intent.safe_id)):
+                intent.entitled(tx.connection)
+            if sealed is None and intent.new.supersedes is not None:
+                check_replaceable(self._documents, tx.connection, intent)
+            appended = tx.append(change.tag, change.commitment, record)
+            change.write(tx, appended)
             if sealed is not None:
                 supersede(self._documents, tx, draft, sealed)
             # What waits for the antivirus is news once it is clean (`vault.scan_queue`).
@@ -291,7 +294,7 @@ class Pipeline:
             return Outcome(draft.key.document_id, status_code, appended.seq)
 
         faults.point("pipeline.before-ledger")
-        outcome = self._ledger.run(work)
+        outcome = self._ledger.run(Asking(work, ((answers, scope), (quiet_safes, intent.safe_id))))
         faults.point("pipeline.after-ledger")
         return outcome
 

@@ -197,7 +197,8 @@ def _of_one_key(
     sealer: Sealer | CadesSealer, chain: Sequence[x509.Certificate]
 ) -> Sequence[x509.Certificate]:
     """Return the chain of the sealer's key. Raises SealingWaits: the next key was installed at this moment."""
-    if chain[0] != sealer.certificate:
+    # Nearly always the same object; comparing two takes as long as a signature.
+    if chain[0] is not sealer.certificate and chain[0] != sealer.certificate:
         raise SealingWaits("KEY_UNAVAILABLE", "another key came into use")
     return chain
 

@@ -41,15 +41,15 @@ class Spreader:
         safe_id = _addressee(connection, notice)
         if safe_id is None:
             return
+        # First: most holders have none.
+        contacts = self._rows.reachable(connection, safe_id)
+        if not contacts:
+            return
         event = notice.event
         choice = self._rows.choices(connection, safe_id).of(event)
         if choice.when is When.NEVER:
             return
-        reachable = [
-            (contact_id, channel)
-            for contact_id, channel in self._rows.reachable(connection, safe_id)
-            if channel in choice.channels
-        ]
+        reachable = [(contact_id, channel) for contact_id, channel in contacts if channel in choice.channels]
         if choice.when is When.DAILY:
             now = rfc3339(self._clock.now())
             for channel in sorted({channel for _, channel in reachable}):

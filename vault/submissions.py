@@ -55,6 +55,7 @@ class Submissions:
             new,
             transfer,
             lambda connection: self._demand(connection, actor, safe_id, new),
+            lasting=self._ties.is_lasting(actor, Action.DEPOSIT, Subject.to_come(safe_id, new.document_type)),
         )
         return self._pipeline.accept(intent, chunks)
 

@@ -19,7 +19,8 @@ from vault.access import (
 )
 from vault.clock import Clock
 from vault.closed_safes import TOLD, WISH, Closing, is_left, is_mandate_left
-from vault.db.matters import MatterRows
+from vault.db.driver import driver_of
+from vault.db.matters import MatterRows, quiet_safes
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document
 from vault.domain.matters import Matter, MatterKind
@@ -113,13 +114,19 @@ class Ties:
             raise NotFound("NOT_FOUND")
         return found
 
+    @staticmethod
+    def is_lasting(actor: Actor, action: Action, subject: Subject) -> bool:
+        """Tell whether the caller may do this as long as `vault.db.matters.quiet_safes` says so of the safe."""
+        own = own_relations(actor, safe_id=subject.safe_id, issuer_id=subject.administration_id)
+        return any(has_rule(actor, action, relation) for relation in own)
+
     def is_open(self, connection: Connection, safe_id: str) -> bool:
         """Tell whether a safe is not closed."""
         return not any(each.closed for each in self.closings(connection, safe_id))
 
     def closings(self, connection: Connection, safe_id: str | None) -> Sequence[Closing]:
         """Return the closures of a safe that have effects now; from its end on a notice is over."""
-        if safe_id is None:
+        if safe_id is None or quiet_safes(driver_of(connection), (safe_id,))[safe_id]:
             return ()
         found = self._rows.find(
             connection, MatterKind.CLOSURE, safe_id=safe_id, states={"notice", "closed"}, limit=_CANDIDATES

@@ -6,6 +6,7 @@ import base64
 import errno
 import hashlib
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vault.errors import Refused, Unavailable
-from vault.intake import DeclaredDigest, Spool, parse_digest_headers, receive
+from vault.intake import IN_MEMORY, DeclaredDigest, Spool, parse_digest_headers, receive
 
 
 def declared(algorithm: str, data: bytes) -> str:
@@ -142,9 +143,35 @@ def test_a_full_disk_is_no_fault_of_the_client():
         def open(self):
             return Path("/dev/full").open("wb")
 
-    with pytest.raises(Unavailable) as caught:
-        FullSpool(Path("/")).receive([bytes(100_000)], limit=10**6)
-    assert caught.value.code == "STORAGE_UNAVAILABLE"
+    spool = FullSpool(Path("/"))
+    for chunks, announced in (([bytes(IN_MEMORY), b"x"], None), ([bytes(10)], IN_MEMORY + 1)):
+        with pytest.raises(Unavailable) as caught:
+            spool.receive([*chunks, bytes(100_000)], limit=10**7, expected_length=announced)
+        assert caught.value.code == "STORAGE_UNAVAILABLE"
+
+
+@pytest.mark.parametrize("size", [1, IN_MEMORY - 1, IN_MEMORY, IN_MEMORY + 1, 3 * IN_MEMORY + 7])
+@pytest.mark.parametrize("announced", [False, True])
+def test_a_file_is_the_same_in_memory_and_on_the_volume(tmp_path, size, announced):
+    content = random.Random(size).randbytes(size)
+    chunks = [content[at : at + 65_521] for at in range(0, size, 65_521)]
+    length = size if announced else None
+    with receive(chunks, folder=tmp_path, limit=size, expected_length=length) as spooled:
+        assert spooled.stream.read() == spooled.path.read_bytes() == content
+        assert spooled.sha256 == hashlib.sha256(content).digest()
+        on_volume = spooled.path.readlink().is_relative_to(tmp_path)
+        assert on_volume == (size > IN_MEMORY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_small_file_goes_to_the_volume_where_none_in_memory_is_allowed(tmp_path, monkeypatch):
+    def forbidden(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "memfd_create", forbidden)
+    with receive([b"abc"], folder=tmp_path, limit=10) as spooled:
+        assert spooled.path.readlink().is_relative_to(tmp_path)
+        assert spooled.path.read_bytes() == b"abc"
 
 
 @pytest.mark.parametrize("algorithm", ["sha-256", "sha-512"])

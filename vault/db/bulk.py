@@ -1,4 +1,4 @@
-"""Inserts of many rows with few statements."""
+"""Inserts of many rows, and look-ups of many keys, with few statements."""
 
 from __future__ import annotations
 
@@ -43,3 +43,21 @@ def insert_rows(
 def _statement(table: str, columns: tuple[str, ...], count: int) -> str:
     row = f"({', '.join('?' * len(columns))})"
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * count)}"  # noqa: S608 - names
+
+
+def rows_of(driver: Driver, query: str, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Return what a query finds for any of some keys, up to 128 asked for in one statement.
+
+    Args:
+        driver: in a transaction.
+        query: ends with ` IN `; question marks stand nowhere in it.
+        keys: at least one.
+    """
+    found: list[tuple[Any, ...]] = []
+    for at in range(0, len(keys), _MOST):
+        asked = list(keys[at : at + _MOST])
+        # Powers of two here too, filled up with one key again.
+        count = 1 << (len(asked) - 1).bit_length()
+        asked += asked[-1:] * (count - len(asked))
+        found += driver.execute(f"{query}({', '.join('?' * count)})", asked).fetchall()
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,8 @@ from sqlalchemy import Connection, RowMapping, or_, select
 from storage.errors import KeyRefused, ObjectDamaged
 from vault.clock import parse_rfc3339, rfc3339
 from vault.db import models
+from vault.db.bulk import rows_of
+from vault.db.driver import Driver
 from vault.db.repositories import PRIVATE_ROLE
 from vault.domain.matters import PREFIXES, Matter, MatterKind
 from vault.errors import LedgerError
@@ -21,6 +23,19 @@ from vault.ids import looks_like_id
 from vault.keyring import DocumentKey, Keyring
 
 _PAGE = 100
+_QUIET = (
+    "SELECT id FROM safes WHERE NOT EXISTS (SELECT 1 FROM matters WHERE matters.safe_id = safes.id"
+    " AND matters.kind = 'closure' AND matters.state IN ('notice', 'closed')) AND safes.id IN "
+)
+
+
+def quiet_safes(driver: Driver, safes: Sequence[str]) -> Mapping[str, bool]:
+    """Tell of each safe whether it is there and no closure has, or may come to have, effects on it.
+
+    A question of `vault.ledger.asking`.
+    """
+    quiet = {safe_id for (safe_id,) in rows_of(driver, _QUIET, safes)}
+    return {safe_id: safe_id in quiet for safe_id in safes}
 
 
 @dataclass(frozen=True, slots=True)

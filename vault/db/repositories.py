@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import orjson
@@ -13,12 +13,14 @@ from sqlalchemy import Connection, RowMapping, select
 from storage.errors import KeyRefused, ObjectDamaged
 from vault.clock import parse_rfc3339
 from vault.db import models
+from vault.db.driver import driver_of
 from vault.domain.documents import Document, Kind, ObjectRole, Part, Private
 from vault.domain.states import Reception, Scan, Sealing, Status
 from vault.errors import LedgerError
 from vault.keyring import DocumentKey, Keyring
 
 PRIVATE_ROLE = "private"
+_PRIVATE = tuple(field.name for field in fields(Private))
 # Kept evidence seals: one row for each status and reader, see vault.bundles.
 EVIDENCE_PREFIX = "evidence-"
 PERSON = "person"
@@ -71,7 +73,8 @@ class StatusEntry:
 
 def private_bytes(private: Private) -> bytes:
     """Write a private part for encryption."""
-    return orjson.dumps(asdict(private), option=orjson.OPT_SORT_KEYS)
+    members = {name: getattr(private, name) for name in _PRIVATE}
+    return orjson.dumps(members, option=orjson.OPT_SORT_KEYS)
 
 
 def opening_role(chain: str, counter: int) -> str:
@@ -255,13 +258,14 @@ class Safes:
 
         A person may be known by another identifier with each linked identity: each leads to the one safe.
         """
-        table, index = models.safes, self.holder_index(holder)
-        safe_id: str | None = connection.scalar(select(table.c.id).where(table.c.holder_ix == index))
-        if safe_id is not None:
-            return safe_id
+        index = self.holder_index(holder)
+        query = "SELECT id FROM safes WHERE holder_ix = ?"
+        found = driver_of(connection).execute(query, (index,)).fetchone()
+        if found is not None:
+            return str(found[0])
         identities, accounts = models.account_identities, models.accounts
-        query = select(accounts.c.safe_id).join(identities, identities.c.account_id == accounts.c.id)
-        return connection.scalar(query.where(identities.c.holder_ix == index))
+        known = select(accounts.c.safe_id).join(identities, identities.c.account_id == accounts.c.id)
+        return connection.scalar(known.where(identities.c.holder_ix == index))
 
     def load(self, connection: Connection, safe_id: str) -> SafeRecord | None:
         """Return a safe, its private part opened, or None."""
@@ -298,8 +302,9 @@ class Safes:
 
     def administration(self, connection: Connection, administration_id: str) -> str | None:
         """Return the name of an administration, or None."""
-        table = models.administrations
-        return connection.scalar(select(table.c.name).where(table.c.id == administration_id))
+        query = "SELECT name FROM administrations WHERE id = ?"
+        found = driver_of(connection).execute(query, (administration_id,)).fetchone()
+        return None if found is None else str(found[0])
 
     def administration_names(self, connection: Connection) -> Mapping[str, str]:
         """Return the names of all administrations by identifier."""

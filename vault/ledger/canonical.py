@@ -41,16 +41,22 @@ def check_value(value: object, *, lists: bool = False, depth: int = 0) -> None:
     if kind is int:
         if not -MAX_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]
             raise ValueError("integer of 2^53 or more")
-    elif isinstance(value, Mapping):
-        for key, member in value.items():
-            if type(key) is not str or not key.isascii():
-                raise ValueError("member name is not ASCII text")
-            check_value(member, lists=lists, depth=depth + 1)
+    elif isinstance(value, dict | Mapping):
+        _check_members(value, lists, depth)
     elif lists and isinstance(value, list | tuple):
         for member in value:
             check_value(member, lists=lists, depth=depth + 1)
     else:
         raise ValueError(f"{kind.__name__} is not allowed")
+
+
+def _check_members(value: Mapping[Any, Any], lists: bool, depth: int) -> None:
+    for key, member in value.items():
+        if type(key) is not str or not key.isascii():
+            raise ValueError("member name is not ASCII text")
+        # Nearly all are text, which needs no look of its own.
+        if type(member) is not str or depth == MAX_DEPTH:
+            check_value(member, lists=lists, depth=depth + 1)
 
 
 def canonical(value: Mapping[str, Any], *, lists: bool = False) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
@@ -11,7 +12,9 @@ from sqlalchemy import Connection
 from vault import faults
 from vault.db.bulk import insert_rows
 from vault.db.driver import driver_of
+from vault.db.models import metadata
 from vault.errors import LedgerError
+from vault.ledger.asking import Question, answers_to
 from vault.ledger.entry import LogEntry, LogEvent, encode, encode_record, leaf_hash
 from vault.ledger.stored import StoredTiles
 
@@ -40,10 +43,12 @@ class Group:
     """The state of the chain while a group is put together.
 
     Attributes:
+        answers: what works said they would ask, and what the database answered.
         broken: why a work could not be undone, or rows that it left for later not written: nothing may stay then.
     """
 
     __slots__ = (
+        "answers",
         "broken",
         "connection",
         "driver",
@@ -69,7 +74,12 @@ class Group:
         self.rows: list[tuple[int, bytes, bytes]] = []
         self.records: list[bytes] = []
         self.late: list[tuple[str, tuple[str, ...], tuple[Any, ...]]] = []
+        self.answers: dict[Question, dict[Any, Any]] = {}
         self.broken: BaseException | None = None
+
+    def ask(self, works: Sequence[object]) -> None:
+        """Ask what works that are about to run say they will ask, once for all of them."""
+        self.answers = answers_to(self.driver, works)
 
     def take(self, body: bytes, record: bytes) -> Appended:
         """Add the next entry."""
@@ -117,7 +127,8 @@ class Group:
             tables.setdefault((table, columns), []).append(row)
         self.late.clear()
         try:
-            for (table, columns), rows in tables.items():
+            # One work may have left a row for a table before another work left the row that its own there names.
+            for (table, columns), rows in sorted(tables.items(), key=lambda each: _rank(each[0][0])):
                 insert_rows(self.driver, table, columns, rows)
         except BaseException as error:
             self.broken = error
@@ -165,9 +176,26 @@ class LedgerTransaction:
             group.flush()
             group.driver.execute("SAVEPOINT work")
             self._saved = True
+            group.answers.clear()  # whatever it writes may be what others ask for
             for table, columns, row in own:
                 insert_rows(group.driver, table, columns, [row])
         return group.connection
+
+    def ask(self, question: Question, key: Any) -> Any:
+        """Return the answer to a question for a key: at hand where the work said that it would ask.
+
+        Once a work of the group has used `connection`, nothing is at hand any more.
+        """
+        self._check()
+        known = self._group.answers.get(question, {})
+        if key in known:
+            return known[key]
+        return question(driver_of(self.connection), (key,))[key]
+
+    def forget(self, question: Question, key: Any) -> None:
+        """Say that this work changes the answer for a key: the works after it ask again."""
+        self._check()
+        self._group.answers.get(question, {}).pop(key, None)
 
     @property
     def record(self) -> str:
@@ -238,3 +266,13 @@ class LedgerTransaction:
     def _check(self) -> None:
         if not self._open:
             raise LedgerError("LEDGER_TRANSACTION_BROKEN", "used after its work")
+
+
+@cache
+def _ranks() -> Mapping[str, int]:
+    return {table.name: rank for rank, table in enumerate(metadata.sorted_tables)}
+
+
+def _rank(table: str) -> int:
+    """Return where a table stands among all, those that its rows refer to before it."""
+    return _ranks()[table]

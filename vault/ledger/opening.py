@@ -86,11 +86,15 @@ class Opening:
             raise LedgerError("OPENING_INVALID", "unknown part")
         members: dict[str, Any] = {"v": _VERSION}
         values = (self.document, self.parties, self.context)
-        for name, salt, value, digest in zip(PARTS, self.salts, values, self.digests(), strict=True):
+        digests = (b"", b"", b"") if reveal == ALL else self.digests()
+        for name, salt, value, digest in zip(PARTS, self.salts, values, digests, strict=True):
             members[name] = (
                 {"salt": salt.hex(), "value": value} if name in reveal else {"digest": digest.hex()}
             )
-        data = canonical.canonical(members)
+        try:
+            data = canonical.canonical(members)
+        except ValueError as error:
+            raise LedgerError("OPENING_INVALID", str(error)) from error
         if len(data) > MAX_OPENING:
             raise LedgerError("OPENING_INVALID", f"opening of {len(data)} octets")
         return data

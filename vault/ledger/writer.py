@@ -24,11 +24,12 @@ from vault import faults, tracing
 from vault.clock import Clock, parse_rfc3339, rfc3339
 from vault.db.engine import Database
 from vault.errors import LedgerError, Unavailable, VaultError
+from vault.ledger.asking import Asking
 from vault.ledger.group import Appended, Group, LedgerTransaction
 from vault.ledger.stored import lock_head
 from vault.ledger.waiting import FutureWaiter, Mailbox, TaskWaiter, ThreadWaiter, Waiter
 
-__all__ = ["Appended", "AsyncSubmitter", "LedgerTransaction", "LedgerWriter", "WriterConfig"]
+__all__ = ["Appended", "Asking", "AsyncSubmitter", "LedgerTransaction", "LedgerWriter", "WriterConfig"]
 
 T = TypeVar("T")
 _Job = tuple[Callable[[LedgerTransaction], Any], Waiter]  # what to run, and who waits for it
@@ -171,7 +172,10 @@ class LedgerWriter:
         try:
             with self._database.writing() as connection:
                 self._gather(jobs)  # those that came while the lock was another's
+                # While no other work has changed anything, what they ask is at hand.
+                jobs.sort(key=_asks_nothing)
                 group = self._begin(connection)
+                group.ask([work for work, _ in jobs])
                 results = [group.run(work) for work, _ in jobs]
                 group.write(self._write_records, self._roots)
                 faults.point("ledger.before-commit")
@@ -213,6 +217,10 @@ class AsyncSubmitter:
         waiter = TaskWaiter(self._mailbox)
         self._writer.enqueue(work, waiter)
         return waiter.future
+
+
+def _asks_nothing(job: _Job) -> bool:
+    return not isinstance(job[0], Asking)
 
 
 def _settle(jobs: Sequence[_Job], outcomes: Sequence[tuple[Any, BaseException | None]]) -> None:
