@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from signing.errors import ContainerRefused, SignatureRefused
 from signing.foreign_zip import MAX_MEMBERS, ForeignZip
@@ -142,15 +142,11 @@ def _tar(stream: BinaryIO) -> Iterator[Member]:
     seen: set[str] = set()
     number = 0
     try:
-        archive = tarfile.TarFile.open(
-            fileobj=_Bounded(stream),  # type: ignore[arg-type]
-            mode="r:",
-            encoding="utf-8",
-            errors="strict",
-        )
+        bounded = cast("BinaryIO", _Bounded(stream))
+        archive = tarfile.TarFile.open(fileobj=bounded, mode="r:", encoding="utf-8", errors="strict")
         while (member := archive.next()) is not None:
             # What was read stays in a list else, for as long as the archive is open.
-            archive.members.clear()
+            archive.members.clear()  # type: ignore[attr-defined]  # left out of the stubs
             if member.isdir():
                 continue
             number += 1
@@ -194,7 +190,7 @@ def _of_tar(stream: BinaryIO, at: int, stop: int) -> Iterator[bytes]:
 
 def _check_end(stream: BinaryIO, at: int) -> None:
     """Raise Refused(BATCH_PART_DAMAGED) unless zeros, two blocks at least, are all that follows."""
-    stream.seek(max(0, at - _BLOCK))
+    stream.seek(at)
     zeros = 0
     while chunk := stream.read(_CHUNK):
         if chunk.strip(b"\0"):

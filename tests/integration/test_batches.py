@@ -18,18 +18,40 @@ from sqlalchemy import func, select
 from signing.trust import TrustStore
 from vault.batch_feeding import Feeder
 from vault.batch_parts import Member
+from vault.bootstrap import open_vault
 from vault.clock import parse_rfc3339
 from vault.db import models
 from vault.domain.actors import Actor
 from vault.domain.batches import BATCH, ENDED, Batch, BatchState, LineState
 from vault.domain.transfer import Transfer
 from vault.errors import Conflict, NotFound, Refused, Unavailable
-from vault.evidence.report import Verdict
 from vault.evidence.verify import verify_file
+from vault.ids import new_id
 from vault.messages import CATALOGUE
 from vault.service import Vault
+from vault.settings import Settings
 
 EMPLOYER = "employeur-specimen"
+
+
+@pytest.fixture(scope="module")
+def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
+    """One safe for all tests here."""
+    opened = open_vault(Settings(data=tmp_path_factory.mktemp("safe") / "data", publish_interval=0.05))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def acts(vault: Vault) -> Callable[[], int]:
+    """Counts the documents that came since."""
+
+    def count() -> int:
+        with vault.parts.database.reading() as connection:
+            return connection.scalar(select(func.count()).select_from(models.documents)) or 0
+
+    before = count()
+    return lambda: count() - before
 
 
 @pytest.fixture
@@ -41,6 +63,8 @@ def agent(vault: Vault) -> Actor:
 def begin(vault: Vault, agent: Actor) -> Callable[..., Batch]:
     """Begin a batch of these lines: (holder, file), or a dictionary of fields."""
 
+    own = new_id("key")
+
     def do(*lines: Any, key: str = "b1", actor: Actor = agent, **more: bool) -> Batch:
         said = [
             each
@@ -49,14 +73,16 @@ def begin(vault: Vault, agent: Actor) -> Callable[..., Batch]:
             for each in lines
         ]
         manifest = b"".join(orjson.dumps(each) + b"\n" for each in said)
-        return vault.batches.begin(actor, EMPLOYER, "ndjson", iter((manifest,)), Transfer(key), **more)
+        return vault.batches.begin(
+            actor, EMPLOYER, "ndjson", iter((manifest,)), Transfer(f"{own}-{key}"), **more
+        )
 
     return do
 
 
 def zipped(files: dict[str, bytes]) -> Iterator[bytes]:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     return iter((out.getvalue(),))
@@ -67,13 +93,13 @@ def report(vault: Vault, actor: Actor, batch: Batch) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in b"".join(chunks).splitlines()]
 
 
-def acts(vault: Vault) -> int:
-    with vault.parts.database.reading() as connection:
-        return connection.scalar(select(func.count()).select_from(models.documents)) or 0
-
-
 def test_a_manifest_and_a_zip_make_acts(
-    vault: Vault, agent: Actor, begin: Callable[..., Batch], act_pdf: bytes, tmp_path: Any
+    vault: Vault,
+    agent: Actor,
+    begin: Callable[..., Batch],
+    act_pdf: bytes,
+    tmp_path: Any,
+    acts: Callable[[], int],
 ) -> None:
     batch = begin(("camille", "a.pdf"), ("dominique", "b.pdf"), ("camille", "c.pdf"))
     assert batch.state is BatchState.OPEN
@@ -90,7 +116,7 @@ def test_a_manifest_and_a_zip_make_acts(
     # the same part again: nothing is issued twice
     again = vault.batches.feed(agent, batch.id, zipped(files), Transfer(""))
     assert (again.issued, again.already) == (0, 2)
-    assert acts(vault) == 2
+    assert acts() == 2
     # the rest, by itself
     outcome = vault.batches.feed_line(agent, batch.id, 3, iter((act_pdf,)), Transfer(""))
     assert outcome.status_code == 201
@@ -111,7 +137,7 @@ def test_a_manifest_and_a_zip_make_acts(
         tsa_trust=None,
         policy=None,
     )
-    assert verdict.verdict is Verdict.PASSED
+    assert verdict.exit_code == 0
 
 
 def test_each_line_and_each_file_has_its_own_reason(
@@ -148,8 +174,9 @@ def test_each_line_and_each_file_has_its_own_reason(
     assert good.issued == 1
     with pytest.raises(Conflict, match="BATCH_LINE_WRONG"):
         vault.batches.feed_line(agent, batch.id, 2, iter((act_pdf,)), Transfer(""))
-    with pytest.raises(Refused, match="empty"):
+    with pytest.raises(Refused) as caught:
         vault.batches.feed_line(agent, batch.id, 7, iter(()), Transfer(""))
+    assert caught.value.code == "EMPTY_FILE"
     with pytest.raises(NotFound):
         vault.batches.feed_line(agent, batch.id, 8, iter((act_pdf,)), Transfer(""))
 
@@ -181,14 +208,14 @@ def test_the_same_manifest_with_the_same_key_is_the_same_batch(
 
 
 def test_a_dry_run_issues_nothing_until_it_is_opened(
-    vault: Vault, agent: Actor, begin: Callable[..., Batch], act_pdf: bytes
+    vault: Vault, agent: Actor, begin: Callable[..., Batch], act_pdf: bytes, acts: Callable[[], int]
 ) -> None:
     batch = begin(("camille", "a.pdf"), ("", "b.pdf"), dry_run=True)
     assert batch.state is BatchState.CHECKED
     assert [each["state"] for each in report(vault, agent, batch)] == ["waiting", "wrong"]
     with pytest.raises(Conflict, match="BATCH_NOT_OPEN"):
         vault.batches.feed(agent, batch.id, zipped({"a.pdf": act_pdf}), Transfer(""))
-    assert acts(vault) == 0
+    assert acts() == 0
     vault.batches.move(agent, batch.id, BatchState.OPEN)
     assert vault.batches.feed(agent, batch.id, zipped({"a.pdf": act_pdf}), Transfer("")).issued == 1
 
@@ -228,7 +255,9 @@ def test_a_pause_or_an_end_stops_what_comes(
 
     fed = vault.batches.feed_members(agent, batch.id, members())
     assert fed.stopped
-    assert fed.members == fed.issued == 64
+    assert fed.members == fed.issued + fed.busy == 64
+    assert fed.busy == 0 or wanted is BatchState.CANCELLED
+    assert vault.batches.see(agent, batch.id).counts[LineState.ISSUED] == fed.issued
     with pytest.raises(Conflict, match="BATCH_NOT_OPEN"):
         vault.batches.feed_members(agent, batch.id, iter(()))
     assert kept(vault, batch) == (0 if wanted is BatchState.CANCELLED else 130)
@@ -238,7 +267,12 @@ def test_a_pause_or_an_end_stops_what_comes(
 
 
 def test_an_act_whose_batch_was_cancelled_at_that_moment_is_not_made(
-    vault: Vault, agent: Actor, begin: Callable[..., Batch], act_pdf: bytes, monkeypatch: pytest.MonkeyPatch
+    vault: Vault,
+    agent: Actor,
+    begin: Callable[..., Batch],
+    act_pdf: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    acts: Callable[[], int],
 ) -> None:
     batch = begin(("camille", "a.pdf"))
     issue = vault.issuing.issue
@@ -250,11 +284,11 @@ def test_an_act_whose_batch_was_cancelled_at_that_moment_is_not_made(
     monkeypatch.setattr(vault.issuing, "issue", late)
     fed = vault.batches.feed(agent, batch.id, zipped({"a.pdf": act_pdf}), Transfer(""))
     assert (fed.issued, fed.busy) == (0, 1)
-    assert acts(vault) == 0
+    assert acts() == 0
 
 
 def test_two_who_send_the_same_part_at_once_make_one_act_a_line(
-    vault: Vault, agent: Actor, begin: Callable[..., Batch], act_pdf: bytes
+    vault: Vault, agent: Actor, begin: Callable[..., Batch], act_pdf: bytes, acts: Callable[[], int]
 ) -> None:
     batch = begin(*(("camille", f"{number}.pdf") for number in range(40)))
     files = {f"{number}.pdf": act_pdf + b"\n%% %d" % number for number in range(40)}
@@ -264,25 +298,25 @@ def test_two_who_send_the_same_part_at_once_make_one_act_a_line(
         fed = list(
             pool.map(lambda who: vault.batches.feed(who, batch.id, zipped(files), Transfer("")), actors)
         )
-    assert sum(each.issued for each in fed) == acts(vault) == 40
+    assert sum(each.issued for each in fed) == acts() == 40
     assert vault.batches.see(agent, batch.id).counts[LineState.ISSUED] == 40
 
 
 def test_lost_rows_do_not_make_second_acts(
-    vault: Vault, agent: Actor, begin: Callable[..., Batch], act_pdf: bytes
+    vault: Vault, agent: Actor, begin: Callable[..., Batch], act_pdf: bytes, acts: Callable[[], int]
 ) -> None:
     """As after a recovery of the database, which knows acts and their keys, and no batches."""
     batch = begin(("camille", "a.pdf"), ("camille", "b.pdf"))
     vault.batches.feed(agent, batch.id, zipped({"a.pdf": act_pdf}), Transfer(""))
     before = report(vault, agent, batch)[0]["document"]
     with vault.parts.database.writing() as connection:
-        connection.execute(models.batch_lines.delete())
-        connection.execute(models.batches.delete())
+        connection.execute(models.batch_lines.delete().where(models.batch_lines.c.batch_id == batch.id))
+        connection.execute(models.batches.delete().where(models.batches.c.id == batch.id))
     again = begin(("camille", "a.pdf"), ("camille", "b.pdf"))
     assert again.id != batch.id
     vault.batches.feed(agent, again.id, zipped({"a.pdf": act_pdf, "b.pdf": act_pdf}), Transfer(""))
     assert report(vault, agent, again)[0]["document"] == before
-    assert acts(vault) == 2
+    assert acts() == 2
 
 
 def test_when_a_part_of_the_service_is_down_the_rest_waits(
@@ -308,7 +342,8 @@ def test_what_a_line_says_is_erased_once_there_is_an_act_and_all_of_it_at_the_en
     vault.batches.feed(agent, batch.id, zipped({"a.pdf": act_pdf}), Transfer(""))
     lines = models.batch_lines
     with vault.parts.database.reading() as connection:
-        rows = connection.execute(select(lines.c.sealed).order_by(lines.c.line)).scalars().all()
+        query = select(lines.c.sealed).where(lines.c.batch_id == batch.id).order_by(lines.c.line)
+        rows = connection.execute(query).scalars().all()
     assert rows[0] is None
     assert rows[1] is not None
     assert b"camille" not in rows[1]
@@ -324,7 +359,7 @@ def test_a_batch_that_nobody_finishes_is_cancelled(
     assert vault.batches.tidy() == 0
     late = datetime.now(UTC) + timedelta(days=31)
     monkeypatch.setattr(vault.batches, "_clock", type("Late", (), {"now": lambda self: late})())
-    assert vault.batches.tidy() == 1
+    assert vault.batches.tidy() >= 1
     assert vault.batches.see(agent, batch.id).state is BatchState.CANCELLED
     assert kept(vault, batch) == 0
 
@@ -335,7 +370,8 @@ def test_a_line_may_ask_for_a_longer_retention(
     batch = begin({"holder": "camille", "title": "T", "file": "a.pdf", "retention": 18_250})
     vault.batches.feed(agent, batch.id, zipped({"a.pdf": act_pdf}), Transfer(""))
     with vault.parts.database.reading() as connection:
-        row = connection.execute(select(models.documents)).mappings().one()
+        of = models.documents.c.id == report(vault, agent, batch)[0]["document"]
+        row = connection.execute(select(models.documents).where(of)).mappings().one()
     span = parse_rfc3339(row["retain_until"]) - parse_rfc3339(row["created_at"])
     assert span == timedelta(days=18_250)
 
