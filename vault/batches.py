@@ -135,9 +135,10 @@ class Batches:
             Conflict: IDEMPOTENCY_KEY_REUSED, TWIN_RUNNING.
         """
         with self._database.reading() as connection:
+            # In this order, so that others' administrations look like none.
+            self._demand(connection, actor, administration_id)
             if self._safes.administration(connection, administration_id) is None:
                 raise NotFound("UNKNOWN_ADMINISTRATION")
-            self._demand(connection, actor, administration_id)
         scope = self._idempotency.scope(actor, _ROUTE, transfer.idempotency_key)
         with (
             self._idempotency.alone(scope),
