@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -98,7 +99,7 @@ def test_a_manifest_and_a_zip_make_acts(
     agent: Actor,
     begin: Callable[..., Batch],
     act_pdf: bytes,
-    tmp_path: Any,
+    tmp_path: Path,
     acts: Callable[[], int],
 ) -> None:
     batch = begin(("camille", "a.pdf"), ("dominique", "b.pdf"), ("camille", "c.pdf"))
@@ -422,3 +423,23 @@ def test_a_large_file_is_read_where_it_lies(
     assert max(seen) <= 1 << 20
     lines = report(vault, agent, batch)
     assert {each["state"] for each in lines} == {"issued"}, lines
+
+
+def test_on_each_database(each_database: str, tmp_path: Path, act_pdf: bytes) -> None:
+    opened = open_vault(Settings(data=tmp_path / "data", publish_interval=0.05), background=False)
+    try:
+        agent = opened.personas.named("agent-paie").actor
+        manifest = b"holder,title,file\n" + b"".join(
+            b"camille,Bulletin,%d.pdf\n" % number for number in range(20)
+        )
+        manifest += b"camille,Bulletin,3.pdf\n"
+        batch = opened.batches.begin(agent, EMPLOYER, "csv", iter((manifest,)), Transfer("b1"))
+        files = {f"{number}.pdf": act_pdf + b"\n%% %d" % number for number in range(19)}
+        assert opened.batches.feed(agent, batch.id, zipped(files), Transfer("")).issued == 19
+        assert opened.batches.feed(agent, batch.id, zipped(files), Transfer("")).already == 19
+        ended = opened.batches.move(agent, batch.id, BatchState.FINISHED)
+        assert [ended.counts[state] for state in LineState] == [1, 1, 0, 19, 0]
+        assert kept(opened, batch) == 0
+        assert opened.batches.tidy() == 0
+    finally:
+        opened.close()
