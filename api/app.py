@@ -15,6 +15,7 @@ from api.process_series import WorkText, process_series
 from api.streams import UploadDesk
 from api.v1 import (
     agents,
+    batches,
     cases,
     consents,
     exports,
@@ -76,6 +77,7 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
     for router in (
         operations.router,
         writes.router,
+        batches.router,
         reads.router,
         verifications.router,
         tokens.router,

@@ -20,6 +20,7 @@ from api.v1.schemas import (
     TokenProblem,
     TokenRequest,
 )
+from api.v1.schemas_batches import BatchStateRequest
 from api.v1.schemas_cases import CaseRequest, LinkRequest, StepRequest
 from api.v1.schemas_journal import ReportRequest
 from api.v1.schemas_labels import LabelsRequest, SearchRequest
@@ -44,6 +45,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     AgentRequest,
     AnswerRequest,
     AttachmentDescription,
+    BatchStateRequest,
     BounceRequest,
     CancellationRequest,
     ClosureRequest,
@@ -70,6 +72,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
 )
 _TAGS = (
     ("acts", "What administrations issue."),
+    ("batches", "Many acts by a manifest and their files."),
     ("attachments", "What holders submit."),
     ("documents", "Reading; every read leaves an entry in the access journal."),
     ("safes", "What a safe holds."),

@@ -65,6 +65,12 @@ RULES: Mapping[tuple[str, str], Action | str] = {
     # documents
     ("POST", "/v1/acts"): Action.ISSUE,
     ("POST", "/v1/attachments"): Action.DEPOSIT,
+    ("POST", "/v1/batches"): Action.ISSUE,
+    ("GET", "/v1/batches/{batch_id}"): Action.ISSUE,
+    ("PUT", "/v1/batches/{batch_id}/state"): Action.ISSUE,
+    ("POST", "/v1/batches/{batch_id}/parts"): Action.ISSUE,
+    ("PUT", "/v1/batches/{batch_id}/lines/{line}"): Action.ISSUE,
+    ("GET", "/v1/batches/{batch_id}/report.{form}"): Action.ISSUE,
     ("POST", "/v1/acts/{document_id}/revocation"): Action.REVOKE,
     ("GET", "/v1/documents/{document_id}"): Action.DESCRIBE,
     ("GET", "/v1/documents/{document_id}/original"): Action.READ,

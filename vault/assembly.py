@@ -10,6 +10,8 @@ from timestamping.base import TimestampAuthority
 from vault import personas
 from vault.administrations import Names
 from vault.attributes import Attributes, load_attributes
+from vault.batch_report import BatchReports
+from vault.batches import Batches, BatchLimits
 from vault.bundles import Bundles
 from vault.cases import Cases
 from vault.catching_up import catch_up_tasks
@@ -142,6 +144,9 @@ def assemble(
         clock,
         parts.antivirus,
     )
+    batches = _batches(
+        parts, safes, ties, Issuing(parts.database, safes, pipeline, attributes, ties), idempotency
+    )
     healer = Healer(parts.database, documents, pipeline, parts.guard, settings.heal_interval)
     notifying = open_notifying(parts, channels)
     anchoring = Anchoring(
@@ -181,6 +186,7 @@ def assemble(
             *notifying.tasks,
             services.tell_once.sweeper.task,
             *scrubs.tasks,
+            batches.task,
             *looks,
         ],
         clock,
@@ -189,7 +195,9 @@ def assemble(
         running.enter_context(TaskLoop(tasks))
     return Vault(
         settings=settings,
-        issuing=Issuing(parts.database, safes, pipeline, attributes, ties),
+        issuing=batches.issuing,
+        batches=batches,
+        batch_reports=BatchReports(batches, desk, settings.spool_folder, clock),
         submissions=Submissions(parts.database, safes, pipeline, ties),
         reading=Reading(
             parts.database,
@@ -230,6 +238,30 @@ def assemble(
         parts=parts,
         _policy=lambda: with_keys(policy, parts.trusted),
         _running=running,
+    )
+
+
+def _batches(parts: Parts, safes: Safes, ties: Ties, issuing: Issuing, idempotency: Idempotency) -> Batches:
+    settings = parts.settings
+    limits = BatchLimits(
+        lines=settings.batch_lines,
+        manifest_bytes=settings.batch_manifest_bytes,
+        part_bytes=settings.batch_part_bytes,
+        parts_at_once=settings.batch_parts_at_once,
+        threads=settings.batch_threads,
+        days=settings.batch_days,
+        least_days=settings.retention_days,
+    )
+    return Batches(
+        parts.database,
+        parts.keyring,
+        safes,
+        ties,
+        issuing,
+        idempotency,
+        parts.clock,
+        settings.spool_folder,
+        limits,
     )
 
 

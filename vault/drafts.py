@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from vault import entries
 from vault.domain.actors import Actor, Role
-from vault.domain.documents import Document, Kind, NewDocument, Part, Private
+from vault.domain.documents import Document, Kind, NewDocument, Outcome, Part, Private
 from vault.domain.transfer import Transfer
 from vault.keyring import DocumentKey
 from vault.scanning import NOT_LOOKED, Verdict
@@ -35,6 +35,8 @@ class Intent:
         entitled: asked again in the transaction that takes the file in; raises what it raised before, when what
             allowed it ended meanwhile.
         lasting: it need not be asked while the safe is quiet (`vault.ties.Ties.is_lasting`).
+        noted: called at the end of that transaction with what it gives, for rows that must be true with it and no
+            sooner; what it raises undoes the whole. None: nothing else is written.
     """
 
     route: str
@@ -46,6 +48,7 @@ class Intent:
     transfer: Transfer
     entitled: Callable[[Connection], object]
     lasting: bool = False
+    noted: Callable[[Connection, Outcome], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,9 @@ def description(intent: Intent) -> dict[str, Any]:
     """Return what makes two requests the same, besides their body."""
     new = intent.new
     # Left out where there are none, so that requests of before these were known stay the same.
-    stated = {"attributes": dict(new.attributes)} if new.attributes else {}
+    stated: dict[str, Any] = {"attributes": dict(new.attributes)} if new.attributes else {}
+    if new.retention_days:
+        stated["retention_days"] = new.retention_days
     return {
         **stated,
         "kind": intent.kind.value,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+from sqlalchemy import Connection
 
 from vault.access import Action
 from vault.attributes import Attributes
@@ -37,8 +39,17 @@ class Issuing:
         new: NewDocument,
         chunks: Iterable[bytes],
         transfer: Transfer,
+        noted: Callable[[Connection, Outcome], None] | None = None,
     ) -> Outcome:
         """Seal a file as an act of the administration and put it into the holder's safe.
+
+        Args:
+            actor: the caller.
+            administration_id: the issuer.
+            new: what is said of the file.
+            chunks: its octets.
+            transfer: key, declared length and digest.
+            noted: see `vault.drafts.Intent`.
 
         Raises:
             NotFound: UNKNOWN_ADMINISTRATION, UNKNOWN_HOLDER, or NOT_FOUND when the caller may not issue there
@@ -66,5 +77,6 @@ class Issuing:
             transfer,
             lambda connection: self._ties.demand(connection, actor, Action.ISSUE, subject),
             lasting=self._ties.is_lasting(actor, Action.ISSUE, subject),
+            noted=noted,
         )
         return self._pipeline.accept(intent, chunks)

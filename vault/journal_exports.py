@@ -241,11 +241,11 @@ def csv_page(records: Sequence[Mapping[str, Any]] | None) -> bytes:
         text.write(_BOM)
         writer.writerow(COLUMNS)
     for values in records or ():
-        writer.writerow([_cell(values[name]) for name in COLUMNS])
+        writer.writerow([cell(values[name]) for name in COLUMNS])
     return text.getvalue().encode()
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     """Return a cell that no spreadsheet takes for a formula."""
     text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text

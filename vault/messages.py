@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vault.message_batches import BATCHES
 from vault.message_cases import CASES
 from vault.message_entries import NAME_PROBLEMS, Entry
 from vault.message_files import FILES
@@ -36,6 +37,7 @@ CATALOGUE: dict[str, Entry] = {
     **KEYS,
     **RIGHTS,
     **MOVES,
+    **BATCHES,
 }
 UNKNOWN_CODE = "OPERATOR_NEEDED"
 _MAX_SHOWN = 200

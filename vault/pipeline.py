@@ -198,9 +198,13 @@ class Pipeline:
             media_type=inspection.media_type,
             size=spooled.size,
             created_at=rfc3339(now),
-            retain_until=rfc3339(now + self._config.retention),
+            retain_until=rfc3339(now + self._retention(intent)),
             verdict=verdict,
         )
+
+    def _retention(self, intent: Intent) -> timedelta:
+        """Return for how long nothing is deleted: what was asked, never less than the service's own."""
+        return max(self._config.retention, timedelta(days=intent.new.retention_days))
 
     def _seal_and_store(
         self, draft: Draft, spooled: Spooled, inspection: Inspection
@@ -291,7 +295,10 @@ class Pipeline:
             waits = sealed is None or draft.verdict.scan is Scan.PENDING
             topic = "document.received" if waits else "document.published"
             announce(tx, topic, draft.key.document_id, draft.created_at)
-            return Outcome(draft.key.document_id, status_code, appended.seq)
+            outcome = Outcome(draft.key.document_id, status_code, appended.seq)
+            if draft.intent.noted is not None:
+                draft.intent.noted(tx.connection, outcome)
+            return outcome
 
         faults.point("pipeline.before-ledger")
         outcome = self._ledger.run(Asking(work, ((answers, scope), (quiet_safes, intent.safe_id))))

@@ -33,6 +33,7 @@ _UNREADABLE = (StorageError, LedgerError)
 #: For whom the key of a row is wrapped: its associated data names this, so that keys cannot be swapped.
 OWNERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "accounts": lambda row: str(row["id"]),
+    "batches": lambda row: str(row["id"]),
     "documents": lambda row: str(row["id"]),
     "matters": lambda row: str(row["id"]),
     "notice_choices": lambda row: choices_key_name(row["safe_id"]),

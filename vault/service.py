@@ -13,6 +13,8 @@ from signing.base import KeyPurpose
 from storage.errors import ObjectMissing
 from timestamping.authority import EmbeddedAuthority
 from timestamping.base import TimestampAuthority
+from vault.batch_report import BatchReports
+from vault.batches import Batches
 from vault.catching_up import sites_health
 from vault.dating import Dating
 from vault.db import models
@@ -72,6 +74,8 @@ class Vault:
 
     settings: Settings
     issuing: Issuing
+    batches: Batches
+    batch_reports: BatchReports
     submissions: Submissions
     reading: Reading
     lifecycle: Lifecycle

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from vault.db.limits import DatabaseLimits
 from vault.errors import SettingsRefused
+from vault.settings_batch import BatchSettings
 from vault.settings_file import read_settings_file
 from vault.settings_keys import KeySettings
 from vault.settings_scan import ScanSettings
@@ -24,7 +25,14 @@ GIB = 1024**3
 
 
 class Settings(
-    BaseSettings, KeySettings, StoreSettings, ScanSettings, TimestampSettings, TaskSettings, WatchSettings
+    BaseSettings,
+    KeySettings,
+    StoreSettings,
+    ScanSettings,
+    TimestampSettings,
+    TaskSettings,
+    WatchSettings,
+    BatchSettings,
 ):
     """Everything an operator can choose; each field is an environment variable `PROBANS_<FIELD>`."""
 

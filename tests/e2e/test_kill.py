@@ -114,6 +114,8 @@ MOVE_POINTS = (
     "move.rows",
     "move.committed",
 )
+# Batches of acts: tests/e2e/test_batch_kill.py kills at each.
+BATCH_POINTS = ("batch.loading", "batch.loaded", "batch.chunk", "batch.erasing")
 # Between what two stores do: tests/e2e/test_kill_sites.py kills the service at each.
 SITE_POINTS = (
     "sites.written",
@@ -149,6 +151,7 @@ def test_the_list_of_points_is_the_codes() -> None:
             *ADMINISTRATION_POINTS,
             *SCAN_POINTS,
             *MOVE_POINTS,
+            *BATCH_POINTS,
             *SITE_POINTS,
         )
     )

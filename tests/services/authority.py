@@ -25,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from signing.base import KeyPurpose
 from signing.cabinet_table import Entry, changing, write_file
 from signing.keys import PURPOSE_OIDS
+from signing.signers import PublicKey
 
 _DAY = timedelta(days=1)
 

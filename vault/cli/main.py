@@ -17,6 +17,7 @@ COMMANDS = (
     "watch",
     "witness",
     "issue",
+    "batch",
     "deposit",
     "bundle",
     "recover",

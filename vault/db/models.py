@@ -18,6 +18,7 @@ from sqlalchemy import (
 
 from vault.db.account_tables import account_identities, accounts, logout_tokens, pending_logins, sessions
 from vault.db.base import BigKey, metadata
+from vault.db.batch_tables import batch_lines, batches
 from vault.db.export_tables import export_runs
 from vault.db.label_tables import document_labels
 from vault.db.notice_tables import deliveries, digest_items, notice_choices, notice_contacts, reminders
@@ -30,6 +31,8 @@ from vault.db.task_tables import scrub_rounds, task_runs
 __all__ = [
     "account_identities",
     "accounts",
+    "batch_lines",
+    "batches",
     "deliveries",
     "digest_items",
     "document_labels",

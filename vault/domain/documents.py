@@ -144,6 +144,7 @@ class NewDocument:
         declared_type: Content-Type the caller declared, or None.
         supersedes: id of the act this one replaces, or None.
         attributes: what the issuer states beside the act, by code of `vault.attributes`.
+        retention_days: days before which nothing is deleted, at least the service's own; 0: those.
     """
 
     holder: str
@@ -155,6 +156,7 @@ class NewDocument:
     declared_type: str | None = None
     supersedes: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    retention_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class Recipe:
     Attributes:
         things: makes what is asked about, once.
         body: makes the JSON body for a thing and a caller; None: there is none.
-        query: after the path.
+        query: after the path; identifiers of the thing in braces.
         headers: more headers, made for a thing.
         content: body as octets.
         codes: problems that only somebody who may can get: what was asked is not possible now.
@@ -59,7 +59,7 @@ class Recipe:
         """Return the request."""
         return Ask(
             route[0],
-            route[1].format(**thing.ids) + self.query,
+            (route[1] + self.query).format(**thing.ids),
             None if self.body is None else self.body(world, thing, caller),
             self.content,
             {} if self.headers is None else self.headers(world, thing, caller),

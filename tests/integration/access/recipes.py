@@ -27,6 +27,7 @@ from tests.integration.access.page_recipes import pages
 from tests.integration.access.things import (
     administrations,
     askable,
+    batches,
     both,
     case,
     case_and_act,
@@ -56,9 +57,24 @@ from tests.integration.access.things import (
     withdrawn_consents,
 )
 
+MANIFEST = b"holder,title,file\ncamille,Acte,a.txt\n"
+
 RECIPES: dict[Route, Recipe] = {
     # documents
     ("POST", "/v1/acts"): Recipe(administrations, headers=act, content=b"acte"),
+    ("POST", "/v1/batches"): Recipe(
+        administrations,
+        headers=lambda world, thing, caller: {"Content-Type": "text/csv"},
+        query="?administration={administration_id}",
+        content=MANIFEST,
+    ),
+    ("GET", "/v1/batches/{batch_id}"): Recipe(batches),
+    ("PUT", "/v1/batches/{batch_id}/state"): Recipe(batches, body=fixed(state="open")),
+    ("POST", "/v1/batches/{batch_id}/parts"): Recipe(
+        batches, content=b"not an archive", codes=frozenset({"BATCH_PART_FORMAT"})
+    ),
+    ("PUT", "/v1/batches/{batch_id}/lines/{line}"): Recipe(batches, content=b"acte"),
+    ("GET", "/v1/batches/{batch_id}/report.{form}"): Recipe(batches),
     ("POST", "/v1/attachments"): Recipe(typed_safes, headers=attachment, content=b"piece"),
     ("POST", "/v1/acts/{document_id}/revocation"): Recipe(
         both(

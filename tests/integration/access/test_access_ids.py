@@ -29,7 +29,7 @@ CALLERS = (
 )  # fmt: skip
 BY_ID = sorted(route for route in RULED if "{" in route[1])
 # Numbers of entries are public, and a number that is none is told so; what export there is, too.
-NO_IDS = frozenset({"entry", "form"})
+NO_IDS = frozenset({"entry", "form", "line"})
 MANGLED = (
     lambda one: one.upper(),
     lambda one: one.capitalize(),

@@ -115,7 +115,7 @@ def unknown(thing: Thing) -> dict[str, object]:
     for name, value in thing.ids.items():
         if name == "entry":
             made[name] = 10**9
-        elif name == "form":
+        elif name in {"form", "line"}:
             made[name] = value
         else:
             made[name] = new_id(str(value).partition("_")[0]) if "_" in str(value) else f"{value}-unknown"

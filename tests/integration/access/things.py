@@ -28,6 +28,18 @@ def documents(world: World) -> list[Thing]:
     ]  # fmt: skip
 
 
+def batches(world: World) -> list[Thing]:
+    """Batches of one line, for Camille."""
+    return [
+        Thing(
+            f"batch of {administration}",
+            {"batch_id": world.batch(administration, persona), "line": 1, "form": "csv"},
+            administration=administration,
+        )
+        for administration, persona in ((TOWN, "agent-etat-civil"), (EMPLOYER, "agent-paie"))
+    ]
+
+
 def safes(world: World) -> list[Thing]:
     return [
         Thing(f"safe of {name}", {"safe_id": world.safes[name]}, name) for name in ("camille", "dominique")

@@ -241,6 +241,13 @@ class World:
         agent, octets = self._personas[persona].actor, iter((content or key.encode(),))
         return self.vault.issuing.issue(agent, administration, new, octets, Transfer(key)).document_id
 
+    def batch(self, administration: str, persona: str) -> str:
+        manifest = b"holder,title,file\ncamille,Acte,a.txt\n"
+        begun = self.vault.batches.begin(
+            self.actor(persona), administration, "csv", iter((manifest,)), Transfer(self.key())
+        )
+        return begun.id
+
     def deposit(self, holder: str, of_type: str = TYPE) -> str:
         key = self.key()
         new = NewDocument(holder, "Pièce", "piece.txt", document_type=of_type)
