@@ -22,7 +22,8 @@ from benchmarks.figures import Figure
 
 KEYS = ("p256", "rsa")
 PROCESSES = 2
-THREADS = 16  # of each process, where documents go in groups
+THREADS = 2  # of each process, where documents go in groups: one prepares a group while another's is flushed
+GROUP = 32  # documents that are issued together
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -35,7 +36,7 @@ def run(seconds: float, runs: int) -> Iterator[Figure]:
     """
     for key in KEYS:
         with tempfile.TemporaryDirectory(prefix="probans-bench-") as place, Crew(Path(place), key) as crew:
-            crew.all("issue", THREADS, seconds)  # connections, caches
+            crew.all("issue", seconds, THREADS, GROUP)  # connections, caches
             yield from _rates(crew, key, seconds, runs)
             yield from _steps(crew, key, seconds)
             crew.check()
@@ -48,17 +49,17 @@ def _rates(crew: Crew, key: str, seconds: float, runs: int) -> Iterator[Figure]:
     share = Figure(f"path-{key}-groups-of-raw-signatures", "times")
     spent = Figure(f"path-{key}-cpu", "ms")
     for _ in range(runs):
-        signs = crew.all("sign", 1, seconds / 2)
-        floor = crew.all("floor", 1, seconds / 2)
-        one = crew.all("issue", 1, seconds, processes=1)
-        many = crew.all("issue", THREADS, seconds)
+        signs = crew.all("sign", seconds / 2)
+        floor = crew.all("floor", seconds / 2)
+        one = crew.all("issue", seconds)
+        many = crew.all("issue", seconds, THREADS, GROUP)
         alone.runs.append(one.rate)
         alone.beside("ms at the median", one.median * 1000)
         alone.beside("ms at the 99th percentile", one.p99 * 1000)
         alone.beside("ms of the processor", one.cpu / one.count * 1000)
         groups.runs.append(many.rate)
-        groups.beside("ms at the median", many.median * 1000)
-        groups.beside("ms at the 99th percentile", many.p99 * 1000)
+        groups.beside("ms of a group at the median", many.median * 1000)
+        groups.beside("ms of a group at the 99th percentile", many.p99 * 1000)
         share.runs.append(many.rate / signs.rate)
         share.beside("raw signatures/s of both cores", signs.rate)
         share.beside("floors/s (hash, two signatures) of both cores", floor.rate)
@@ -70,8 +71,8 @@ def _rates(crew: Crew, key: str, seconds: float, runs: int) -> Iterator[Figure]:
 
 def _steps(crew: Crew, key: str, seconds: float) -> Iterator[Figure]:
     """Say which steps take the processor; apart, since counting takes time too."""
-    for name, threads in (("one-at-a-time", 1), ("groups", THREADS)):
-        found = crew.all("issue", threads, seconds, processes=1, steps=True)
+    for name, threads, group in (("one-at-a-time", 1, 1), ("groups", THREADS, GROUP)):
+        found = crew.all("issue", seconds, threads, group, processes=1, steps=True)
         figure = Figure(f"path-{key}-cpu-by-step-{name}", "ms")
         figure.runs.append(found.cpu / found.count * 1000)
         for step, taken in sorted(found.steps.items()):
@@ -118,10 +119,17 @@ class Crew:
         self._running = []
 
     def all(
-        self, what: str, threads: int, seconds: float, *, processes: int = PROCESSES, steps: bool = False
+        self,
+        what: str,
+        seconds: float,
+        threads: int = 1,
+        group: int = 1,
+        *,
+        processes: int = PROCESSES,
+        steps: bool = False,
     ) -> Measured:
         """Have processes do one thing at the same time."""
-        asked = {"what": what, "threads": threads, "seconds": seconds, "steps": steps}
+        asked = {"what": what, "threads": threads, "group": group, "seconds": seconds, "steps": steps}
         for process in self._running[:processes]:
             assert process.stdin is not None
             process.stdin.write(json.dumps(asked) + "\n")

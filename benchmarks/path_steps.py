@@ -19,23 +19,25 @@ from vault.ledger.publisher import Publisher
 from vault.ledger.writer import LedgerWriter
 from vault.objects import Shelf
 from vault.outbox import OutboxCourier
+from vault.recording import Recorder
 from vault.records import RecordBook
 from vault.sealing import SealingDesk
 
 ISSUER = "issuer"  # begins the names of the threads that issue
 # A step counts only what is left of it without those within it.
 _STEPS: tuple[tuple[Any, str, str], ...] = (
-    (Issuing, "issue", "who may, twins, asked before"),
+    (Issuing, "issue_all", "who may, twins, asked before"),
     (pipeline, "receive", "1 receive"),
     (pipeline, "inspect", "2 inspect"),
     (SealingDesk, "seal", "3 seal"),
     (EmbeddedAuthority, "token", "4 timestamp"),
-    (Shelf, "store", "6 encrypt"),
+    (Shelf, "stage", "6 encrypt"),
+    (Shelf, "keep", "6 keep"),
     (FilesystemObjectStore, "put", "6 stage"),
     (FilesystemObjectStore, "commit", "6 make durable"),
-    (pipeline.Pipeline, "_reception", "7 opening and rows"),
+    (Recorder, "_work", "7 opening and rows"),
     (Change, "encode", "7 recovery record"),
-    (LedgerWriter, "run", "7 hand in and wait"),
+    (LedgerWriter, "run_all", "7 hand in and wait"),
     (LedgerWriter, "_commit", "7 turn and commit"),
     (Group, "run", "7 works"),
     (Group, "write", "7 rows, entries, head"),

@@ -20,9 +20,11 @@ from typing import Any
 from benchmarks.figures import percentile
 from benchmarks.path_steps import ISSUER, Steps
 from benchmarks.seal_bench import ONE_PAGE, raw_signer
+from vault.arrivals import settled
 from vault.bootstrap import open_vault, opening
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
+from vault.issuing import Act
 from vault.personas import ADMINISTRATIONS
 from vault.service import Vault
 from vault.settings import Settings
@@ -42,14 +44,13 @@ class Worker:
         key = pki.act_seal(_ADMINISTRATION, ADMINISTRATIONS[_ADMINISTRATION], algorithm=ALGORITHMS[algorithm])
         self._raw = raw_signer(key), raw_signer(pki.timestamp)
 
-    def issue(self) -> None:
-        """Issue an act: when this returns, object, recovery record and entry are on the disk."""
+    def issue(self, group: int = 1) -> None:
+        """Issue acts together: when this returns, objects, recovery record and entries are on the disk."""
         new = NewDocument("camille", "Attestation", "attestation.pdf", document_type="attestation")
-        outcome = self._vault.issuing.issue(
-            self._agent, _ADMINISTRATION, new, iter((self._content,)), Transfer(secrets.token_hex(8))
-        )
-        if outcome.status_code != 201:
-            raise RuntimeError(f"an act was taken in with status {outcome.status_code}")
+        acts = [Act(new, iter((self._content,)), Transfer(secrets.token_hex(8))) for _ in range(group)]
+        for result in self._vault.issuing.issue_all(self._agent, _ADMINISTRATION, acts):
+            if settled(result).status_code != 201:
+                raise RuntimeError(f"an act was taken in with status {settled(result).status_code}")
 
     def sign(self) -> None:
         """Sign once with the seal key."""
@@ -60,9 +61,13 @@ class Worker:
         sign, stamp = self._raw
         stamp(sign(hashlib.sha256(self._content).digest()))
 
-    def measure(self, what: str, threads: int, seconds: float, steps: bool) -> dict[str, Any]:
+    def measure(self, what: str, threads: int, group: int, seconds: float, steps: bool) -> dict[str, Any]:
         """Do one thing for a time from so many threads; say how often, how long each took, and what that cost."""
-        acts: dict[str, Callable[[], None]] = {"issue": self.issue, "sign": self.sign, "floor": self.floor}
+        acts: dict[str, Callable[[], None]] = {
+            "issue": lambda: self.issue(group),
+            "sign": self.sign,
+            "floor": self.floor,
+        }
         act, waits, failures = acts[what], list[float](), list[BaseException]()
         counted = Steps()
         end = time.perf_counter() + seconds
@@ -86,8 +91,8 @@ class Worker:
         if failures:
             raise failures[0]
         return {
-            "count": len(waits),
-            "rate": len(waits) / took,
+            "count": len(waits) * group,
+            "rate": len(waits) * group / took,
             "cpu": time.process_time() - spent,
             "median": percentile(waits, 0.5),
             "p99": percentile(waits, 0.99),

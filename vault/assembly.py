@@ -249,6 +249,7 @@ def _batches(parts: Parts, safes: Safes, ties: Ties, issuing: Issuing, idempoten
         part_bytes=settings.batch_part_bytes,
         parts_at_once=settings.batch_parts_at_once,
         threads=settings.batch_threads,
+        group=settings.batch_group,
         days=settings.batch_days,
         least_days=settings.retention_days,
     )

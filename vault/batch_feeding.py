@@ -1,4 +1,4 @@
-"""Issues the files of a batch's part: several at once, so that they share the ledger's groups, a few in memory.
+"""Issues the files of a batch's part: by groups, a few groups at once, so that a few files are in memory.
 
 Each act is issued as any other one is, and its line is written in the transaction of its entry. So a process that is
 killed at any moment leaves each line either waiting or with its act, and the same part may simply come again.
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from vault import faults
+from vault.arrivals import Result, settled
 from vault.batch_parts import Member
 from vault.batch_rows import BatchRows, OpenLine
 from vault.db.engine import Database
@@ -26,7 +27,7 @@ from vault.domain.documents import Outcome
 from vault.domain.transfer import Transfer
 from vault.errors import Conflict, NotFound, Refused, VaultError
 from vault.intake import DeclaredDigest
-from vault.issuing import Issuing
+from vault.issuing import Act, Issuing
 from vault.keyring import DocumentKey
 from vault.manifests import document_of, line_key
 from vault.names import clean_file_name
@@ -35,17 +36,37 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 _LOOKED_UP = 64  # members whose lines are found with one query
-_IN_MEMORY = 1 << 20  # octets of a file that is held while it waits for a thread
+_IN_MEMORY = 1 << 20  # octets of a file, or of some, that are held while they wait for a thread
 _SHOWN = 100  # problems told
 _BUSY = frozenset({"TWIN_RUNNING", "BATCH_LINE_TAKEN"})
 _FIELDS = {"document_type": "type", "file_name": "file"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
-    member: Member
+class _File:
+    """A file that waits to be issued.
+
+    Attributes:
+        line: it is for.
+        size: octets it is said to have, or None.
+        chunks: its octets, read once.
+        member: where it came from; None when it came by itself.
+        declared: what the caller declared of it, or None.
+    """
+
     line: OpenLine
-    future: Future[Outcome]
+    size: int | None
+    chunks: Iterator[bytes]
+    member: Member | None = None
+    declared: DeclaredDigest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """Files that are issued together."""
+
+    files: Sequence[_File]
+    future: Future[list[Result]]
 
 
 class Feeder:
@@ -60,6 +81,7 @@ class Feeder:
         batch: Batch,
         key: DocumentKey,
         threads: int,
+        group: int,
         entitled: Callable[[Connection], object],
     ) -> None:
         """Take what it works with.
@@ -71,7 +93,8 @@ class Feeder:
             actor: who brings the files.
             batch: for which.
             key: of the batch.
-            threads: files issued at once.
+            threads: groups of files issued at once.
+            group: files in a group at most.
             entitled: asked now and then whether the caller still may; raises NotFound.
         """
         self._database = database
@@ -81,8 +104,11 @@ class Feeder:
         self._batch = batch
         self._key = key
         self._threads = threads
+        self._group = group
         self._entitled = entitled
         self._window: deque[_Task] = deque()
+        self._held: list[_File] = []
+        self._octets = 0
         self._refused: list[tuple[int, str, str]] = []
         self.fed = Fed()
 
@@ -101,6 +127,7 @@ class Feeder:
                     break
         finally:
             # Whatever happened, what is under way comes to its end and is counted.
+            self._send(pool)
             failure = self._drain(0)
             pool.shutdown()
             self._write_refused()
@@ -127,7 +154,7 @@ class Feeder:
                 self._issue(member, line, pool)
             else:
                 self._compare(member, line)
-            if failure := self._drain(2 * self._threads):
+            if failure := self._drain(self._threads):
                 raise failure
         self._write_refused()
         faults.point("batch.chunk")
@@ -136,21 +163,28 @@ class Feeder:
     def _issue(self, member: Member, line: OpenLine, pool: ThreadPoolExecutor) -> None:
         if member.size > _IN_MEMORY:
             # Read where it lies, while nobody else reads the part.
-            done: Future[Outcome] = Future()
+            large, done = _File(line, member.size, member.chunks(), member), Future[list[Result]]()
             try:
-                done.set_result(self._issued(line, member.size, member.chunks()))
+                done.set_result(self._issued((large,)))
             except Exception as error:
                 done.set_exception(error)
-            self._window.append(_Task(member, line, done))
+            self._window.append(_Task((large,), done))
             return
         try:
             content = b"".join(member.chunks())
         except VaultError as error:
             self._say(member, line, error)
             return
-        self._window.append(
-            _Task(member, line, pool.submit(self._issued, line, len(content), iter((content,))))
-        )
+        self._held.append(_File(line, len(content), iter((content,)), member))
+        self._octets += len(content)
+        if len(self._held) >= self._group or self._octets > _IN_MEMORY:
+            self._send(pool)
+
+    def _send(self, pool: ThreadPoolExecutor) -> None:
+        """Have the files that are held issued together."""
+        if self._held:
+            self._window.append(_Task(self._held, pool.submit(self._issued, self._held)))
+            self._held, self._octets = [], 0
 
     def feed_one(
         self, line: OpenLine, size: int | None, chunks: Iterator[bytes], digest: DeclaredDigest | None
@@ -177,55 +211,57 @@ class Feeder:
             return Outcome(line.act[0], status, line.act[1], replayed=True)
         if line.state not in OPEN_LINES:
             raise Conflict("BATCH_LINE_WRONG")
-        try:
-            return self._issued(line, size, chunks, digest)
-        except VaultError as error:
-            if _is_the_files(error):
-                self._refused.append((line.number, error.code, _field(error)))
-                self._write_refused()
-            raise
+        (result,) = self._issued((_File(line, size, chunks, declared=digest),))
+        if isinstance(result, VaultError) and _is_the_files(result):
+            self._refused.append((line.number, result.code, _field(result)))
+            self._write_refused()
+        return settled(result)
 
-    def _issued(
-        self,
-        line: OpenLine,
-        size: int | None,
-        chunks: Iterator[bytes],
-        declared: DeclaredDigest | None = None,
-    ) -> Outcome:
+    def _issued(self, files: Sequence[_File]) -> list[Result]:
+        digests = [hashlib.sha256() for _ in files]
+        acts = [self._act(file, hashing) for file, hashing in zip(files, digests, strict=True)]
+        results = self._issuing.issue_all(self._actor, self._batch.administration_id, acts)
+        return [
+            self._again(file, hashing, result) if isinstance(result, Outcome) and result.replayed else result
+            for file, hashing, result in zip(files, digests, results, strict=True)
+        ]
+
+    def _act(self, file: _File, hashing: _Hash) -> Act:
+        line = file.line
         new, stated = document_of(line.content or b"")
         values = (() if stated is None else (("sha-256", stated),)) + (
-            () if declared is None else declared.values
+            () if file.declared is None else file.declared.values
         )
-        digest = DeclaredDigest(values) if values else None
-        key = line_key(self._batch.scope, line.number, line.content or b"")
-        hashing = hashlib.sha256()
+        transfer = Transfer(
+            line_key(self._batch.scope, line.number, line.content or b""),
+            file.size,
+            DeclaredDigest(values) if values else None,
+        )
         take = self._rows.taker(self._batch.id, line.number, lambda: self._rows.file_index(hashing.digest()))
-        outcome = self._issuing.issue(
-            self._actor,
-            self._batch.administration_id,
-            new,
-            _hashed(chunks, hashing),
-            Transfer(key, size, digest),
-            take,
-        )
-        if outcome.replayed:
-            # The act is older than the rows of this batch: they were lost, or come from another batch's beginning.
+        return Act(new, _hashed(file.chunks, hashing), transfer, take)
+
+    def _again(self, file: _File, hashing: _Hash, outcome: Outcome) -> Result:
+        """Write an act that is older than its line's rows: they were lost, or another batch has begun with them."""
+        file_ix = self._rows.file_index(hashing.digest())
+        try:
             with self._database.writing() as connection:
-                take(connection, outcome)
+                self._rows.take(connection, self._batch.id, file.line.number, file_ix, outcome)
+        except Conflict as error:
+            return error
         return outcome
 
     def _drain(self, left: int) -> VaultError | None:
-        """Wait until no more than some files are under way; return why no more should be begun."""
+        """Wait until no more than some groups are under way; return why no more should be begun."""
         failure: VaultError | None = None
         while len(self._window) > left:
             task = self._window.popleft()
-            error = task.future.exception()
-            if error is None:
-                self.fed.issued += 1
-            elif isinstance(error, VaultError):
-                failure = self._say(task.member, task.line, error) or failure
-            else:
-                raise error
+            for file, result in zip(task.files, task.future.result(), strict=True):
+                if isinstance(result, Outcome):
+                    self.fed.issued += 1
+                elif isinstance(result, VaultError) and file.member is not None:
+                    failure = self._say(file.member, file.line, result) or failure
+                else:
+                    settled(result)
         return failure
 
     def _say(self, member: Member, line: OpenLine, error: VaultError) -> VaultError | None:

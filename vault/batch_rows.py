@@ -17,6 +17,7 @@ from vault.domain.batches import ENDED, OPEN_LINES, Batch, BatchState, LineResul
 from vault.domain.documents import Outcome
 from vault.errors import Conflict, LedgerError
 from vault.keyring import DocumentKey, Keyring
+from vault.ledger.group import LedgerTransaction
 from vault.manifests import Line
 
 _BATCH_ROLE = "batch"
@@ -165,21 +166,24 @@ class BatchRows:
 
     def taker(
         self, batch_id: str, number: int, file_ix: Callable[[], bytes]
-    ) -> Callable[[Connection, Outcome], None]:
+    ) -> Callable[[LedgerTransaction, Outcome], None]:
         """Return what writes a line's act within the transaction that makes it.
 
         It raises Conflict(BATCH_LINE_TAKEN) when the line has an act already, or its batch takes none any more.
         """
 
-        def take(connection: Connection, outcome: Outcome) -> None:
-            state = LineState.ISSUED if outcome.status_code == 201 else LineState.RECEIVED
-            values = (
-                state.value, outcome.document_id, outcome.seq, file_ix(), batch_id, number, batch_id,
-            )  # fmt: skip
-            if driver_of(connection).execute(_TAKE, values).rowcount != 1:
+        def take(tx: LedgerTransaction, outcome: Outcome) -> None:
+            if not tx.settle(_TAKE, _taken(batch_id, number, file_ix(), outcome)):
                 raise Conflict("BATCH_LINE_TAKEN")
 
         return take
+
+    def take(
+        self, connection: Connection, batch_id: str, number: int, file_ix: bytes, outcome: Outcome
+    ) -> None:
+        """Write the act of a line that was issued before. Raises Conflict(BATCH_LINE_TAKEN) as `taker`."""
+        if driver_of(connection).execute(_TAKE, _taken(batch_id, number, file_ix, outcome)).rowcount != 1:
+            raise Conflict("BATCH_LINE_TAKEN")
 
     def refuse(self, connection: Connection, batch_id: str, number: int, code: str, field: str) -> None:
         """Write why a line was refused, unless there is an act by now."""
@@ -272,3 +276,8 @@ def _open_line(key: DocumentKey, row: RowMapping) -> OpenLine:
     act = None if row["document_id"] is None else (row["document_id"], row["seq"])
     file_ix = None if row["file_ix"] is None else bytes(row["file_ix"])
     return OpenLine(row["line"], LineState(row["state"]), file_ix, content, act)
+
+
+def _taken(batch_id: str, number: int, file_ix: bytes, outcome: Outcome) -> tuple[Any, ...]:
+    state = LineState.ISSUED if outcome.status_code == 201 else LineState.RECEIVED
+    return state.value, outcome.document_id, outcome.seq, file_ix, batch_id, number, batch_id

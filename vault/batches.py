@@ -53,7 +53,8 @@ class BatchLimits:
         manifest_bytes: of a manifest.
         part_bytes: of a zip or tar.
         parts_at_once: parts that one process works on.
-        threads: files of a part that are issued at once.
+        threads: groups of files of a part that are issued at once.
+        group: files in a group at most.
         days: after which a batch that goes on is cancelled.
         least_days: the service's own retention.
     """
@@ -63,6 +64,7 @@ class BatchLimits:
     part_bytes: int
     parts_at_once: int
     threads: int
+    group: int
     days: int
     least_days: int
 
@@ -246,7 +248,7 @@ class Batches:
     @property
     def task(self) -> Task:
         """Erases what ended batches still say, and cancels those that nobody goes on with."""
-        return Task("batches", self.tidy, _PERIOD_S)
+        return Task("batches", self.tidy, _PERIOD_S, at_once=True)
 
     def tidy(self) -> int:
         """Erase what ended batches still say, and cancel old ones; return how many batches were changed."""
@@ -329,6 +331,7 @@ class Batches:
             batch,
             key,
             self.limits.threads,
+            self.limits.group,
             lambda connection: self._demand(connection, actor, batch.administration_id),
         )
 

@@ -15,6 +15,7 @@ from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document, Kind, NewDocument, Outcome, Part, Private
 from vault.domain.transfer import Transfer
 from vault.keyring import DocumentKey
+from vault.ledger.group import LedgerTransaction
 from vault.scanning import NOT_LOOKED, Verdict
 from vault.sealing import Sealed
 
@@ -48,7 +49,7 @@ class Intent:
     transfer: Transfer
     entitled: Callable[[Connection], object]
     lasting: bool = False
-    noted: Callable[[Connection, Outcome], None] | None = None
+    noted: Callable[[LedgerTransaction, Outcome], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,7 +63,15 @@ class Idempotency:
         Raises:
             Conflict: IDEMPOTENCY_KEY_REUSED, the key belongs to another request of the same caller.
         """
-        return _outcome(answers(driver_of(connection), (scope,))[scope], request)
+        return Idempotency.earlier_of(connection, (scope,))(scope, request)
+
+    @staticmethod
+    def earlier_of(
+        connection: Connection, scopes: Sequence[bytes]
+    ) -> Callable[[bytes, bytes], Outcome | None]:
+        """Ask once what was answered in some scopes; return what tells it of a request, or raises as `earlier`."""
+        found = answers(driver_of(connection), scopes)
+        return lambda scope, request: _outcome(found[scope], request)
 
     @staticmethod
     def earlier_here(tx: LedgerTransaction, scope: bytes, request: bytes) -> Outcome | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO
 
@@ -38,6 +38,29 @@ class Plain:
     chunks: Iterable[bytes]
 
 
+@dataclass(slots=True)
+class Delivery:
+    """Parts of one document on their way into the store.
+
+    Attributes:
+        plains: the parts.
+        staged: what the store has of them, in the same order.
+        parts: the same once they are durable.
+        error: why they are not.
+    """
+
+    plains: list[Plain] = field(default_factory=list)
+    staged: list[Staged] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    error: Unavailable | None = None
+
+    def taken(self) -> list[Part]:
+        """Return the parts that are durable. Raises Unavailable(STORAGE_UNAVAILABLE)."""
+        if self.error is not None:
+            raise self.error
+        return self.parts
+
+
 def plain_bytes(role: ObjectRole, data: bytes) -> Plain:
     """Describe a small part held in memory."""
     return Plain(role, len(data), hashlib.sha256(data).digest(), (data,))
@@ -63,30 +86,63 @@ class Shelf:
         Raises:
             Unavailable: STORAGE_UNAVAILABLE; some parts may exist, which is harmless.
         """
-        plains: list[Plain] = []
-        staged: list[Staged] = []
+        delivery = self.stage(key, parts, retain_until)
+        try:
+            self.keep((delivery,))
+        finally:
+            self.drop(delivery)
+        return delivery.taken()
+
+    def stage(self, key: DocumentKey, parts: Iterable[Plain], retain_until: datetime | None) -> Delivery:
+        """Encrypt parts into the store, where they are nothing yet; to be kept, then dropped.
+
+        Raises:
+            Unavailable: STORAGE_UNAVAILABLE; nothing is left.
+        """
+        delivery = Delivery()
         try:
             for part in parts:
                 encrypted = encrypt(part.chunks, key.key, key.associated_data(part.role.value))
                 with tracing.span("store put"):
-                    staged.append(self._store.put(encrypted, retain_until))
-                plains.append(part)
-            faults.point("store.before-commit")
+                    delivery.staged.append(self._store.put(encrypted, retain_until))
+                delivery.plains.append(part)
+        except StorageError as error:
+            self.drop(delivery)
+            raise _unavailable(error) from error
+        except BaseException:
+            self.drop(delivery)
+            raise
+        return delivery
+
+    def keep(self, deliveries: Sequence[Delivery]) -> None:
+        """Make what was staged durable and immutable, together; each delivery is told whether it is.
+
+        What cannot be kept together is tried one by one, so that nobody suffers for another's part.
+        """
+        faults.point("store.before-commit")
+        staged = [item for delivery in deliveries for item in delivery.staged]
+        try:
             with tracing.span("store commit") as span:
                 span.note(objects=len(staged))
-                stored = self._store.commit(staged)
-            faults.point("store.after-commit")
+                stored = iter(self._store.commit(staged))
         except StorageError as error:
+            if len(deliveries) > 1:
+                for delivery in deliveries:
+                    self.keep((delivery,))
+                return
             # Whatever the store says of octets nobody was promised: they may be sent again.
-            self._store.discard(staged)
-            raise Unavailable("STORAGE_UNAVAILABLE", str(error)) from error
-        except BaseException:
-            self._store.discard(staged)
-            raise
-        return [
-            Part(plain.role, done.address, done.size, plain.size, plain.sha256.hex())
-            for plain, done in zip(plains, stored, strict=True)
-        ]
+            deliveries[0].error = _unavailable(error)
+            return
+        faults.point("store.after-commit")
+        for delivery in deliveries:
+            delivery.parts = [
+                Part(plain.role, done.address, done.size, plain.size, plain.sha256.hex())
+                for plain, done in zip(delivery.plains, stored, strict=False)
+            ]
+
+    def drop(self, delivery: Delivery) -> None:
+        """Let what was staged go; what is kept stays."""
+        self._store.discard(delivery.staged)
 
     def read(
         self, key: DocumentKey, part: Part, offset: int = 0, length: int | None = None
@@ -124,6 +180,12 @@ class Shelf:
                 digest = self._keyring.index("digest", sha256)
                 rows.append(("digests", {"digest_ix": digest, "document_id": key.document_id}))
         return rows
+
+
+def _unavailable(error: StorageError) -> Unavailable:
+    found = Unavailable("STORAGE_UNAVAILABLE", str(error))
+    found.__cause__ = error
+    return found
 
 
 def _plain(

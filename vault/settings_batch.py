@@ -23,7 +23,13 @@ class BatchSettings(BaseModel):
         4, gt=0, le=64, description="Such parts that one process works on at the same time; beyond, 503 BUSY."
     )
     batch_threads: int = Field(
-        8, gt=0, le=64, description="Files of one part that are issued at the same time."
+        4, gt=0, le=64, description="Groups of files of one part that are issued at the same time."
+    )
+    batch_group: int = Field(
+        32,
+        gt=0,
+        le=512,
+        description="Files in such a group at most; they are flushed and entered in the ledger together.",
     )
     batch_days: int = Field(
         30, gt=0, le=3650, description="Days after which a batch that nobody finished is cancelled."

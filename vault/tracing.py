@@ -7,11 +7,9 @@ and of an exception only its code.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 Value = str | int | float | bool
-Entered = TypeVar("Entered")
 
 
 class Span(Protocol):
@@ -60,25 +58,3 @@ def span(name: str, parent: str = "") -> AbstractContextManager[Span]:
         parent: `traceparent` of who asked; "" for the span that lasts already.
     """
     return _NOTHING if _tracer is None else _tracer.span(name, parent)
-
-
-def entering(name: str, manager: AbstractContextManager[Entered]) -> AbstractContextManager[Entered]:
-    """Return the same context manager; a span lasts while it is entered, not while its block runs."""
-    return manager if _tracer is None else _Entering(name, manager)
-
-
-class _Entering(AbstractContextManager[Entered]):
-    def __init__(self, name: str, manager: AbstractContextManager[Entered]) -> None:
-        self._name, self._manager = name, manager
-
-    def __enter__(self) -> Entered:
-        with span(self._name):
-            return self._manager.__enter__()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
-        return self._manager.__exit__(kind, error, traceback)

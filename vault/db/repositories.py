@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, select
 from storage.errors import KeyRefused, ObjectDamaged
 from vault.clock import parse_rfc3339
 from vault.db import models
+from vault.db.bulk import rows_of
 from vault.db.driver import driver_of
 from vault.domain.documents import Document, Kind, ObjectRole, Part, Private
 from vault.domain.states import Reception, Scan, Sealing, Status
@@ -258,11 +259,23 @@ class Safes:
 
         A person may be known by another identifier with each linked identity: each leads to the one safe.
         """
-        index = self.holder_index(holder)
-        query = "SELECT id FROM safes WHERE holder_ix = ?"
-        found = driver_of(connection).execute(query, (index,)).fetchone()
-        if found is not None:
-            return str(found[0])
+        return self.of_holders(connection, (holder,))[holder]
+
+    def of_holders(self, connection: Connection, holders: Collection[str]) -> Mapping[str, str | None]:
+        """Return the same for several holders."""
+        indexes = {holder: self.holder_index(holder) for holder in holders}
+        query = "SELECT holder_ix, id FROM safes WHERE holder_ix IN "
+        found = {
+            bytes(index): str(safe_id)
+            for index, safe_id in rows_of(driver_of(connection), query, list(indexes.values()))
+        }
+        return {
+            holder: found.get(index) or self._of_identity(connection, index)
+            for holder, index in indexes.items()
+        }
+
+    @staticmethod
+    def _of_identity(connection: Connection, index: bytes) -> str | None:
         identities, accounts = models.account_identities, models.accounts
         known = select(accounts.c.safe_id).join(identities, identities.c.account_id == accounts.c.id)
         return connection.scalar(known.where(identities.c.holder_ix == index))

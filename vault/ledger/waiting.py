@@ -9,6 +9,11 @@ from collections import deque
 from concurrent.futures import Future
 from typing import Any
 
+from vault.errors import Unavailable
+
+#: What a work gave and None, or None and what it raised.
+Settled = tuple[Any, BaseException | None]
+
 
 class Waiter(ABC):
     """Waits for the outcome of one work. The writer calls `begin` once, then `settle` once if that was true.
@@ -74,17 +79,15 @@ class ThreadWaiter(Waiter):
         self._value, self._raised = value, raised
         self._done.release()
 
-    def arrived(self, seconds: float) -> bool:
-        """Wait for the outcome; a work that has not begun by then is not wanted any more."""
-        arrived = self._done.acquire(timeout=seconds)
-        self._given_up = not arrived
-        return arrived
+    def outcome(self, seconds: float) -> Settled:
+        """Wait for the value, or what was raised; a work that has not begun by then is not wanted any more.
 
-    def outcome(self) -> Any:
-        """Return the value that arrived, or raise what was raised."""
-        if self._raised is not None:
-            raise self._raised
-        return self._value
+        Too late, that is Unavailable(LEDGER_UNAVAILABLE).
+        """
+        if not self._done.acquire(timeout=max(0.0, seconds)):
+            self._given_up = True
+            return None, Unavailable("LEDGER_UNAVAILABLE", "the writer did not answer in time")
+        return self._value, self._raised
 
 
 class Mailbox:

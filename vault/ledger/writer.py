@@ -27,7 +27,7 @@ from vault.errors import LedgerError, Unavailable, VaultError
 from vault.ledger.asking import Asking
 from vault.ledger.group import Appended, Group, LedgerTransaction
 from vault.ledger.stored import lock_head
-from vault.ledger.waiting import FutureWaiter, Mailbox, TaskWaiter, ThreadWaiter, Waiter
+from vault.ledger.waiting import FutureWaiter, Mailbox, Settled, TaskWaiter, ThreadWaiter, Waiter
 
 __all__ = ["Appended", "Asking", "AsyncSubmitter", "LedgerTransaction", "LedgerWriter", "WriterConfig"]
 
@@ -83,7 +83,7 @@ class LedgerWriter:
         self._write_records = write_records
         self._clock = clock
         self._config = config
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
         self._ending = False
@@ -118,15 +118,32 @@ class LedgerWriter:
                 the answer to its commit was lost; what `admit` refuses with.
             LedgerError: as `enqueue`.
         """
+        ((value, raised),) = self.run_all((work,))
+        if raised is not None:
+            raise raised
+        result: T = value
+        return result
+
+    def run_all(self, works: Sequence[Callable[[LedgerTransaction], Any]]) -> list[Settled]:
+        """Submit works that go into one group, and wait for them.
+
+        Args:
+            works: each keeps its rows or not by itself, as in any group.
+
+        Returns:
+            For each its result and None, or None and why it has none: what the work raised, or Unavailable as `run`.
+
+        Raises:
+            Unavailable: what `admit` refuses with.
+            LedgerError: as `enqueue`.
+        """
         if self.admit is not None:
             self.admit(self._config.time_limit_s)
-        waiter = ThreadWaiter()
+        waiters = [ThreadWaiter() for _ in works]
         with tracing.span("ledger"):
-            self.enqueue(work, waiter)
-            if not waiter.arrived(self._config.time_limit_s):
-                raise Unavailable("LEDGER_UNAVAILABLE", "the writer did not answer in time")
-            result: T = waiter.outcome()
-        return result
+            self._hand_in(list(zip(works, waiters, strict=True)))
+            end = clockwork.monotonic() + self._config.time_limit_s
+            return [waiter.outcome(end - clockwork.monotonic()) for waiter in waiters]
 
     def enqueue(self, work: Callable[[LedgerTransaction], Any], waiter: Waiter) -> None:
         """Queue a work and who is told of its outcome.
@@ -135,13 +152,16 @@ class LedgerWriter:
             Unavailable: LEDGER_UNAVAILABLE once closed.
             LedgerError: LEDGER_TRANSACTION_BROKEN when called from within a work.
         """
+        self._hand_in([(work, waiter)])
+
+    def _hand_in(self, jobs: list[_Job]) -> None:
         # The number of a thread that ended may be another's by now.
         if threading.get_ident() == self._thread.ident and self._thread.is_alive():
             raise LedgerError("LEDGER_TRANSACTION_BROKEN", "a work cannot wait for another one")
         with self._gate:
             if self._closed:
                 raise Unavailable("LEDGER_UNAVAILABLE", "the writer is closed")
-            self._queue.put((work, waiter))
+            self._queue.put(jobs)
 
     def _loop(self) -> None:
         while not self._ending:
@@ -155,16 +175,16 @@ class LedgerWriter:
                     self._commit(jobs)
 
     def _gather(self, jobs: list[_Job], *, block: bool = False) -> None:
-        """Take what is queued, up to the size of a group; None ends the writer after this group."""
+        """Take what is queued, up to the size of a group; what came together stays together, None ends the writer."""
         while len(jobs) < self._config.max_group and not self._ending:
             try:
-                job = self._queue.get(block and not jobs)
+                came = self._queue.get(block and not jobs)
             except queue.Empty:
                 return
-            if job is None:
+            if came is None:
                 self._ending = True
-            elif job[1].begin():
-                jobs.append(job)
+            else:
+                jobs += [job for job in came if job[1].begin()]
 
     def _commit(self, jobs: list[_Job]) -> None:
         """Commit one group and answer everybody in it."""

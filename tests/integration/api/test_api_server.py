@@ -65,10 +65,10 @@ def documents(running) -> int:
 
 
 def spool_files(running) -> list[str]:
-    """Files of the spool that the server still holds open, named or not."""
+    """Files of the spool that the server still holds open, named or not, in memory or not."""
     held = Path(f"/proc/{running.process.pid}/fd")
     links = [str(entry.readlink()) for entry in held.iterdir() if entry.is_symlink()]
-    return [link for link in links if "/spool/" in link] + [
+    return [link for link in links if "/spool/" in link or "memfd:spool" in link] + [
         str(each) for each in (running.data / "spool").iterdir()
     ]
 
