@@ -87,11 +87,12 @@ class Change:
                 "document": self.document_id,
                 "tag": self.tag.hex(),
                 "commitment": self.commitment.hex(),
-                "inserts": [[table, _pack(row)] for table, row in self.inserts],
-                "updates": [[table, _pack(key), _pack(values)] for table, key, values in self.updates],
-                "deletes": [[table, _pack(criteria)] for table, criteria in self.deletes],
-                **({"remains": [[table, _pack(row)] for table, row in self.remains]} if self.remains else {}),
-            }
+                "inserts": self.inserts,
+                "updates": self.updates,
+                "deletes": self.deletes,
+                **({"remains": self.remains} if self.remains else {}),
+            },
+            default=_packed,
         )
 
     @classmethod
@@ -127,11 +128,12 @@ def _fill(row: Mapping[str, Any], known: Mapping[str, object]) -> dict[str, Any]
     }
 
 
-def _pack(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
-        for name, value in row.items()
-    }
+def _packed(value: object) -> dict[str, Any]:
+    if isinstance(value, bytes):
+        return {"b64": base64.b64encode(value).decode()}
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError
 
 
 def _unpack(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,9 @@ def check_text(field: str, value: str, limit: int, *, required: bool = False) ->
         raise Refused("FIELD_INVALID", "must not be empty", field=field)
     if len(value) > limit:
         raise Refused("FIELD_INVALID", f"at most {limit} characters", field=field)
-    if any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in value):
+    # What can be printed has none of these categories.
+    printable = value.isprintable()
+    if not printable and any(unicodedata.category(each) in _REFUSED_CATEGORIES for each in value):
         raise Refused("FIELD_INVALID", "control and direction characters are not allowed", field=field)
 
 

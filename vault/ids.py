@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+# From the alphabet of RFC 4648 to Crockford's.
+_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789abcdefghjkmnpqrstvwxyz")
 _SHAPE = re.compile(r"[a-z]{2,4}_[0-9a-hjkmnp-tv-z]{26}")
 
 
@@ -16,9 +18,10 @@ def new_id(prefix: str) -> str:
 
 def id_of(prefix: str, octets: bytes) -> str:
     """Return `prefix_` and 26 Crockford base-32 characters of the first 128 bits of some octets."""
-    value = int.from_bytes(octets[:16], "big")
-    digits = "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
-    return f"{prefix}_{digits}"
+    # 130 bits, two of them nothing before the 128; the encoder takes whole groups of 40.
+    aligned = int.from_bytes(octets[:16], "big") << 30
+    digits = base64.b32encode(aligned.to_bytes(20, "big")).translate(_CROCKFORD)[:26]
+    return f"{prefix}_{digits.decode()}"
 
 
 def looks_like_id(text: str, prefix: str) -> bool:

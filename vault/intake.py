@@ -71,18 +71,19 @@ class Spooled:
         hash_state: the SHA-256 object that has consumed exactly the file; copy it, never change it.
     """
 
-    __slots__ = ("hash_state", "sha256", "size", "stream")
+    __slots__ = ("_path", "hash_state", "sha256", "size", "stream")
 
     def __init__(self, stream: BinaryIO, size: int, hash_state: _Hash) -> None:
         self.stream = stream
         self.size = size
         self.hash_state = hash_state
         self.sha256 = hash_state.digest()
+        self._path = Path(f"/proc/self/fd/{stream.fileno()}")
 
     @property
     def path(self) -> Path:
         """A path that opens the same bytes from this process, with its own offset."""
-        return Path(f"/proc/self/fd/{self.stream.fileno()}")
+        return self._path
 
     def close(self) -> None:
         """Drop the bytes; harmless when repeated."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass, field
@@ -69,11 +68,11 @@ class Keyring:
 
     def index(self, kind: str, *values: str | bytes) -> bytes:
         """Return the 32-octet keyed digest that stands for values of a kind in the database."""
-        mac = hmac.new(self._index_key, kind.encode(), hashlib.sha256)
+        pieces = [kind.encode()]
         for value in values:
             octets = value.encode() if isinstance(value, str) else value
-            mac.update(len(octets).to_bytes(8, "big") + octets)
-        return mac.digest()
+            pieces += (len(octets).to_bytes(8, "big"), octets)
+        return hmac.digest(self._index_key, b"".join(pieces), "sha256")
 
 
 def _wrapping_data(document_id: str) -> bytes:

@@ -13,6 +13,7 @@ MAX_NAME_OCTETS = 180
 # Names Windows gives to devices, whatever the extension (the superscript digits count there too).
 _DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³])", re.IGNORECASE)
 _RESERVED = frozenset('<>:"|?*%')
+_NO_NAME = _RESERVED | frozenset("/\\")
 # General categories: control, surrogate, format (hides or reorders text), private use, unassigned, separators.
 _PROBLEMS = {
     "Cc": "control",
@@ -79,10 +80,12 @@ def clean_file_name(raw: str) -> str:
     if len(raw) > 4 * MAX_NAME_OCTETS:
         raise _refuse("too_long")
     name = unicodedata.normalize("NFC", raw)
-    for character in name:
-        problem = _character_problem(character)
-        if problem is not None:
-            raise _refuse(problem, character)
+    # What can be printed has none of the categories that are problems.
+    if not name.isprintable() or not _NO_NAME.isdisjoint(name):
+        for character in name:
+            problem = _character_problem(character)
+            if problem is not None:
+                raise _refuse(problem, character)
     if not name.strip():
         raise _refuse("empty")
     if name.startswith(".") or name.endswith("."):

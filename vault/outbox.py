@@ -7,7 +7,7 @@ the database alone, which no slow gateway holds up. `vault.postman` sends.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -49,6 +49,10 @@ class Spreading(Protocol):
 
     def spread(self, connection: Connection, outbox_id: int, notice: Notice) -> None:
         """Write deliveries and digest items within the caller's transaction."""
+        ...
+
+    def concerned(self, connection: Connection, notices: Mapping[int, Notice]) -> Set[int]:
+        """Return which of some notices, by number, anybody may have to be told of; `spread` decides about those."""
         ...
 
     def has_due(self, connection: Connection) -> bool:
@@ -152,8 +156,9 @@ class OutboxCourier:
         try:
             with connection.begin_nested():
                 notices = {row["id"]: read_payload(row["topic"], row["payload"]) for row in waiting}
-                for number, notice in notices.items():
-                    self._spreading.spread(connection, number, notice)
+                # Most holders have given no address: they are passed over with one look for all.
+                for number in sorted(self._spreading.concerned(connection, notices)):
+                    self._spreading.spread(connection, number, notices[number])
         except DBAPIError:
             raise  # the database is at fault, not a message: all wait
         except Exception:  # whatever it is, it is found again, and said, one by one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Set
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, insert, select
@@ -10,13 +11,19 @@ from sqlalchemy import Connection, delete, insert, select
 from vault import reminders
 from vault.clock import Clock, rfc3339
 from vault.db import models
+from vault.db.bulk import rows_of
 from vault.db.contacts import ContactRows
+from vault.db.driver import driver_of
 from vault.deliveries import Deliveries, Mailing
-from vault.domain.contacts import When
+from vault.domain.contacts import ContactState, When
 from vault.domain.documents import Kind
 from vault.notices import SILENT, ChannelName, Event, Notice
 
 _BATCH = 100
+_SAFE_OF = "SELECT id, safe_id FROM documents WHERE id IN "
+_REACHED = (
+    f"SELECT safe_id FROM notice_contacts WHERE state = '{ContactState.CONFIRMED.value}' AND safe_id IN "  # noqa: S608
+)
 
 
 class Spreader:
@@ -61,6 +68,17 @@ class Spreader:
                 self._deliveries.add(
                     connection, Mailing("notice", event, safe_id, contact_id, channel, outbox_id)
                 )
+
+    def concerned(self, connection: Connection, notices: Mapping[int, Notice]) -> Set[int]:
+        """See `vault.outbox.Spreading`."""
+        driver = driver_of(connection)
+        loud = {number: notice for number, notice in notices.items() if notice.topic not in SILENT}
+        documents = [each.document_id for each in loud.values() if each.safe_id is None and each.document_id]
+        safe_of = dict(rows_of(driver, _SAFE_OF, documents)) if documents else {}
+        safes = {number: each.safe_id or safe_of.get(each.document_id) for number, each in loud.items()}
+        known = sorted({safe_id for safe_id in safes.values() if safe_id})
+        reached = {safe_id for (safe_id,) in rows_of(driver, _REACHED, known)} if known else set()
+        return {number for number, safe_id in safes.items() if safe_id in reached}
 
     def has_due(self, connection: Connection) -> bool:
         """See `vault.outbox.Spreading`."""

@@ -10,8 +10,10 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from vault.errors import LedgerError
 from vault.ledger import canonical
@@ -29,7 +31,11 @@ def part_digest(salt: bytes, part: Mapping[str, Any]) -> bytes:
     Raises:
         ValueError: a value of the part is not allowed.
     """
-    return hmac.digest(salt, canonical.canonical(part), "sha256")
+    return _digest(salt, canonical.canonical(part))
+
+
+def _digest(salt: bytes, form: bytes) -> bytes:
+    return hmac.digest(salt, form, "sha256")
 
 
 def combine(document: bytes, parties: bytes, context: bytes) -> bytes:
@@ -52,6 +58,9 @@ class Opening:
     parties: Mapping[str, Any]
     context: Mapping[str, Any]
     salts: tuple[bytes, bytes, bytes]
+    _written: list[tuple[bytes, bytes, bytes]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def new(
@@ -61,16 +70,22 @@ class Opening:
         drawn = secrets.token_bytes(96)
         return cls(document, parties, context, (drawn[:32], drawn[32:64], drawn[64:]))
 
+    def _forms(self) -> tuple[bytes, bytes, bytes]:
+        """Return each part as canonical JSON, written once."""
+        if not self._written:
+            try:
+                document, parties, context = map(
+                    canonical.canonical, (self.document, self.parties, self.context)
+                )
+            except ValueError as error:
+                raise LedgerError("OPENING_INVALID", str(error)) from error
+            self._written.append((document, parties, context))
+        return self._written[0]
+
     def digests(self) -> tuple[bytes, bytes, bytes]:
         """Return the three part digests. Raises LedgerError(OPENING_INVALID)."""
-        try:
-            return (
-                part_digest(self.salts[0], self.document),
-                part_digest(self.salts[1], self.parties),
-                part_digest(self.salts[2], self.context),
-            )
-        except ValueError as error:
-            raise LedgerError("OPENING_INVALID", str(error)) from error
+        (s0, s1, s2), (document, parties, context) = self.salts, self._forms()
+        return _digest(s0, document), _digest(s1, parties), _digest(s2, context)
 
     def commitment(self) -> bytes:
         """Return the commitment, 32 octets. Raises LedgerError(OPENING_INVALID)."""
@@ -84,17 +99,13 @@ class Opening:
         """
         if not reveal <= ALL:
             raise LedgerError("OPENING_INVALID", "unknown part")
-        members: dict[str, Any] = {"v": _VERSION}
-        values = (self.document, self.parties, self.context)
         digests = (b"", b"", b"") if reveal == ALL else self.digests()
-        for name, salt, value, digest in zip(PARTS, self.salts, values, digests, strict=True):
-            members[name] = (
-                {"salt": salt.hex(), "value": value} if name in reveal else {"digest": digest.hex()}
-            )
-        try:
-            data = canonical.canonical(members)
-        except ValueError as error:
-            raise LedgerError("OPENING_INVALID", str(error)) from error
+        members: dict[str, Any] = {"v": _VERSION}
+        for name, salt, form, digest in zip(PARTS, self.salts, self._forms(), digests, strict=True):
+            shown = {"salt": salt.hex(), "value": orjson.Fragment(form)}
+            members[name] = shown if name in reveal else {"digest": digest.hex()}
+        # Canonical, since its parts are, and its own members are as simple.
+        data = orjson.dumps(members, option=orjson.OPT_SORT_KEYS)
         if len(data) > MAX_OPENING:
             raise LedgerError("OPENING_INVALID", f"opening of {len(data)} octets")
         return data
