@@ -220,7 +220,11 @@ class Feeder:
     def _issued(self, files: Sequence[_File]) -> list[Result]:
         digests = [hashlib.sha256() for _ in files]
         acts = [self._act(file, hashing) for file, hashing in zip(files, digests, strict=True)]
-        results = self._issuing.issue_all(self._actor, self._batch.administration_id, acts)
+        results: list[Result]
+        try:
+            results = self._issuing.issue_all(self._actor, self._batch.administration_id, acts)
+        except VaultError as error:
+            results = [error] * len(acts)
         return [
             self._again(file, hashing, result) if isinstance(result, Outcome) and result.replayed else result
             for file, hashing, result in zip(files, digests, results, strict=True)

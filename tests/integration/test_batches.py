@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -276,13 +276,13 @@ def test_an_act_whose_batch_was_cancelled_at_that_moment_is_not_made(
     acts: Callable[[], int],
 ) -> None:
     batch = begin(("camille", "a.pdf"))
-    issue = vault.issuing.issue
+    issue = vault.issuing.issue_all
 
     def late(*arguments: Any) -> Any:
         vault.batches.move(agent, batch.id, BatchState.CANCELLED)
         return issue(*arguments)
 
-    monkeypatch.setattr(vault.issuing, "issue", late)
+    monkeypatch.setattr(vault.issuing, "issue_all", late)
     fed = vault.batches.feed(agent, batch.id, zipped({"a.pdf": act_pdf}), Transfer(""))
     assert (fed.issued, fed.busy) == (0, 1)
     assert acts() == 0
@@ -329,7 +329,7 @@ def test_when_a_part_of_the_service_is_down_the_rest_waits(
         raise Unavailable("STORAGE_UNAVAILABLE")
 
     with monkeypatch.context() as patch:
-        patch.setattr(vault.issuing, "issue", down)
+        patch.setattr(vault.issuing, "issue_all", down)
         with pytest.raises(Unavailable, match="STORAGE_UNAVAILABLE"):
             vault.batches.feed(agent, batch.id, zipped({"a.pdf": act_pdf}), Transfer(""))
     assert vault.batches.see(agent, batch.id).counts[LineState.WAITING] == 2
@@ -407,13 +407,13 @@ def test_a_large_file_is_read_where_it_lies(
     seen: list[int] = []
     issued = Feeder._issued
 
-    def spy(self: Feeder, line: Any, size: Any, chunks: Iterator[bytes], *more: Any) -> Any:
-        def counted() -> Iterator[bytes]:
+    def spy(self: Feeder, files: Sequence[Any]) -> Any:
+        def counted(chunks: Iterator[bytes]) -> Iterator[bytes]:
             for chunk in chunks:
                 seen.append(len(chunk))
                 yield chunk
 
-        return issued(self, line, size, counted(), *more)
+        return issued(self, [replace(file, chunks=counted(file.chunks)) for file in files])
 
     monkeypatch.setattr(Feeder, "_issued", spy)
     fed = vault.batches.feed(
