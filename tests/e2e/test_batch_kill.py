@@ -109,23 +109,23 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     ("point", "passage"),
     [
         ("batch.loading", 1), ("batch.loaded", 1), ("batch.chunk", 1), ("batch.erasing", 1), ("pipeline.sealed", 9),
-        ("pipeline.before-ledger", 20), ("ledger.before-commit", 4), ("ledger.after-commit", 4),
-        ("pipeline.after-ledger", 30),
+        ("store.after-commit", 2), ("pipeline.before-ledger", 2), ("ledger.before-commit", 1),
+        ("ledger.after-commit", 1), ("pipeline.after-ledger", 2),
     ],
 )  # fmt: skip
 def test_killed_at_a_point(tmp_path: Path, safe: Safe, act_pdf: bytes, point: str, passage: int) -> None:
-    manifest, files = payslips(tmp_path, act_pdf, 100)
+    manifest, files = payslips(tmp_path, act_pdf, 60)
     arguments = (tmp_path / "data", manifest, files)
     killed = run(*arguments, point, passage)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     done = run(*arguments)
     assert done.returncode == 0, done.stderr
     with safe.open() as vault:
-        judged(vault, 100)
+        judged(vault, 60)
 
 
 def test_killed_three_times_at_any_moment(tmp_path: Path, safe: Safe, act_pdf: bytes) -> None:
-    besieged(tmp_path, safe, act_pdf, count=400, kills=3, figure=lambda _: None, seed=7)
+    besieged(tmp_path, safe, act_pdf, count=240, kills=3, figure=lambda _: None, seed=7)
 
 
 @pytest.mark.soak("batch")
