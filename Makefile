@@ -32,7 +32,7 @@ imports: setup
 	$(BIN)/lint-imports
 
 docstrings: setup
-	$(BIN)/interrogate -q api vault signing timestamping storage identity
+	$(BIN)/interrogate -q api vault signing timestamping storage identity plumbing
 
 check: lint types imports docstrings
 

@@ -29,9 +29,10 @@ from joserfc.errors import JoseError
 
 from identity.base import ASSURANCES, Clock, reaches
 from identity.errors import LoginRefused, ProviderMisconfigured
-from identity.fetching import check_address, is_loopback
+from identity.fetching import check_address
 from identity.oidc import challenge_of, with_query
 from identity.tokens import half_hash
+from plumbing.addresses import is_loopback
 
 PATH = "/dev-identity"
 CLIENT_ID = "probans"

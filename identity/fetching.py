@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import json
 import math
-import socket
-import ssl
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from identity.errors import ProviderMisconfigured, ProviderUnavailable
+from plumbing.addresses import is_loopback
+from plumbing.once import connected, read_whole, target, tls_trusting
 
 MAX_ANSWER = 256 * 1024
-_CHUNK = 16 * 1024
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -78,21 +74,8 @@ def check_address(url: str) -> SplitResult:
     return parts
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address can only mean this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 class HttpFetcher:
     """Fetches over HTTP/1.1, a connection for each exchange. Safe for threads.
-
-    Not `requests`: it follows redirects, takes proxies from the environment, and its time limits are for each wait
-    alone, so that an octet now and then holds the caller for days.
 
     Args:
         timeout_s: seconds for a whole exchange, from the connection to the last octet. Only the resolver's own
@@ -106,7 +89,7 @@ class HttpFetcher:
     def __init__(self, timeout_s: float, tls_ca: Path | None = None) -> None:
         self._timeout = timeout_s
         try:
-            self._tls = ssl.create_default_context(cafile=None if tls_ca is None else str(tls_ca))
+            self._tls = tls_trusting(tls_ca)
         except (OSError, ValueError) as error:
             raise ProviderMisconfigured(
                 "IDENTITY_MISCONFIGURED", f"TLS anchors {tls_ca} cannot be read"
@@ -126,76 +109,15 @@ class HttpFetcher:
         deadline = time.monotonic() + self._timeout
         try:
             parts = check_address(url)
-            with self._connection(parts, deadline) as connection:
-                path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-                connection.request(method, path, body, {"Accept": "application/json", **headers})
+            with connected(parts, deadline, self._tls) as connection:
+                connection.request(method, target(parts), body, {"Accept": "application/json", **headers})
                 response = connection.getresponse()
-                content = _read(response, deadline)
+                content = read_whole(response, MAX_ANSWER, deadline)
                 media_type = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
                 return Answer(response.status, media_type, content)
         except (OSError, http.client.HTTPException, ValueError) as error:
             # Neither the address nor the library's words: both may hold tokens.
             raise ProviderUnavailable(f"no answer from the provider: {type(error).__name__}") from error
-
-    @contextmanager
-    def _connection(self, parts: SplitResult, deadline: float) -> Iterator[http.client.HTTPConnection]:
-        host = parts.hostname or ""
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        wire = _connect(host, port, deadline)
-        # A second name of the same connection: TLS takes the first away from us while it shakes hands.
-        guard = wire.dup()
-        timer = threading.Timer(max(0.0, deadline - time.monotonic()), _cut, (guard,))
-        timer.daemon = True
-        timer.start()
-        try:
-            connection = http.client.HTTPConnection(host, parts.port)
-            try:
-                connection.sock = (
-                    self._tls.wrap_socket(wire, server_hostname=host) if parts.scheme == "https" else wire
-                )
-                yield connection
-            finally:
-                connection.close()
-                wire.close()
-        finally:
-            timer.cancel()
-            timer.join()
-            guard.close()
-
-
-def _connect(host: str, port: int, deadline: float) -> socket.socket:
-    last: OSError = OSError("no address")
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        left = deadline - time.monotonic()
-        if left <= 0:
-            break
-        wire = socket.socket(family, kind, protocol)
-        try:
-            wire.settimeout(left)
-            wire.connect(address)
-        except OSError as error:
-            wire.close()
-            last = error
-        else:
-            return wire
-    raise last
-
-
-def _cut(guard: socket.socket) -> None:
-    with suppress(OSError):
-        guard.shutdown(socket.SHUT_RDWR)
-
-
-def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
-    content = bytearray()
-    while chunk := response.read(_CHUNK):
-        content += chunk
-        if len(content) > MAX_ANSWER:
-            raise ValueError("answer too long")
-    # What the time limit cut looks like an end where no length was announced.
-    if time.monotonic() >= deadline:
-        raise TimeoutError("the time for this exchange is over")
-    return bytes(content)
 
 
 def _refuse_constant(name: str) -> float:

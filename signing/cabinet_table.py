@@ -6,17 +6,16 @@ Names of files are relative to the table's folder.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from plumbing.disk import replace_durably
+from plumbing.locks import in_turn, lock_file
 from signing.base import KeyPurpose
 from signing.errors import KeyUnusable
 
@@ -110,42 +109,23 @@ def changing(path: Path) -> Iterator[list[Entry]]:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(path.parent / f".{path.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = lock_file(path.parent / f".{path.name}.lock")
     except OSError as error:
         raise KeyUnusable(f"the folder of {path.name} cannot be written") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with in_turn(lock):
         entries = list(read_table(path)) if path.exists() else []
         before = list(entries)
         yield entries
         if entries != before:
             write_file(path, _encode(entries), 0o644)
-    finally:
-        os.close(lock)
 
 
 def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Put a file in its place, whole and durably. Raises KeyUnusable."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with os.fdopen(handle, "wb") as file:
-            # Whatever the umask of an operator: the service, under another name, reads it too.
-            os.fchmod(handle, mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_durably(path, content, mode)
     except OSError as error:
         raise KeyUnusable(f"{path.name} cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _entry(raw: Mapping[str, Any]) -> Entry:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
-import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from plumbing.once import connected, read_whole, target, tls_trusting
 from signing.errors import KeyUnusable, SigningUnavailable
 
 MOST_OCTETS = 256 * 1024
-_CHUNK = 16 * 1024
 _PAUSE_S = 5.0
 
 
@@ -54,7 +51,7 @@ class Wire:
         """
         self._seconds = seconds
         try:
-            self._tls = ssl.create_default_context(cafile=None if tls_ca is None else str(tls_ca))
+            self._tls = tls_trusting(tls_ca)
         except (OSError, ValueError) as error:
             raise KeyUnusable("the TLS anchors of the signing service cannot be read") from error
         self._guard = threading.Lock()
@@ -69,10 +66,11 @@ class Wire:
         self._require_awake()
         deadline = time.monotonic() + self._seconds
         try:
-            with self._connection(url, deadline) as connection:
-                connection.request("POST", urlsplit(url).path, body, dict(headers))
+            parts = urlsplit(url)
+            with connected(parts, deadline, self._tls) as connection:
+                connection.request("POST", target(parts), body, dict(headers))
                 response = connection.getresponse()
-                octets = _read(response, deadline)
+                octets = read_whole(response, MOST_OCTETS, deadline)
             if response.status >= 500 or response.status == 429:
                 raise ConnectionError(f"HTTP {response.status}")
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -93,46 +91,6 @@ class Wire:
             if self._rests_until:
                 # This caller tries for all.
                 self._rests_until = now + self._seconds
-
-    @contextmanager
-    def _connection(self, url: str, deadline: float) -> Iterator[http.client.HTTPSConnection]:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or 443
-        wire = socket.create_connection((host, port), timeout=max(0.001, deadline - time.monotonic()))
-        # A second name of the same connection: TLS takes the first away from us while it shakes hands.
-        guard = wire.dup()
-        timer = threading.Timer(max(0.0, deadline - time.monotonic()), _cut, (guard,))
-        timer.daemon = True
-        timer.start()
-        try:
-            connection = http.client.HTTPSConnection(host, port)
-            try:
-                connection.sock = self._tls.wrap_socket(wire, server_hostname=host)
-                yield connection
-            finally:
-                connection.close()
-                wire.close()
-        finally:
-            timer.cancel()
-            timer.join()
-            guard.close()
-
-
-def _cut(guard: socket.socket) -> None:
-    with suppress(OSError):
-        guard.shutdown(socket.SHUT_RDWR)
-
-
-def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
-    content = bytearray()
-    while chunk := response.read(_CHUNK):
-        content += chunk
-        if len(content) > MOST_OCTETS:
-            raise ValueError("answer too long")
-    # What the time limit cut looks like an end where no length was announced.
-    if time.monotonic() >= deadline:
-        raise TimeoutError("the time for this exchange is over")
-    return bytes(content)
 
 
 def _object(octets: bytes, *, expected: bool) -> Mapping[str, Any]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
 
+from plumbing.disk import replace_durably
+from plumbing.locks import in_turn, lock_file
 from signing import profiles
 from signing.base import KeyPurpose
 from signing.cabinet import HeldCertificate
@@ -71,7 +70,7 @@ class DevPki:
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        with _locked(folder):
+        with in_turn(lock_file(folder / ".lock")):
             if not (folder / "root.p12").exists():
                 _create(folder, clock_now)
             passphrase = _read(folder / "passphrase")
@@ -176,7 +175,7 @@ class DevPki:
         Returns:
             Whether a CRL was renewed.
         """
-        with _locked(self._folder):
+        with in_turn(lock_file(self._folder / ".lock")):
             revoked = _load_revoked(self._folder)
             renewed = [
                 self._renew(name, issuer, revoked, now)
@@ -200,13 +199,13 @@ class DevPki:
             reason: RFC 5280 reason code.
             now: the present; by default the later of `at` and the time given to `open`.
         """
-        with _locked(self._folder):
+        with in_turn(lock_file(self._folder / ".lock")):
             revoked = _load_revoked(self._folder)
             revoked[serial] = Revoked(whole_second(at), reason)
             lines = {
                 str(number): [entry.at.isoformat(), entry.reason.value] for number, entry in revoked.items()
             }
-            _write(self._folder / "revoked.json", json.dumps(lines, sort_keys=True).encode())
+            replace_durably(self._folder / "revoked.json", json.dumps(lines, sort_keys=True).encode())
         self.refresh_crls(now or max(at, self._now))
 
     def _renew(self, name: str, issuer: Issuer, everything: Mapping[int, Revoked], now: datetime) -> bool:
@@ -230,7 +229,7 @@ class DevPki:
             if not due and listed == {serial: entry.at for serial, entry in revoked.items()}:
                 return False
             number = current.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number + 1
-        _write(path, profiles.revocation_list(issuer, revoked, number, now))
+        replace_durably(path, profiles.revocation_list(issuer, revoked, number, now))
         return True
 
     def _newest(self) -> datetime:
@@ -254,7 +253,7 @@ class DevPki:
         with self._guard:
             held = self._keys.get(name)
             if held is None:
-                with _locked(self._folder):
+                with in_turn(lock_file(self._folder / ".lock")):
                     held = self._load_or_make(name, purpose, subject(), algorithm)
                 self._keys[name] = held
         return held
@@ -269,9 +268,9 @@ class DevPki:
         certificate = profiles.leaf_certificate(self._authority, private, subject, purpose, self._now)
         # Before the key can be used: a list older than a certificate proves nothing of it, so a new one is due.
         newest = max(self._newest(), certificate.not_valid_before_utc)
-        _write(self._folder / _NEWEST, newest.isoformat().encode())
+        replace_durably(self._folder / _NEWEST, newest.isoformat().encode())
         chain = [self._authority.certificate]
-        _write(
+        replace_durably(
             path,
             pkcs12.serialize_key_and_certificates(
                 name.encode(), private, certificate, chain, BestAvailableEncryption(self._passphrase)
@@ -293,11 +292,11 @@ def _create(folder: Path, now: datetime) -> None:
         leftover.unlink()
     for stale in ("root.crl", "authority.crl", "revoked.json", _NEWEST):
         (folder / stale).unlink(missing_ok=True)
-    _write(folder / "passphrase", passphrase)
-    _write(folder / "roots.pem", root.certificate.public_bytes(Encoding.PEM))
+    replace_durably(folder / "passphrase", passphrase)
+    replace_durably(folder / "roots.pem", root.certificate.public_bytes(Encoding.PEM))
     for file, issuer in (("authority.p12", authority), ("root.p12", root)):
         encryption = BestAvailableEncryption(passphrase)
-        _write(
+        replace_durably(
             folder / file,
             pkcs12.serialize_key_and_certificates(None, issuer.key, issuer.certificate, None, encryption),
         )
@@ -329,31 +328,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise KeyUnusable("a file of the development PKI cannot be read") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace a file whole and durably, readable by its owner only."""
-    temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; each call opens the file anew, so threads exclude each other too."""
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

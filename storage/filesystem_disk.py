@@ -7,12 +7,12 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
+from plumbing.disk import make_folder, remove_quietly, sync_folder, write_all
 from storage.errors import StorageUnavailable
 
 
@@ -42,53 +42,6 @@ class unavailable:  # noqa: N801 - used as a statement; a class, since a generat
             raise StorageUnavailable(f"{self._doing}: {error.strerror or type(error).__name__}") from error
 
 
-def write_all(fd: int, data: bytes) -> None:
-    """Write every byte, whatever the kernel takes at once. Raises OSError."""
-    written = os.write(fd, data)
-    if written < len(data):
-        view = memoryview(data)
-        while written < len(data):
-            written += os.write(fd, view[written:])
-
-
-def keep_owner(fd: int, former: os.stat_result) -> None:
-    """Give a new file to the owner and group of the one whose place it takes. Raises OSError."""
-    now = os.fstat(fd)
-    if (now.st_uid, now.st_gid) != (former.st_uid, former.st_gid):
-        os.fchown(fd, former.st_uid, former.st_gid)
-
-
-def sync_path(folder: str, sync: Callable[[int], None] | None = None) -> None:
-    """Flush the names of one folder to the disk.
-
-    Args:
-        folder: path of the folder.
-        sync: flushes a descriptor; None for os.fsync.
-
-    Raises:
-        OSError: it cannot be opened or flushed.
-    """
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        (sync or os.fsync)(fd)
-    finally:
-        os.close(fd)
-
-
-def make_durable_folder(folder: Path) -> None:
-    """Create a folder and its parents where missing, and make their names durable. Raises OSError."""
-    folder = folder.absolute()
-    missing = [each for each in (folder, *folder.parents) if not each.is_dir()]
-    for each in reversed(missing):
-        each.mkdir(mode=0o700, exist_ok=True)
-        sync_path(str(each.parent))
-    if not missing:
-        # another process may have made it a moment ago; one that an administrator made may stand in a folder
-        # that cannot be opened, and is durable already
-        with suppress(PermissionError):
-            sync_path(str(folder.parent))
-
-
 class Disk:
     """One root folder on one file system, its staging folder and its folders made durable.
 
@@ -116,7 +69,7 @@ class Disk:
         self._proven: set[str] = set()
         self._failed = False
         with unavailable("preparing the store's folders"):
-            make_durable_folder(root)
+            make_folder(root)
         self.settle(self.prepare(self.staging))
 
     def sync(self, fd: int) -> None:
@@ -132,7 +85,7 @@ class Disk:
     def sync_folder(self, folder: str) -> None:
         """Flush the names of one folder to the disk. Raises StorageUnavailable."""
         with unavailable("flushing a folder"):
-            sync_path(folder, self.sync)
+            sync_folder(folder, self.sync)
 
     def prepare(self, folder: str) -> list[str]:
         """Create a folder under the root when it is missing.
@@ -212,44 +165,3 @@ class Disk:
                         Path(entry.path).unlink()
                         removed += 1
         return removed
-
-
-def remove_quietly(paths: Iterable[str]) -> None:
-    """Remove temporary names; one that is gone or stays behind harms nobody, the sweep finds it."""
-    for path in paths:
-        with suppress(OSError):
-            Path(path).unlink()
-
-
-def write_new(path: Path, content: bytes, mode: int, former: os.stat_result | None = None) -> None:
-    """Make a small file whole on the disk, whatever the umask; its name is not flushed yet.
-
-    Args:
-        path: of the file; nothing stands there.
-        content: its octets.
-        mode: of the file.
-        former: of the file whose owner it gets; None for one's own.
-
-    Raises:
-        OSError: it cannot be written, or something stands there.
-    """
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        if former is not None:
-            keep_owner(fd, former)
-        os.fchmod(fd, mode)
-        write_all(fd, content)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def replace_durably(path: Path, content: bytes, mode: int, former: os.stat_result | None) -> None:
-    """Put a small file in its place, whole and durably. Raises OSError. See `write_new`."""
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
-    try:
-        write_new(temporary, content, mode, former)
-        temporary.replace(path)
-        sync_path(str(path.parent))
-    finally:
-        remove_quietly([str(temporary)])

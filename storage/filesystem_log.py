@@ -13,8 +13,10 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
+from plumbing.disk import remove_quietly
+from plumbing.locks import lock_file
 from storage.errors import LogConflict, ObjectMissing, StorageUnavailable
-from storage.filesystem_disk import Disk, remove_quietly, unavailable
+from storage.filesystem_disk import Disk, unavailable
 from storage.names import is_log_path, writable_log_path
 
 _MODE = 0o440
@@ -136,7 +138,7 @@ class FilesystemLogStore:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         with unavailable("locking the log"):
-            fd = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = lock_file(self._lock)
         try:
             with unavailable("locking the log"):
                 fcntl.flock(fd, fcntl.LOCK_EX)

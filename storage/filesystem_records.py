@@ -9,8 +9,9 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from plumbing.disk import remove_quietly
 from storage.errors import ObjectMissing
-from storage.filesystem_disk import Disk, remove_quietly, unavailable
+from storage.filesystem_disk import Disk, unavailable
 from storage.names import is_record_name, writable_record_name
 
 _MODE = 0o600

@@ -8,8 +8,9 @@ import stat
 import threading
 from contextlib import suppress
 
+from plumbing.disk import remove_quietly, write_all
 from storage.errors import StorageUnavailable
-from storage.filesystem_disk import Disk, remove_quietly, write_all
+from storage.filesystem_disk import Disk
 
 READ_ONLY = 0o440
 _NO_UNNAMED_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT})

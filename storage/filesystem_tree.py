@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+from plumbing.disk import remove_quietly
 from storage import retention
 from storage.base import Staged, Stored
 from storage.errors import ObjectDamaged, ObjectMissing, StorageUnavailable
-from storage.filesystem_disk import Disk, remove_quietly, unavailable
+from storage.filesystem_disk import Disk, unavailable
 from storage.filesystem_staging import StagedFile, set_retention
 from storage.names import is_address, known_address
 

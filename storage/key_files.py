@@ -17,15 +17,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from plumbing.disk import create_durably, make_folder, replace_durably
 from storage.errors import KeyRefused
-from storage.filesystem_disk import (
-    make_durable_folder,
-    remove_quietly,
-    replace_durably,
-    sync_path,
-    unavailable,
-    write_new,
-)
+from storage.filesystem_disk import unavailable
 from storage.wrapped import ID
 
 KEY = 32
@@ -83,17 +77,12 @@ def create_file(path: Path, content: KeyFile) -> None:
         KeyRefused: a file stands there already.
         StorageUnavailable: it cannot be written.
     """
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
     try:
         with unavailable("writing the key file", FileExistsError):
-            make_durable_folder(path.parent)
-            write_new(temporary, _octets(content), 0o600)
-            os.link(temporary, path)
-            sync_path(str(path.parent))
+            make_folder(path.parent)
+            create_durably(path, _octets(content))
     except FileExistsError:
         raise KeyRefused("a key file stands there already") from None
-    finally:
-        remove_quietly([str(temporary)])
 
 
 def replace_file(path: Path, content: KeyFile) -> None:
@@ -103,7 +92,7 @@ def replace_file(path: Path, content: KeyFile) -> None:
     and what is wrapped with the new key too.
     """
     with unavailable("writing the key file"):
-        replace_durably(path, _octets(content), 0o600, path.stat())
+        replace_durably(path, _octets(content), former=path.stat())
 
 
 class KeyFileChanger:

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from plumbing.disk import make_folder, replace_durably
 from storage.errors import KeyRefused, StorageError
-from storage.filesystem_disk import make_durable_folder, replace_durably, unavailable
+from storage.filesystem_disk import unavailable
 from storage.keys_token import AesToken, TokenKeyWrapper
 from storage.wrapped import ID
 
@@ -88,7 +89,7 @@ def write_token_file(path: Path, content: TokenKeyFile) -> None:
         **({"next": content.next.hex()} if content.next else {}),
     }
     with unavailable("writing the key file"):
-        make_durable_folder(path.parent)
+        make_folder(path.parent)
         former = path.stat() if path.exists() else None
         # The service may have another name than who changes keys, and no secret is in it.
         replace_durably(path, json.dumps(members, indent=2).encode() + b"\n", 0o644, former)

@@ -16,6 +16,7 @@ import rfc3161ng
 import urllib3
 from cryptography import x509
 
+from plumbing.kept import cut_after, timed_session
 from timestamping import der
 from timestamping.base import Clock, TimestampVerifier, Token, TokenReport
 from timestamping.errors import (
@@ -26,7 +27,6 @@ from timestamping.errors import (
 )
 from timestamping.messages import WAITING, Failure, parse_response
 from timestamping.structure import parse_token
-from timestamping.timed_http import cut_after, timed_session
 from timestamping.verify import unwrap_response
 
 MAX_BODY = 64 * 1024

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -13,8 +12,9 @@ from identity.embedded_client import EmbeddedIdentity
 from identity.errors import IdentityError
 from identity.oidc import OpenIdProvider
 from identity.providers import Providers
+from plumbing.disk import make_folder
+from plumbing.locks import in_turn, lock_file
 from signing.trust import TrustStore
-from storage.filesystem_disk import make_durable_folder
 from vault.assembly import assemble, desk_of
 from vault.bootstrap_keys import encryption_file, ledger_key_maker, open_cabinet, open_wrapper
 from vault.bootstrap_scan import open_antivirus
@@ -45,9 +45,8 @@ from vault.settings import Settings
 @contextmanager
 def opening(settings: Settings) -> Iterator[None]:
     """Let the processes of a host open a data folder in turn: the first one makes keys, tables and entry 0."""
-    make_durable_folder(settings.data)
-    with (settings.data / "opening.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    make_folder(settings.data)
+    with in_turn(lock_file(settings.data / "opening.lock")):
         yield
 
 
@@ -76,7 +75,7 @@ def open_parts(
     data, keys = settings.data, settings.keys_folder
     for folder in (data, keys, key_folder_of(keys, settings.origin), settings.spool_folder):
         # A folder's own name must survive power loss too, or all that is in it goes with it.
-        make_durable_folder(folder)
+        make_folder(folder)
     with ExitStack() as resources:
         resources.enter_context(using(data))
         database = Database.open(settings.database_address, data / "run", settings.database_limits)

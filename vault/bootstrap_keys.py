@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from plumbing.disk import make_folder
 from signing.cabinet import KeyCabinet
 from signing.dev_pki import DevPki
 from signing.errors import KeyUnusable, SealKeyMissing, SignatureRefused, SigningUnavailable
@@ -19,7 +20,6 @@ from signing.secret_files import Secret
 from signing.trust import TrustStore
 from storage.base import KeyWrapper
 from storage.errors import KeyRefused
-from storage.filesystem_disk import make_durable_folder
 from storage.key_files import KeyFileChanger
 from storage.key_token_file import (
     FollowingTokenWrapper,
@@ -58,7 +58,7 @@ def open_cabinet(settings: Settings, clock: Clock) -> KeyCabinet:
     """
     if settings.key_cabinet is None or settings.key_roots is None:
         folder = settings.keys_folder / "pki"
-        make_durable_folder(folder)
+        make_folder(folder)
         with usable_keys():
             return DevPki.open(folder, clock.now())
     with usable_keys():

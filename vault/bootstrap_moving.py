@@ -9,11 +9,11 @@ from pathlib import Path
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from plumbing.disk import make_folder
 from vault.bootstrap_stores import Stores, open_stores
 from vault.clock import Clock
 from vault.db.engine import Database
 from vault.errors import Conflict, SettingsRefused
-from vault.keyfiles import make_folder
 from vault.settings import Settings
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
+from plumbing.disk import make_folder, sync_folder
 from storage.base import LogStore, ObjectStore, RecordStore
 from storage.errors import StorageUnavailable
 from storage.filesystem import FilesystemLogStore, FilesystemObjectStore, FilesystemRecordStore
@@ -19,7 +20,6 @@ from storage.pair_sites import Site, Sites, SiteStores
 from vault import faults
 from vault.clock import Clock
 from vault.errors import SettingsRefused
-from vault.keyfiles import make_folder, sync_folder
 from vault.ledger.generations import prefix_of
 from vault.settings import Settings
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from plumbing.kept import cut_after, timed_session
 from signing.crl_cache import CrlCache
 from signing.errors import SigningUnavailable
 from signing.keys import PROBANS_ARC, SealKey
@@ -20,7 +21,6 @@ from timestamping.base import TimestampAuthority
 from timestamping.errors import AuthorityMisconfigured, AuthorityUnavailable
 from timestamping.rfc3161 import HttpAuthority, HttpAuthorityConfig
 from timestamping.several import SeveralAuthorities
-from timestamping.timed_http import cut_after, timed_session
 from timestamping.verify import Rfc3161Verifier
 from vault.dating import Dating
 from vault.errors import SettingsRefused

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
 
+from plumbing.disk import create_durably
 from signing.cabinet_sources import Sources
 from signing.cabinet_table import ACTIVE, RETIRED, WAITING, Entry, changing, write_file
 from signing.certificate_request import certificate_request
@@ -201,13 +200,8 @@ def _write_new(
         )
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise KeyUnusable(f"{path.name} cannot be encrypted with this passphrase") from error
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    write_file(temporary, content)
     try:
         # Never in the place of another key.
-        os.link(temporary, path)
+        create_durably(path, content)
     except OSError as error:
         raise KeyUnusable(f"{path.name} cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

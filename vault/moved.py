@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from plumbing.disk import make_folder, replace_durably, sync_folder
+from plumbing.locks import if_free, lock_file
 from vault.errors import SettingsRefused
-from vault.keyfiles import make_folder, sync_folder
 
 NOTE = "moved.json"
 _LOCK = "in-use.lock"
@@ -105,15 +105,8 @@ def read_note(data: Path) -> Note | None:
 
 def write_note(data: Path, note: Note) -> None:
     """Write or replace the note, durably. Raises OSError."""
-    path = data / NOTE
-    temporary = path.with_name(f".{NOTE}.new")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        json.dump({"v": _VERSION, **asdict(note)}, file, ensure_ascii=False, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(data)
+    text = json.dumps({"v": _VERSION, **asdict(note)}, ensure_ascii=False, indent=1)
+    replace_durably(data / NOTE, text.encode("utf-8"))
 
 
 def remove_note(data: Path) -> None:
@@ -122,16 +115,6 @@ def remove_note(data: Path) -> None:
     sync_folder(data)
 
 
-@contextmanager
-def _locked(data: Path, how: int) -> Iterator[bool]:
+def _locked(data: Path, how: int) -> AbstractContextManager[bool]:
     make_folder(data / "run")
-    descriptor = os.open(data / "run" / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
+    return if_free(lock_file(data / "run" / _LOCK), how)

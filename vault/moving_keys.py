@@ -6,15 +6,13 @@ only, unless one asks for them to be copied; and none is ever written over.
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from plumbing.disk import create_durably, make_folder
 from vault.bootstrap_keys import encryption_file
 from vault.errors import Conflict, SettingsRefused
 from vault.held_keys import key_folder_of
-from vault.keyfiles import make_folder, sync_folder
 from vault.ledger.generations import generation_of
 from vault.ledger.keys import ED25519_FILE
 from vault.settings import Settings
@@ -101,15 +99,5 @@ def _copy(source: Path, target: Path) -> bool:
         return False
     data = source.read_bytes()
     make_folder(target.parent)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(target.parent)
+    create_durably(target, data)
     return True

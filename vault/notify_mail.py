@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import smtplib
 import socket
@@ -18,6 +17,8 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from plumbing.addresses import is_loopback
+from plumbing.once import tls_trusting
 from vault.errors import SettingsRefused
 from vault.notices import Bounced, ChannelDown, Deferred, Letter, NotSent, Unsure
 
@@ -326,18 +327,10 @@ def verp(address: str, token: str) -> str:
     return f"{local}+{token}@{domain}"
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name means this machine itself."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _tls(ca_file: Path | None) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    except (OSError, ssl.SSLError) as error:
+        context = tls_trusting(ca_file)
+    except OSError as error:
         raise SettingsRefused("SETTINGS_REFUSED", "PROBANS_MAIL_CA cannot be read") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

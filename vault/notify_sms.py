@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from timestamping.timed_http import cut_after, timed_session
+from plumbing.addresses import is_loopback
+from plumbing.kept import cut_after, timed_session
 from vault.errors import SettingsRefused
 from vault.notices import Bounced, ChannelDown, Deferred, Letter, Unsure
-from vault.notify_mail import is_loopback
 
 _TAKEN = frozenset({200, 201, 202, 204})
 _SECRET = re.compile(r"[!-~]{16,512}")

@@ -7,11 +7,11 @@ alone: at start the object that the proof left behind is asked for, and must sti
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from plumbing.disk import replace_durably
 from storage.proving import Attempt, Proof
 from vault.clock import parse_rfc3339, rfc3339
 from vault.errors import SettingsRefused
@@ -39,13 +39,7 @@ def to_json(proof: Proof) -> dict[str, Any]:
 
 def save(proof: Proof, path: Path) -> None:
     """Write a proof, readable by the service's user only. Raises OSError."""
-    temporary = path.with_name(f"{path.name}.new")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        json.dump(to_json(proof), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    replace_durably(path, json.dumps(to_json(proof), indent=1).encode())
 
 
 def load(path: Path) -> Proof:

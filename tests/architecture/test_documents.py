@@ -39,7 +39,7 @@ PRIVATE = re.compile(
 # The network that the compose file itself makes.
 OWN_NETWORK = ("deploy/", "172.28.")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
-NAMED_FILE = re.compile(r"`((?:vault|signing|timestamping|storage|identity|api|tools|tests|docs)/[\w./-]*)`")
+NAMED_FILE = re.compile(r"`((?:vault|signing|timestamping|storage|identity|plumbing|api|tools|tests|docs)/[\w./-]*)`")
 EXAMPLES = {"vault/db/migrations/versions/NNNN_what.py"}
 RESTRICTIVE = re.compile(r"\b[AL]?GPL|General Public License", re.IGNORECASE)
 
@@ -192,7 +192,7 @@ def _module(item: str) -> str:
 
 def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     providers = importlib.metadata.packages_distributions()
-    own = {"api", "vault", "signing", "timestamping", "storage", "identity"}
+    own = {"api", "vault", "signing", "timestamping", "storage", "identity", "plumbing"}
     used: set[str] = set()
     for path in (path for package in own for path in (ROOT / package).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -130,7 +130,7 @@ SITE_POINTS = (
 def test_the_list_of_points_is_the_codes() -> None:
     found: Iterator[str] = (
         name
-        for package in ("vault", "api", "storage", "signing", "timestamping")
+        for package in ("vault", "api", "storage", "signing", "timestamping", "identity", "plumbing")
         for path in (REPOSITORY / package).rglob("*.py")
         for name in re.findall(r'(?:faults|sites|self)\.point\("([^"]+)"\)', path.read_text(encoding="utf-8"))
     )

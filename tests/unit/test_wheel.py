@@ -20,7 +20,7 @@ def test_wheel_has_every_data_file_of_the_packages_and_no_test(tmp_path: Path) -
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         inside = set(archive.namelist())
-    packages = ("vault", "signing", "timestamping", "storage", "identity", "api")
+    packages = ("vault", "signing", "timestamping", "storage", "identity", "plumbing", "api")
     wanted = {
         path.relative_to(ROOT).as_posix()
         for package in packages

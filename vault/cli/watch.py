@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from plumbing.disk import replace_durably
 from vault.cli.common import FAILED, USAGE, console, fail
 from vault.cli.ledger_options import INDETERMINATE, Previous, published_files, read_previous
 from vault.cli.policy_options import PolicyFile, Vkeys, read_policy
@@ -17,7 +18,6 @@ from vault.errors import VaultError
 from vault.ledger.policy import Policy
 from vault.ledger.published import audit_previous
 from vault.ledger.watch import Alarm, News, Watcher
-from vault.ledger.watch_memory import write_durably
 
 _AGAIN_S = 1.0  # between looks while the newest checkpoint waits for its witnesses
 
@@ -145,7 +145,7 @@ def _keep(alarm: Alarm, state: Path) -> str:
     names = []
     for number, note in enumerate(alarm.notes, start=1):
         path = state.with_name(f"{state.name}.alarm-{number}")
-        write_durably(path, note)
+        replace_durably(path, note)
         names.append(str(path))
     return f"; preuve / proof: {', '.join(names)}"
 

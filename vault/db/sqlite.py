@@ -6,7 +6,6 @@ wait up to seconds for each other.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -16,11 +15,12 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, create_engine, event
 
+from plumbing.disk import sync_folder
+from plumbing.locks import if_free, in_turn, lock_file
 from vault.db.backend import KeyLocks
 from vault.db.driver import driver_of
 from vault.db.wal import WalKeeper
 from vault.errors import SettingsRefused, Unavailable
-from vault.keyfiles import sync_folder
 
 BUSY_TIMEOUT_MS = 10_000
 _SCRUB_WAIT_MS = 2_000
@@ -55,7 +55,7 @@ class SqliteBackend:
         self.engine = create_engine(url, pool_size=16, max_overflow=64, pool_timeout=10, hide_parameters=True)
         event.listen(self.engine, "do_connect", self._look)
         event.listen(self.engine, "connect", _configure)
-        self._wal = WalKeeper(self.engine, lambda: self._locked("writer.lock"))
+        self._wal = WalKeeper(self.engine, lambda: in_turn(self._open_lock("writer.lock")))
 
     @property
     def locks(self) -> KeyLocks | None:
@@ -76,23 +76,15 @@ class SqliteBackend:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Hold the writers' file lock; blocks."""
-        with self._locked("writer.lock"):
+        with in_turn(self._open_lock("writer.lock")):
             yield
             self._wal.committed()
 
     @contextmanager
     def leading(self, role: str) -> Iterator[bool]:
         """Try to hold the role's file lock; the kernel frees it when its holder dies."""
-        descriptor = self._open_lock(f"{role}.lock")
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-        finally:
-            os.close(descriptor)
+        with if_free(self._open_lock(f"{role}.lock")) as leads:
+            yield leads
 
     def incarnation(self, connection: Connection) -> object:
         """Return which file a connection has open: a copy that was put in its place has another number."""
@@ -125,15 +117,6 @@ class SqliteBackend:
         self._wal.close()
         self.engine.dispose()
 
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        descriptor = self._open_lock(name)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-
     def _file(self) -> tuple[int, int] | None:
         """Return the numbers of the file that is there now, None where there is none."""
         try:
@@ -152,7 +135,7 @@ class SqliteBackend:
             raise sqlite3.OperationalError("the database's file is gone")
 
     def _open_lock(self, name: str) -> int:
-        return os.open(f"{self._lock_folder}/{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return lock_file(f"{self._lock_folder}/{name}")
 
 
 def _configure(connection: Any, _record: object) -> None:

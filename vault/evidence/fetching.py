@@ -12,16 +12,16 @@ import contextlib
 import http.client
 import ipaddress
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from plumbing.once import PORTS, connected, read_whole, target
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_PORTS = {"http": 80, "https": 443}
 _MAX_URL = 2048
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OCSP = "application/ocsp-request"
@@ -81,7 +81,7 @@ class WebFetcher:
         *,
         permitted: Callable[[Address], bool] = is_public,
         resolver: Callable[[str, int], Sequence[str]] = resolve,
-        ports: frozenset[int] = frozenset(_PORTS.values()),
+        ports: frozenset[int] = frozenset(PORTS.values()),
     ) -> None:
         """Prepare; the time for all requests begins with the first one.
 
@@ -142,27 +142,22 @@ class WebFetcher:
         parts = _parts(url, self._ports)
         if parts is None:
             return None
-        host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
         # 2
-        address = self._address(host, port, deadline)
+        address = self._address(parts.hostname or "", parts.port or PORTS[parts.scheme], deadline)
         if address is None:
             return None
         # 3
-        connection = http.client.HTTPConnection(host, port)
-        with _connected(address, port, host if parts.scheme == "https" else None, deadline) as wire:
-            connection.sock = wire
+        with connected(parts, deadline, address=address) as connection:
             headers = {"Accept-Encoding": "identity", "User-Agent": "probans-verify", "Connection": "close"}
             if body is not None:
                 headers["Content-Type"] = _OCSP
-            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            connection.request("GET" if body is None else "POST", target, body, headers)
+            connection.request("GET" if body is None else "POST", target(parts), body, headers)
             answer = connection.getresponse()
             if answer.status in _REDIRECTS:
                 return answer.headers.get("Location", "")
             # 5
-            content = answer.read(self._limits.octets + 1) if answer.status == http.client.OK else b""
-            complete = answer.length in {None, 0} and time.monotonic() < deadline
-        return content if content and complete and len(content) <= self._limits.octets else None
+            found = answer.status == http.client.OK
+            return (read_whole(answer, self._limits.octets, deadline) if found else b"") or None
 
     def _address(self, host: str, port: int, deadline: float) -> str | None:
         found: list[Sequence[str]] = []
@@ -184,35 +179,6 @@ def _parts(url: str, ports: frozenset[int]) -> SplitResult | None:
     if len(url) > _MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
         return None
     parts = urlsplit(url)
-    if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None or "@" in parts.netloc:
+    if parts.scheme not in PORTS or not parts.hostname or parts.username is not None or "@" in parts.netloc:
         return None
-    return parts if (parts.port or _PORTS[parts.scheme]) in ports else None
-
-
-@contextlib.contextmanager
-def _connected(address: str, port: int, tls_name: str | None, deadline: float) -> Iterator[socket.socket]:
-    """Connect, and cut the connection at the deadline, however slowly octets come."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    with contextlib.ExitStack() as opened:
-        wire = opened.enter_context(socket.create_connection((address, port), timeout=left))
-        if tls_name is not None:
-            context = ssl.create_default_context()
-            # Wrapping takes the descriptor from the plain socket: the handshake waits until the cut knows the new one.
-            wire = opened.enter_context(
-                context.wrap_socket(wire, server_hostname=tls_name, do_handshake_on_connect=False)
-            )
-        cut = threading.Timer(left, _cut, (wire,))
-        cut.daemon = True
-        cut.start()
-        opened.callback(cut.cancel)
-        if isinstance(wire, ssl.SSLSocket):
-            wire.do_handshake()
-        yield wire
-
-
-def _cut(wire: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        # Not its own method: over TLS, that takes the session from under the thread that reads.
-        socket.socket.shutdown(wire, socket.SHUT_RDWR)
+    return parts if (parts.port or PORTS[parts.scheme]) in ports else None

@@ -15,13 +15,13 @@ from typing import Any
 
 import orjson
 
+from plumbing.disk import replace_durably
 from vault.errors import LedgerError
 from vault.ledger.chain import BundleChain
 from vault.ledger.entry import decode, is_time
 from vault.ledger.files import ComputedTiles
 from vault.ledger.findings import Problem
 from vault.ledger.tree import HASH_SIZE
-from vault.ledger.watch_memory import write_durably
 
 _VERSION = 1
 _MAX_STATE = 64 << 20
@@ -90,7 +90,7 @@ class StateFile:
             {"v": _VERSION, **found, "problems": [asdict(item) for item in position.problems]}
         )
         try:
-            write_durably(self.path, hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+            replace_durably(self.path, hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
         except OSError as error:
             raise self.refusal(f"it cannot be written: {type(error).__name__}") from error
 

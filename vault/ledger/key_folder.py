@@ -13,8 +13,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from plumbing.disk import sync_folder
 from vault.errors import LedgerError, SettingsRefused
-from vault.keyfiles import sync_folder
 from vault.ledger.keys import ED25519_FILE, ML_DSA_FILE, LedgerKeys, Maker
 from vault.ledger.vkeys import VerifierKey
 

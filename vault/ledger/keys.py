@@ -5,10 +5,9 @@ They lie in two files; the first may say that its key lies in a token (`vault.le
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -22,8 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from plumbing.disk import make_folder, replace_durably
+from plumbing.locks import in_turn
 from vault.errors import LedgerError, SettingsRefused
-from vault.keyfiles import make_folder, sync_folder
 from vault.ledger.checkpoint import checkpoint_text
 from vault.ledger.note import NoteSignature, encode, is_key_name
 from vault.ledger.token_key import Ed25519Key, is_token_key, read_token_key
@@ -163,7 +163,7 @@ def open_pair(first: Path, second: Path, *, create: bool) -> tuple[Ed25519Privat
     folder = first.parent
     if create:
         make_folder(folder)
-        with _locked(folder):
+        with _turn(folder):
             if not first.exists():
                 _write(second, MLDSA44PrivateKey.generate())
                 _write(first, Ed25519PrivateKey.generate())
@@ -176,37 +176,18 @@ def open_pair(first: Path, second: Path, *, create: bool) -> tuple[Ed25519Privat
 def _make_elsewhere(first: Path, second: Path, make: Maker) -> None:
     """Make a pair whose Ed25519 key lies in a token, where there is none; a crash before the end leaves none."""
     make_folder(first.parent)
-    with _locked(first.parent):
+    with _turn(first.parent):
         if not first.exists():
             _write(second, MLDSA44PrivateKey.generate())
-            _write_octets(first, make())
+            replace_durably(first, make())
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+def _turn(folder: Path) -> AbstractContextManager[None]:
+    return in_turn(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
 def _write(path: Path, key: Ed25519PrivateKey | MLDSA44PrivateKey) -> None:
-    _write_octets(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-
-
-def _write_octets(path: Path, content: bytes) -> None:
-    """Write a key file whole or not at all, durably."""
-    temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    sync_folder(path.parent)
+    replace_durably(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def _octets(path: Path) -> bytes:

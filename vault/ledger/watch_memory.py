@@ -9,6 +9,7 @@ from pathlib import Path
 
 import orjson
 
+from plumbing.disk import replace_durably
 from vault.errors import LedgerError
 
 PRINT = 8  # octets kept of each leaf hash: enough to say where, the roots prove that
@@ -89,20 +90,4 @@ def save(path: Path, memory: Memory) -> None:
             "statements": [base64.b64encode(item).decode() for item in memory.statements],
         }
     )
-    write_durably(path, data)
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write or replace a file so that power loss leaves the old one or the new one."""
-    temporary = path.with_name(f"{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_durably(path, data)

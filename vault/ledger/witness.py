@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from plumbing.disk import make_folder, sync_folder
 from vault import faults
 from vault.clock import Clock
 from vault.errors import LedgerError, SettingsRefused
-from vault.keyfiles import make_folder, sync_folder
 from vault.ledger import tree
 from vault.ledger.checkpoint import Checkpoint, verify_checkpoint
 from vault.ledger.errors import LedgerProofRefused

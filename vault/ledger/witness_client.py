@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from timestamping.timed_http import cut_after, timed_session
+from plumbing.kept import cut_after, timed_session
 from vault.errors import LedgerError, SettingsRefused, Unavailable
 from vault.ledger import tree
 from vault.ledger.checkpoint import Checkpoint
