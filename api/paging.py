@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Query
 
 from vault.errors import Refused
 
 T = TypeVar("T")
+Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
+
+
+def per_page(what: str) -> Any:
+    """Describe the parameter that says how many items a page holds.
+
+    Args:
+        what: the items, in the plural, with a capital.
+    """
+    return Query(ge=1, le=100, description=f"{what} a page.")
 
 
 def after_of(cursor: str | None) -> int | None:

@@ -60,11 +60,11 @@ class Page:
 
     Attributes:
         items: newest first.
-        next: cursor of the next page, or None at the end.
+        next: number of the entry before which the next page begins, or None at the end.
     """
 
     items: tuple[View, ...]
-    next: str | None
+    next: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,16 +298,13 @@ class Reading:
         return [each if each.entry is None else replace(each, receipt=next(receipts)) for each in asked]
 
     def list(
-        self, actor: Actor, safe_id: str, cursor: str | None, limit: int, wanted: Wanted = EVERYTHING
+        self, actor: Actor, safe_id: str, before: int | None, limit: int, wanted: Wanted = EVERYTHING
     ) -> Page:
-        """Return documents of a safe, newest first. Raises what `Search.page` does."""
-        if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 17):
-            raise Refused("FIELD_INVALID", "not a cursor of this list", field="cursor")
-        before = None if cursor is None else int(cursor)
+        """Return documents of a safe, newest first, from an entry's number on. Raises what `Search.page` does."""
         found = self._search.page(actor, safe_id, before, max(1, min(limit, _MAX_PAGE)), wanted)
         pairs = zip(found.documents, found.labels, strict=True)
         items = tuple(self._view(actor, document, labels) for document, labels in pairs)
-        return Page(items, None if found.next is None else str(found.next))
+        return Page(items, found.next)
 
     def lookup(self, actor: Actor, sha256_hex: str) -> Lookup:
         """Tell what is known of a digest; without login only acts are spoken of.

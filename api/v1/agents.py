@@ -15,7 +15,7 @@ from vault.access import Action, demand
 from vault.errors import NotFound
 from vault.pseudonyms import agent_pseudonym, checked_agent
 
-router = APIRouter()
+router = APIRouter(tags=["systems"])
 
 
 @router.post(
@@ -23,7 +23,6 @@ router = APIRouter()
     operation_id="agentPseudonym",
     summary="Learn how the access journal names an agent of one's administration",
     description="An administration resolves a pseudonym by asking for those of its agents and comparing.",
-    tags=["systems"],
     response_model=PseudonymAnswer,
     responses=problems(
         "UNAUTHENTICATED", "NOT_FOUND", "FIELD_INVALID", "BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY",

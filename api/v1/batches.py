@@ -14,7 +14,16 @@ from api.security import DOWNLOAD_CSP
 from api.streams import body_chunks
 from api.strict_json import parse_as
 from api.uploads import content_length, declared_digest, media_type, read_small_body
-from api.v1.describe import BEARER, DIGEST_HEADER, KEY_HEADER, json_body, problems
+from api.v1.describe import (
+    BEARER,
+    DIGEST_HEADER,
+    JSON_PROBLEMS,
+    KEY_HEADER,
+    LOOK_PROBLEMS,
+    OCTETS,
+    json_body,
+    problems,
+)
 from api.v1.schemas import Receipt
 from api.v1.schemas_batches import BatchAnswer, BatchStateRequest, PartAnswer
 from api.v1.views import accepted, json_response
@@ -24,8 +33,7 @@ from vault.errors import Refused
 from vault.manifests import FORMS
 from vault.names import content_disposition
 
-router = APIRouter()
-_LOOK = ("UNAUTHENTICATED", "NOT_FOUND", "FIELD_INVALID", "DATABASE_UNAVAILABLE")
+router = APIRouter(tags=["batches"])
 _BODY = (
     "EMPTY_FILE", "TOO_LARGE", "TRUNCATED", "LENGTH_MISMATCH", "DIGEST_MISMATCH", "DIGEST_MALFORMED",
     "REQUEST_TIMEOUT", "UNSUPPORTED_MEDIA_TYPE", "STORAGE_UNAVAILABLE",
@@ -35,7 +43,6 @@ _FILE_CODES = (
     "PDF_TOO_COMPLEX", "SCAN_INFECTED", "SCAN_IMPOSSIBLE", "SCANNER_DOWN", "SCANNER_BLIND", "UNKNOWN_HOLDER",
     "TWIN_RUNNING", "LEDGER_UNAVAILABLE",
 )  # fmt: skip
-_OCTETS: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 _MANIFEST: dict[str, Any] = {
     "requestBody": {
@@ -54,7 +61,7 @@ def _file(description: str, *types: str) -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "description": description,
-            "content": dict.fromkeys(types, _OCTETS),
+            "content": dict.fromkeys(types, OCTETS),
         },
     }
 
@@ -65,12 +72,11 @@ def _file(description: str, *types: str) -> dict[str, Any]:
     summary="Begin a batch of acts with its manifest",
     description="Every line is checked. The same manifest with the same key gives the same batch, after a crash too. "
     "Whether a holder has a safe is told only once a file is there for the line.",
-    tags=["batches"],
     status_code=201,
     response_model=BatchAnswer,
     responses=problems(
-        *_LOOK, *_BODY, "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED", "TWIN_RUNNING",
-        "UNKNOWN_ADMINISTRATION", "MANIFEST_INVALID", "MANIFEST_EMPTY", "MANIFEST_TOO_LONG",
+        *LOOK_PROBLEMS, *_BODY, "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED",
+        "TWIN_RUNNING", "UNKNOWN_ADMINISTRATION", "MANIFEST_INVALID", "MANIFEST_EMPTY", "MANIFEST_TOO_LONG",
     ),
     openapi_extra={"security": BEARER, "parameters": [KEY_HEADER, DIGEST_HEADER], **_MANIFEST},
 )  # fmt: skip
@@ -116,9 +122,8 @@ async def begin_batch(
     "/v1/batches/{batch_id}",
     operation_id="describeBatch",
     summary="How far a batch is",
-    tags=["batches"],
     response_model=BatchAnswer,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def describe_batch(batch_id: str, vault: Safe, actor: Caller) -> Response:
@@ -132,11 +137,10 @@ def describe_batch(batch_id: str, vault: Safe, actor: Caller) -> Response:
     summary="Open, pause, finish or cancel a batch",
     description="What is under way when a batch is paused comes to its end. One that is finished or cancelled takes "
     "nothing more; its acts stay.",
-    tags=["batches"],
     response_model=BatchAnswer,
     responses=problems(
-        *_LOOK, "STATE_CONFLICT", "BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE",
-        "ENCODING_INVALID", "UNSUPPORTED_MEDIA_TYPE", "DIGEST_MISMATCH", "DIGEST_MALFORMED", "REQUEST_TIMEOUT",
+        *LOOK_PROBLEMS, "STATE_CONFLICT", *JSON_PROBLEMS, "UNSUPPORTED_MEDIA_TYPE", "DIGEST_MISMATCH",
+        "DIGEST_MALFORMED", "REQUEST_TIMEOUT",
     ),
     openapi_extra={"security": BEARER, **json_body(BatchStateRequest, {"state": "paused"})},
 )  # fmt: skip
@@ -152,10 +156,9 @@ def move_batch(request: Request, batch_id: str, vault: Safe, actor: Caller) -> R
     summary="Issue files of a batch: a zip or tar of them",
     description="The answer comes when each of the files has its act, or its reason in the report. A part may come "
     "again after any doubt: what was issued is not issued twice. Several parts may come at once.",
-    tags=["batches"],
     response_model=PartAnswer,
     responses=problems(
-        *_LOOK, *_BODY, "BATCH_NOT_OPEN", "BATCH_PART_FORMAT", "BATCH_PART_ENCRYPTED", "BATCH_PART_LINK",
+        *LOOK_PROBLEMS, *_BODY, "BATCH_NOT_OPEN", "BATCH_PART_FORMAT", "BATCH_PART_ENCRYPTED", "BATCH_PART_LINK",
         "BATCH_PART_PATH", "BATCH_PART_TWICE", "BATCH_PART_TOO_MUCH", "BATCH_PART_DAMAGED", "LEDGER_UNAVAILABLE",
     ),
     openapi_extra=_file(
@@ -179,13 +182,12 @@ async def feed_batch(request: Request, batch_id: str, vault: Safe, desk: Desk, a
     operation_id="feedBatchLine",
     summary="Issue the file of one line of a batch",
     description="For software that sends its files one by one. The same file again gives the first answer.",
-    tags=["batches"],
     status_code=201,
     responses={
         201: {"model": Receipt, "description": "Sealed, timestamped, stored and in the ledger."},
         202: {"model": Receipt, "description": "Stored and in the ledger; the seal waits for its timestamp."},
         **problems(
-            *_LOOK, *_BODY, *_FILE_CODES, "BATCH_NOT_OPEN", "BATCH_LINE_WRONG", "BATCH_LINE_TAKEN",
+            *LOOK_PROBLEMS, *_BODY, *_FILE_CODES, "BATCH_NOT_OPEN", "BATCH_LINE_WRONG", "BATCH_LINE_TAKEN",
             "BATCH_FILE_DIFFERS", "IDEMPOTENCY_KEY_REUSED",
         ),
     },
@@ -214,10 +216,9 @@ async def feed_line(
     operation_id="reportBatch",
     summary="What became of each line: CSV, JSON lines; once the batch has ended, a sealed PDF of counts and digests",
     description="Lines by their numbers, acts by their identifiers; nobody is named.",
-    tags=["batches"],
     responses={
-        200: {"description": "The file.", "content": {"application/octet-stream": _OCTETS}},
-        **problems(*_LOOK, "BATCH_NOT_ENDED", "TSA_UNAVAILABLE"),
+        200: {"description": "The file.", "content": {"application/octet-stream": OCTETS}},
+        **problems(*LOOK_PROBLEMS, "BATCH_NOT_ENDED", "TSA_UNAVAILABLE"),
     },
     openapi_extra={"security": BEARER},
     response_class=Response,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from api.auth import Caller
 from api.deps import Key, Safe
-from api.paging import after_of, page_of
+from api.paging import Cursor, after_of, page_of, per_page
 from api.strict_json import parse_as
 from api.uploads import read_small_body
-from api.v1.describe import BEARER, KEY_HEADER, json_body, problems
+from api.v1.describe import BEARER, JSON_PROBLEMS, LOOK_PROBLEMS, WRITE_PROBLEMS, keyed, problems
 from api.v1.schemas_cases import (
     CaseAnswer,
     CasePage,
@@ -29,32 +29,21 @@ from vault.domain.documents import Outcome
 from vault.domain.matters import Matter
 from vault.fields import parse_instant
 
-router = APIRouter()
-_LOOK = ("UNAUTHENTICATED", "NOT_FOUND", "FIELD_INVALID", "DATABASE_UNAVAILABLE")
-_WRITE = (
-    *_LOOK, "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED", "TWIN_RUNNING",
-    "STATE_CONFLICT", "BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE", "ENCODING_INVALID",
-    "LEDGER_UNAVAILABLE",
-)  # fmt: skip
+router = APIRouter(tags=["cases"])
+_WRITE = (*WRITE_PROBLEMS, "STATE_CONFLICT", *JSON_PROBLEMS)
 _LATEST = ("held_by", "next_step", "expected_end", "appointment_at", "deadline_at")
 _STEP_EXAMPLE = {"state": "instruction", "words": {"fr": "Votre demande est en cours d’examen.", "en": ""}}
-Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=100, description="Cases a page.")]
-
-
-def _written(model: type, example: dict[str, Any]) -> dict[str, Any]:
-    return {"security": BEARER, "parameters": [KEY_HEADER], **json_body(model, example)}
+Limit = Annotated[int, per_page("Cases")]
 
 
 @router.post(
     "/v1/cases",
     operation_id="openCase",
     summary="Open a case in a holder's safe",
-    tags=["cases"],
     status_code=201,
     response_model=CaseReceipt,
     responses=problems(*_WRITE, "UNKNOWN_ADMINISTRATION", "UNKNOWN_HOLDER", "CASE_EXISTS"),
-    openapi_extra=_written(
+    openapi_extra=keyed(
         CaseRequest,
         {"holder": "camille", "reference": "DEM-2026-0001", "type": "inscription-scolaire",
          "title": {"fr": "Inscription à l’école", "en": "School registration"}, **_STEP_EXAMPLE},
@@ -72,10 +61,9 @@ def open_case(request: Request, vault: Safe, actor: Caller, key: Key) -> Respons
     "/v1/cases/{case_id}/steps",
     operation_id="moveCase",
     summary="Add a step to a case",
-    tags=["cases"],
     response_model=CaseReceipt,
     responses=problems(*_WRITE, "CASE_FULL"),
-    openapi_extra=_written(StepRequest, _STEP_EXAMPLE),
+    openapi_extra=keyed(StepRequest, _STEP_EXAMPLE),
 )
 def move_case(request: Request, case_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Add a step."""
@@ -86,12 +74,9 @@ def move_case(request: Request, case_id: str, vault: Safe, actor: Caller, key: K
     "/v1/cases/{case_id}/closure",
     operation_id="closeCase",
     summary="Close a case with its last step",
-    tags=["cases"],
     response_model=CaseReceipt,
     responses=problems(*_WRITE, "CASE_FULL"),
-    openapi_extra=_written(
-        StepRequest, {"state": "acceptee", "words": {"fr": "Demande acceptée.", "en": ""}}
-    ),
+    openapi_extra=keyed(StepRequest, {"state": "acceptee", "words": {"fr": "Demande acceptée.", "en": ""}}),
 )
 def close_case(request: Request, case_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Close a case."""
@@ -102,10 +87,9 @@ def close_case(request: Request, case_id: str, vault: Safe, actor: Caller, key: 
     "/v1/cases/{case_id}/reopening",
     operation_id="reopenCase",
     summary="Open a closed case again",
-    tags=["cases"],
     response_model=CaseReceipt,
     responses=problems(*_WRITE, "CASE_FULL"),
-    openapi_extra=_written(StepRequest, _STEP_EXAMPLE),
+    openapi_extra=keyed(StepRequest, _STEP_EXAMPLE),
 )
 def reopen_case(request: Request, case_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Open a closed case again."""
@@ -116,10 +100,9 @@ def reopen_case(request: Request, case_id: str, vault: Safe, actor: Caller, key:
     "/v1/cases/{case_id}/documents",
     operation_id="linkCaseDocument",
     summary="Say that a document belongs to a case",
-    tags=["cases"],
     response_model=CaseReceipt,
     responses=problems(*_WRITE, "CASE_FULL"),
-    openapi_extra=_written(LinkRequest, {"document": "doc_3f6k9t0w2m4r8s1v5x7y9z0a1b", "role": "produced"}),
+    openapi_extra=keyed(LinkRequest, {"document": "doc_3f6k9t0w2m4r8s1v5x7y9z0a1b", "role": "produced"}),
 )
 def link_document(request: Request, case_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Link a document of the same safe."""
@@ -131,9 +114,8 @@ def link_document(request: Request, case_id: str, vault: Safe, actor: Caller, ke
     "/v1/cases/{case_id}",
     operation_id="describeCase",
     summary="Where a case is, who holds it, what comes next",
-    tags=["cases"],
     response_model=CaseAnswer,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def describe_case(case_id: str, vault: Safe, actor: Caller) -> Response:
@@ -145,9 +127,8 @@ def describe_case(case_id: str, vault: Safe, actor: Caller) -> Response:
     "/v1/safes/{safe_id}/cases",
     operation_id="listCases",
     summary="List the cases of a safe, newest first",
-    tags=["cases"],
     response_model=CasePage,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def list_cases(
@@ -161,9 +142,8 @@ def list_cases(
     "/v1/administrations/{administration_id}/cases",
     operation_id="listAdministrationCases",
     summary="List an administration's own cases, newest first, or find one by its reference",
-    tags=["cases"],
     response_model=CasePage,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def list_administration_cases(

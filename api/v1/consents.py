@@ -8,12 +8,12 @@ from fastapi import APIRouter, Request, Response
 
 from api.auth import Caller
 from api.deps import Key, Safe
-from api.paging import after_of, page_of
+from api.paging import Cursor, after_of, page_of
 from api.security import DOWNLOAD_CSP
 from api.strict_json import parse_as
 from api.uploads import read_small_body
-from api.v1.describe import BEARER, problems
-from api.v1.requests import LOOK, WRITE, Cursor, Limit, receipt, written
+from api.v1.describe import BEARER, LOOK_PROBLEMS, keyed, problems
+from api.v1.requests import WRITE, Limit, receipt
 from api.v1.schemas_requests import (
     ConsentAnswer,
     ConsentPage,
@@ -29,23 +29,22 @@ from vault.domain.matters import Matter
 from vault.names import content_disposition
 from vault.papers import PAPER_TYPE
 
-router = APIRouter()
+router = APIRouter(tags=["consents"])
 _PAPER: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The sealed paper, an ASiC-E container that `probans verify` judges.",
         "content": {PAPER_TYPE: {"schema": {"type": "string", "format": "binary"}}},
     },
 }
-_PAPER_PROBLEMS = problems(*LOOK, "ORIGINAL_DAMAGED", "STORAGE_UNAVAILABLE")
+_PAPER_PROBLEMS = problems(*LOOK_PROBLEMS, "ORIGINAL_DAMAGED", "STORAGE_UNAVAILABLE")
 
 
 @router.get(
     "/v1/consents/{consent_id}",
     operation_id="describeConsent",
     summary="To whom, for what and until when a document is opened",
-    tags=["consents"],
     response_model=ConsentAnswer,
-    responses=problems(*LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def describe_consent(consent_id: str, vault: Safe, actor: Caller) -> Response:
@@ -58,7 +57,6 @@ def describe_consent(consent_id: str, vault: Safe, actor: Caller) -> Response:
     "/v1/consents/{consent_id}/paper",
     operation_id="downloadConsent",
     summary="Download the sealed consent (.asice)",
-    tags=["consents"],
     responses={**_PAPER, **_PAPER_PROBLEMS},
     openapi_extra={"security": BEARER},
     response_class=Response,
@@ -72,8 +70,10 @@ def download_consent(consent_id: str, vault: Safe, actor: Caller) -> Response:
     "/v1/consents/{consent_id}/withdrawal/paper",
     operation_id="downloadWithdrawal",
     summary="Download the sealed withdrawal (.asice)",
-    tags=["consents"],
-    responses={**_PAPER, **problems(*LOOK, "SEAL_PENDING", "ORIGINAL_DAMAGED", "STORAGE_UNAVAILABLE")},
+    responses={
+        **_PAPER,
+        **problems(*LOOK_PROBLEMS, "SEAL_PENDING", "ORIGINAL_DAMAGED", "STORAGE_UNAVAILABLE"),
+    },
     openapi_extra={"security": BEARER},
     response_class=Response,
 )
@@ -89,10 +89,9 @@ def download_withdrawal(consent_id: str, vault: Safe, actor: Caller) -> Response
     summary="Withdraw a consent",
     description="From the entry on that the answer names, nothing is opened by it. It waits for nothing: where no "
     "timestamp is to be had now, the seal of the withdrawal follows by itself.",
-    tags=["consents"],
     response_model=StepReceipt,
     responses=problems(*WRITE, "STATE_CONFLICT"),
-    openapi_extra=written(ReasonRequest, {"reason": ""}),
+    openapi_extra=keyed(ReasonRequest, {"reason": ""}),
 )
 def withdraw_consent(request: Request, consent_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Withdraw a consent."""
@@ -105,9 +104,8 @@ def withdraw_consent(request: Request, consent_id: str, vault: Safe, actor: Call
     "/v1/safes/{safe_id}/consents",
     operation_id="listConsents",
     summary="List the consents given from a safe, newest first",
-    tags=["consents"],
     response_model=ConsentPage,
-    responses=problems(*LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def list_consents(
@@ -125,9 +123,8 @@ def list_consents(
     "/v1/statements/{statement_id}",
     operation_id="describeStatement",
     summary="What was attested, to whom and from what",
-    tags=["consents"],
     response_model=StatementAnswer,
-    responses=problems(*LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def describe_statement(statement_id: str, vault: Safe, actor: Caller) -> Response:
@@ -140,7 +137,6 @@ def describe_statement(statement_id: str, vault: Safe, actor: Caller) -> Respons
     "/v1/statements/{statement_id}/paper",
     operation_id="downloadStatement",
     summary="Download the sealed statement (.asice)",
-    tags=["consents"],
     responses={**_PAPER, **_PAPER_PROBLEMS},
     openapi_extra={"security": BEARER},
     response_class=Response,
@@ -154,9 +150,8 @@ def download_statement(statement_id: str, vault: Safe, actor: Caller) -> Respons
     "/v1/safes/{safe_id}/statements",
     operation_id="listStatements",
     summary="List the statements made from a safe, newest first",
-    tags=["consents"],
     response_model=StatementPage,
-    responses=problems(*LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def list_statements(

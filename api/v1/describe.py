@@ -14,6 +14,7 @@ from vault.messages import message
 
 BEARER: list[dict[str, list[str]]] = [{"persona": []}, {"system": []}]
 OPTIONAL_BEARER: list[dict[str, list[str]]] = [*BEARER, {}]
+OCTETS: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _REF = "#/components/schemas/"
 
 
@@ -42,6 +43,12 @@ UPLOAD_PROBLEMS = (
     "DIGEST_MALFORMED", "NAME_INVALID", "UNKNOWN_HOLDER", "REQUEST_TIMEOUT", "UNSUPPORTED_MEDIA_TYPE",
     "STORAGE_UNAVAILABLE", "LEDGER_UNAVAILABLE", "DATABASE_UNAVAILABLE",
 )  # fmt: skip
+LOOK_PROBLEMS = ("UNAUTHENTICATED", "NOT_FOUND", "FIELD_INVALID", "DATABASE_UNAVAILABLE")
+WRITE_PROBLEMS = (
+    *LOOK_PROBLEMS, "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED", "TWIN_RUNNING",
+    "LEDGER_UNAVAILABLE",
+)  # fmt: skip
+JSON_PROBLEMS = ("BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE", "ENCODING_INVALID")
 READ_PROBLEMS = (
     "UNAUTHENTICATED", "NOT_FOUND", "PURPOSE_REQUIRED", "PURPOSE_UNKNOWN", "FIELD_INVALID",
     "DOCUMENT_DESTROYED", "LEDGER_UNAVAILABLE", "DATABASE_UNAVAILABLE",
@@ -66,6 +73,19 @@ KEY_HEADER = header(
     "5f0c3a52-3a59-4b8e-9a6f-1f4f3a8f7c11",
     required=True,
 )
+PART_HEADERS = [
+    header("Range", "One range of octets; several are answered with the whole file.", "bytes=0-1023"),
+    header("If-None-Match", "Entity tag the caller has.", '"0123"'),
+    header("If-Range", "Entity tag for which the range counts.", '"0123"'),
+]
+FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The whole file.", "content": {"application/octet-stream": OCTETS}},
+    206: {"description": "The part asked for.", "content": {"application/octet-stream": OCTETS}},
+    304: {"description": "The caller has this version already."},
+}
+FILE_PROBLEMS = (
+    "NOT_PUBLISHED", "SCAN_PENDING", "DOCUMENT_INFECTED", "RANGE_INVALID", "ORIGINAL_DAMAGED", "STORAGE_UNAVAILABLE",
+)  # fmt: skip
 DIGEST_HEADER = header(
     "Repr-Digest",
     "Digest of the body (RFC 9530); refused when the octets received have another one. In a form it may stand in "
@@ -109,3 +129,9 @@ def json_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]
             "content": {"application/json": {"schema": {"$ref": _REF + model.__name__}, "example": example}},
         }
     }
+
+
+def keyed(model: type[BaseModel] | None = None, example: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Describe a write under an idempotency key, with a JSON object where there is a model."""
+    body = {} if model is None else json_body(model, example or {})
+    return {"security": BEARER, "parameters": [KEY_HEADER], **body}

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Response
 
 from api.auth import Caller
 from api.deps import Key, Safe
 from api.downloads import LeavingResponse
 from api.security import DOWNLOAD_CSP
-from api.v1.describe import BEARER, KEY_HEADER, problems
+from api.v1.describe import BEARER, LOOK_PROBLEMS, OCTETS, WRITE_PROBLEMS, keyed, problems
 from api.v1.schemas_rights import ExportAnswer, RightsReceipt
 from api.v1.views import json_response, step_taken
 from vault.clock import rfc3339
 from vault.names import content_disposition
 from vault.rights import MEDIA_TYPE
 
-router = APIRouter()
-_LOOK = ("UNAUTHENTICATED", "NOT_FOUND", "FIELD_INVALID", "DATABASE_UNAVAILABLE")
-_OCTETS: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+router = APIRouter(tags=["rights"])
 
 
 @router.post(
@@ -27,14 +23,12 @@ _OCTETS: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
     operation_id="askForEverything",
     summary="Ask for a copy of everything that is kept about the holder",
     description="The archive can be had for 24 hours. It takes a fresh proof of identity.",
-    tags=["rights"],
     status_code=201,
     response_model=RightsReceipt,
     responses=problems(
-        *_LOOK, "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED", "TWIN_RUNNING",
-        "STEP_UP_REQUIRED", "EXPORT_LIMIT", "LEDGER_UNAVAILABLE",
+        *WRITE_PROBLEMS, "STEP_UP_REQUIRED", "EXPORT_LIMIT",
     ),
-    openapi_extra={"security": BEARER, "parameters": [KEY_HEADER]},
+    openapi_extra=keyed(),
 )  # fmt: skip
 def ask_for_everything(safe_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Ask for everything."""
@@ -46,9 +40,8 @@ def ask_for_everything(safe_id: str, vault: Safe, actor: Caller, key: Key) -> Re
     "/v1/exports/{export_id}",
     operation_id="describeExport",
     summary="How far a copy of everything is",
-    tags=["rights"],
     response_model=ExportAnswer,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def describe_export(export_id: str, vault: Safe, actor: Caller) -> Response:
@@ -77,11 +70,11 @@ def describe_export(export_id: str, vault: Safe, actor: Caller) -> Response:
     summary="The copy of everything: one zip, made while it leaves",
     description="It is never on disk, so it has no length beforehand and no parts: after a cut, ask for it again. "
     "Each document whose content leaves has an entry with the purpose `acces-aux-donnees`.",
-    tags=["rights"],
     responses={
-        200: {"description": "The archive.", "content": {MEDIA_TYPE: _OCTETS}},
+        200: {"description": "The archive.", "content": {MEDIA_TYPE: OCTETS}},
         **problems(
-            *_LOOK, "EXPORT_ENDED", "TWIN_RUNNING", "LEDGER_UNAVAILABLE", "STORAGE_UNAVAILABLE", "RECEIPT_PENDING"
+            *LOOK_PROBLEMS, "EXPORT_ENDED", "TWIN_RUNNING", "LEDGER_UNAVAILABLE", "STORAGE_UNAVAILABLE",
+            "RECEIPT_PENDING",
         ),
     },
     openapi_extra={"security": BEARER},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
@@ -12,9 +12,9 @@ from starlette.responses import StreamingResponse
 from api.auth import Caller, demand_proof
 from api.deps import Safe
 from api.errors import wanted_language
-from api.paging import after_of, page_of
+from api.paging import Cursor, after_of, page_of, per_page
 from api.security import DOWNLOAD_CSP
-from api.v1.describe import BEARER, problems
+from api.v1.describe import BEARER, LOOK_PROBLEMS, OCTETS, problems
 from api.v1.schemas_journal import (
     JournalLine,
     JournalPage,
@@ -40,11 +40,8 @@ from vault.names import content_disposition
 from vault.purposes import ServiceNames
 from vault.service import Vault
 
-router = APIRouter()
-_LOOK = ("UNAUTHENTICATED", "NOT_FOUND", "FIELD_INVALID", "DATABASE_UNAVAILABLE")
-_OCTETS: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=100, description="Lines a page.")]
+router = APIRouter(tags=["journal"])
+Limit = Annotated[int, per_page("Lines")]
 Since = Annotated[
     str | None,
     Query(alias="from", description="Lines at or after this time.", examples=["2026-01-15T00:00:00Z"]),
@@ -62,9 +59,8 @@ Granted = Annotated[
     "/v1/documents/{document_id}/journal",
     operation_id="listDocumentJournal",
     summary="Who read a document, or tried to, newest first",
-    tags=["journal"],
     response_model=JournalPage,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def document_journal(
@@ -88,9 +84,8 @@ def document_journal(
     "/v1/safes/{safe_id}/journal",
     operation_id="listSafeJournal",
     summary="Everything that happened in a safe, newest first",
-    tags=["journal"],
     response_model=JournalPage,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def safe_journal(
@@ -117,10 +112,9 @@ def safe_journal(
     summary="The journal of a safe as a file: CSV, JSON lines, or sealed PDF",
     description="The export is itself a line of the journal, and the newest line in it. Cells of the CSV that a "
     "spreadsheet would take for formulas begin with an apostrophe.",
-    tags=["journal"],
     responses={
-        200: {"description": "The file.", "content": {"application/octet-stream": _OCTETS}},
-        **problems(*_LOOK, "STEP_UP_REQUIRED", "LEDGER_UNAVAILABLE", "TSA_UNAVAILABLE"),
+        200: {"description": "The file.", "content": {"application/octet-stream": OCTETS}},
+        **problems(*LOOK_PROBLEMS, "STEP_UP_REQUIRED", "LEDGER_UNAVAILABLE", "TSA_UNAVAILABLE"),
     },
     openapi_extra={"security": BEARER},
     response_class=Response,
@@ -155,10 +149,9 @@ def export_journal(
     summary="The proof of one line, verified offline by `probans verify`",
     description="One JSON file (`probans/journal-line/v1`). With `key=true` it holds the key of the entry's tags "
     "too: who has it can find every entry of that chain in the public ledger, so think before passing it on.",
-    tags=["journal"],
     responses={
-        200: {"description": "The proof.", "content": {MEDIA_TYPE: _OCTETS}},
-        **problems(*_LOOK, "RECEIPT_PENDING", "DOCUMENT_DESTROYED", "STORAGE_UNAVAILABLE"),
+        200: {"description": "The proof.", "content": {MEDIA_TYPE: OCTETS}},
+        **problems(*LOOK_PROBLEMS, "RECEIPT_PENDING", "DOCUMENT_DESTROYED", "STORAGE_UNAVAILABLE"),
     },
     openapi_extra={"security": BEARER},
     response_class=Response,
@@ -188,7 +181,6 @@ def line_proof(
     "/v1/administrations/{administration_id}/services",
     operation_id="listServices",
     summary="The services of an administration, and for which purposes each may read",
-    tags=["journal"],
     response_model=ServiceList,
     responses=problems("FIELD_INVALID", "DATABASE_UNAVAILABLE"),
 )

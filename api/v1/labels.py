@@ -6,11 +6,11 @@ from fastapi import APIRouter, Request, Response
 
 from api.auth import Caller
 from api.deps import Safe
+from api.paging import after_of
 from api.strict_json import parse_as
 from api.uploads import read_small_body
-from api.v1.describe import BEARER, json_body, problems
+from api.v1.describe import BEARER, LOOK_PROBLEMS, json_body, problems
 from api.v1.reads import page_response
-from api.v1.requests import LOOK
 from api.v1.schemas import DocumentPage
 from api.v1.schemas_labels import (
     LabelsAnswer,
@@ -34,7 +34,7 @@ router = APIRouter()
     tags=["documents"],
     response_model=LabelsAnswer,
     responses=problems(
-        *LOOK, "SAFE_CLOSED", "DOCUMENT_DESTROYED", "BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY",
+        *LOOK_PROBLEMS, "SAFE_CLOSED", "DOCUMENT_DESTROYED", "BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY",
         "JSON_TOO_LARGE", "ENCODING_INVALID", "UNSUPPORTED_MEDIA_TYPE", "STORAGE_UNAVAILABLE",
     ),
     openapi_extra={"security": BEARER, **json_body(LabelsRequest, {"labels": ["Logement", "À garder"]})},
@@ -54,7 +54,7 @@ def set_labels(request: Request, document_id: str, vault: Safe, actor: Caller) -
     tags=["safes"],
     response_model=DocumentPage,
     responses=problems(
-        *LOOK, "SAFE_CLOSED", "BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE",
+        *LOOK_PROBLEMS, "SAFE_CLOSED", "BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE",
         "ENCODING_INVALID", "UNSUPPORTED_MEDIA_TYPE",
     ),
     openapi_extra={"security": BEARER, **json_body(SearchRequest, {"q": "naissance", "year": "2026"})},
@@ -63,7 +63,9 @@ def search_documents(request: Request, safe_id: str, vault: Safe, actor: Caller)
     """Find documents of a safe."""
     said = parse_as(SearchRequest, read_small_body(request, vault.settings.max_json_bytes))
     wanted = Wanted(said.document_type, said.year, said.status, said.kind, said.label, said.case, said.q)
-    return page_response(request, vault.reading.list(actor, safe_id, said.cursor, said.limit, wanted))
+    return page_response(
+        request, vault.reading.list(actor, safe_id, after_of(said.cursor), said.limit, wanted)
+    )
 
 
 @router.get(
@@ -72,7 +74,7 @@ def search_documents(request: Request, safe_id: str, vault: Safe, actor: Caller)
     summary="The labels used in a safe, with how many documents have each",
     tags=["safes"],
     response_model=UsedLabelsAnswer,
-    responses=problems(*LOOK, "SAFE_CLOSED"),
+    responses=problems(*LOOK_PROBLEMS, "SAFE_CLOSED"),
     openapi_extra={"security": BEARER},
 )
 def list_labels(safe_id: str, vault: Safe, actor: Caller) -> Response:

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Request, Response
 
 from api.auth import Caller
 from api.deps import MANDATE_HEADER, Key, Safe
-from api.paging import after_of, page_of
+from api.paging import Cursor, after_of, page_of
 from api.strict_json import parse_as
 from api.uploads import read_small_body
-from api.v1.describe import BEARER, KEY_HEADER, json_body, problems
-from api.v1.requests import LOOK, WRITE, Cursor, Limit
+from api.v1.describe import BEARER, LOOK_PROBLEMS, keyed, problems
+from api.v1.requests import WRITE, Limit
 from api.v1.schemas_mandates import EndRequest, MandateAnswer, MandatePage, MandateReceipt, MandateRequest
 from api.v1.views import json_response, step_taken
 from vault.clock import rfc3339
@@ -22,7 +22,7 @@ from vault.domain.documents import Outcome
 from vault.fields import parse_instant
 from vault.mandates import MandateView, NewMandate
 
-router = APIRouter()
+router = APIRouter(tags=["mandates"])
 _EXAMPLE: dict[str, Any] = {
     "mandatary": "dominique",
     "scope": ["read"],
@@ -38,15 +38,10 @@ _EXAMPLE: dict[str, Any] = {
     description="A holder gives a proxy over the own safe. An administration that the service entitles to it names a "
     "guardian, or the representative of a company. Nobody gives on a mandate. The mandatary acts under it with the "
     f"header `{MANDATE_HEADER}: mdt_…`, and each read says so in the journal.",
-    tags=["mandates"],
     status_code=201,
     response_model=MandateReceipt,
     responses=problems(*WRITE, "UNKNOWN_HOLDER", "STEP_UP_REQUIRED"),
-    openapi_extra={
-        "security": BEARER,
-        "parameters": [KEY_HEADER],
-        **json_body(MandateRequest, _EXAMPLE),
-    },
+    openapi_extra=keyed(MandateRequest, _EXAMPLE),
 )
 def give_mandate(request: Request, vault: Safe, actor: Caller, key: Key) -> Response:
     """Give a mandate."""
@@ -68,9 +63,8 @@ def give_mandate(request: Request, vault: Safe, actor: Caller, key: Key) -> Resp
     "/v1/mandates",
     operation_id="listHeldMandates",
     summary="The mandates the caller holds, newest first, ended ones too",
-    tags=["mandates"],
     response_model=MandatePage,
-    responses=problems(*LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def held_mandates(vault: Safe, actor: Caller) -> Response:
@@ -83,9 +77,8 @@ def held_mandates(vault: Safe, actor: Caller) -> Response:
     "/v1/mandates/{mandate_id}",
     operation_id="describeMandate",
     summary="Who acts for whom, for what, until when, and who said so",
-    tags=["mandates"],
     response_model=MandateAnswer,
-    responses=problems(*LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def describe_mandate(mandate_id: str, vault: Safe, actor: Caller) -> Response:
@@ -99,14 +92,9 @@ def describe_mandate(mandate_id: str, vault: Safe, actor: Caller) -> Response:
     summary="End a mandate at once",
     description="Revoked by who gave it, renounced by who holds it. From the entry on that the answer names, nothing "
     "is opened under it.",
-    tags=["mandates"],
     response_model=MandateReceipt,
     responses=problems(*WRITE, "STATE_CONFLICT"),
-    openapi_extra={
-        "security": BEARER,
-        "parameters": [KEY_HEADER],
-        **json_body(EndRequest, {"reason": ""}),
-    },
+    openapi_extra=keyed(EndRequest, {"reason": ""}),
 )
 def end_mandate(request: Request, mandate_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """End a mandate."""
@@ -118,9 +106,8 @@ def end_mandate(request: Request, mandate_id: str, vault: Safe, actor: Caller, k
     "/v1/safes/{safe_id}/mandates",
     operation_id="listGivenMandates",
     summary="The mandates over a safe, newest first",
-    tags=["mandates"],
     response_model=MandatePage,
-    responses=problems(*LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def given_mandates(
@@ -134,9 +121,8 @@ def given_mandates(
     "/v1/administrations/{administration_id}/mandates",
     operation_id="listNamedMandates",
     summary="The mandates that an administration gave, newest first",
-    tags=["mandates"],
     response_model=MandatePage,
-    responses=problems(*LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def named_mandates(

@@ -9,31 +9,20 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.auth import Caller
 from api.deps import Key, Safe
-from api.paging import after_of, page_of
+from api.paging import Cursor, after_of, page_of, per_page
 from api.strict_json import parse_as
 from api.uploads import read_small_body
-from api.v1.describe import BEARER, KEY_HEADER, json_body, problems
+from api.v1.describe import BEARER, JSON_PROBLEMS, LOOK_PROBLEMS, WRITE_PROBLEMS, keyed, problems
 from api.v1.schemas import NoteAnswer
 from api.v1.schemas_rights import NotePage, NoteReply, NoteRequest, RightsReceipt
 from api.v1.views import described_note, json_response, step_taken
 from vault.domain.documents import Outcome
 from vault.domain.matters import Matter
 
-router = APIRouter()
-_LOOK = ("UNAUTHENTICATED", "NOT_FOUND", "FIELD_INVALID", "DATABASE_UNAVAILABLE")
-_WRITE = (
-    *_LOOK, "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED", "TWIN_RUNNING",
-    "LEDGER_UNAVAILABLE",
-)  # fmt: skip
-_BODY = ("BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE", "ENCODING_INVALID")
-_ADD: dict[str, Any] = {
-    "security": BEARER,
-    "parameters": [KEY_HEADER],
-    **json_body(NoteRequest, {"words": "Cette adresse est fausse : j’ai déménagé le 1er mars."}),
-}
+router = APIRouter(tags=["rights"])
+_ADD: dict[str, Any] = keyed(NoteRequest, {"words": "Cette adresse est fausse : j’ai déménagé le 1er mars."})
 _REPLY = {"finding": "corrected", "words": "Un nouvel acte vous a été délivré."}
-Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=100, description="Notes a page.")]
+Limit = Annotated[int, per_page("Notes")]
 State = Annotated[
     Literal["open", "answered"] | None, Query(description="Those in this state; left out: both.")
 ]
@@ -44,10 +33,9 @@ State = Annotated[
     operation_id="addNote",
     summary="Say what is wrong in a document",
     description="The document is not changed. The note is shown to whoever may read its description.",
-    tags=["rights"],
     status_code=201,
     response_model=RightsReceipt,
-    responses=problems(*_WRITE, *_BODY, "DOCUMENT_DESTROYED", "NOTE_LIMIT"),
+    responses=problems(*WRITE_PROBLEMS, *JSON_PROBLEMS, "DOCUMENT_DESTROYED", "NOTE_LIMIT"),
     openapi_extra=_ADD,
 )
 def add_note(request: Request, document_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
@@ -60,10 +48,9 @@ def add_note(request: Request, document_id: str, vault: Safe, actor: Caller, key
     "/v1/journal/{entry}/notes",
     operation_id="addNoteToLine",
     summary="Say what is wrong in a line of the access journal",
-    tags=["rights"],
     status_code=201,
     response_model=RightsReceipt,
-    responses=problems(*_WRITE, *_BODY, "NOTE_LIMIT"),
+    responses=problems(*WRITE_PROBLEMS, *JSON_PROBLEMS, "NOTE_LIMIT"),
     openapi_extra=_ADD,
 )
 def add_note_to_line(request: Request, entry: int, vault: Safe, actor: Caller, key: Key) -> Response:
@@ -76,9 +63,8 @@ def add_note_to_line(request: Request, entry: int, vault: Safe, actor: Caller, k
     "/v1/documents/{document_id}/notes",
     operation_id="listNotesOfDocument",
     summary="The notes on a document, newest first",
-    tags=["rights"],
     response_model=NotePage,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def list_notes_of_document(
@@ -93,9 +79,8 @@ def list_notes_of_document(
     "/v1/administrations/{administration_id}/notes",
     operation_id="listNotesOfAdministration",
     summary="The notes that an administration has to answer, or has answered, newest first",
-    tags=["rights"],
     response_model=NotePage,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def list_notes_of_administration(
@@ -115,9 +100,8 @@ def list_notes_of_administration(
     "/v1/notes",
     operation_id="listNotes",
     summary="Notes, newest first: all for the officer, else those of one's own safe or administration",
-    tags=["rights"],
     response_model=NotePage,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def list_notes(vault: Safe, actor: Caller, cursor: Cursor = None, limit: Limit = 25) -> Response:
@@ -129,9 +113,8 @@ def list_notes(vault: Safe, actor: Caller, cursor: Cursor = None, limit: Limit =
     "/v1/notes/{note_id}",
     operation_id="describeNote",
     summary="A note with its answer",
-    tags=["rights"],
     response_model=NoteAnswer,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def describe_note(note_id: str, vault: Safe, actor: Caller) -> Response:
@@ -143,10 +126,9 @@ def describe_note(note_id: str, vault: Safe, actor: Caller) -> Response:
     "/v1/notes/{note_id}/answer",
     operation_id="answerNote",
     summary="Answer a note",
-    tags=["rights"],
     response_model=RightsReceipt,
-    responses=problems(*_WRITE, *_BODY, "STATE_CONFLICT"),
-    openapi_extra={"security": BEARER, "parameters": [KEY_HEADER], **json_body(NoteReply, _REPLY)},
+    responses=problems(*WRITE_PROBLEMS, *JSON_PROBLEMS, "STATE_CONFLICT"),
+    openapi_extra=keyed(NoteReply, _REPLY),
 )
 def answer_note(request: Request, note_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Answer a note."""
@@ -158,10 +140,9 @@ def answer_note(request: Request, note_id: str, vault: Safe, actor: Caller, key:
     "/v1/notes/{note_id}/withdrawal",
     operation_id="withdrawNote",
     summary="Take a note back",
-    tags=["rights"],
     response_model=RightsReceipt,
-    responses=problems(*_WRITE, "STATE_CONFLICT"),
-    openapi_extra={"security": BEARER, "parameters": [KEY_HEADER]},
+    responses=problems(*WRITE_PROBLEMS, "STATE_CONFLICT"),
+    openapi_extra=keyed(),
 )
 def withdraw_note(note_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Take a note back."""

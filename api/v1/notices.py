@@ -31,7 +31,7 @@ from vault.domain.contacts import Choice, Choices, Contact, When
 from vault.errors import NotFound, Unauthenticated
 from vault.notices import ChannelName, Event
 
-router = APIRouter()
+router = APIRouter(tags=["notices"])
 _LOOK = ("UNAUTHENTICATED", "NOT_FOUND", "DATABASE_UNAVAILABLE")
 _BODY = (
     "BODY_INVALID", "FIELD_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE", "ENCODING_INVALID",
@@ -44,7 +44,6 @@ _WRITE = (*_CHANGE, *_BODY, "STORAGE_UNAVAILABLE")
     "/v1/safes/{safe_id}/contacts",
     operation_id="contacts",
     summary="Where the holder is told of news",
-    tags=["notices"],
     response_model=ContactsAnswer,
     responses=problems(*_LOOK),
     openapi_extra={"security": BEARER},
@@ -59,7 +58,6 @@ def contacts(safe_id: str, vault: Safe, actor: Caller) -> Response:
     operation_id="replaceContacts",
     summary="Set where the holder is told of news",
     description="A new contact gets a code and is used once that came back. One that is left out is erased.",
-    tags=["notices"],
     response_model=ContactsAnswer,
     responses=problems(
         *_WRITE, "ADDRESS_REFUSED", "CHANNEL_UNAVAILABLE", "CONTACTS_TOO_MANY", "CODES_TOO_MANY"
@@ -81,7 +79,6 @@ def replace_contacts(request: Request, safe_id: str, vault: Safe, actor: Caller)
     "/v1/safes/{safe_id}/contacts/{contact_id}",
     operation_id="eraseContact",
     summary="Erase a contact",
-    tags=["notices"],
     status_code=204,
     responses=problems(*_CHANGE, "STORAGE_UNAVAILABLE"),
     openapi_extra={"security": BEARER},
@@ -98,7 +95,6 @@ def erase_contact(request: Request, safe_id: str, contact_id: str, vault: Safe, 
     "/v1/safes/{safe_id}/contacts/{contact_id}/code",
     operation_id="sendContactCode",
     summary="Send a new code to a contact",
-    tags=["notices"],
     status_code=202,
     responses={
         202: {"description": "It is on its way; earlier codes count no longer."},
@@ -118,7 +114,6 @@ def send_code(request: Request, safe_id: str, contact_id: str, vault: Safe, acto
     "/v1/safes/{safe_id}/contacts/{contact_id}/confirmation",
     operation_id="confirmContact",
     summary="Confirm a contact with the code it got",
-    tags=["notices"],
     response_model=ContactAnswer,
     responses=problems(*_WRITE, "CODE_REFUSED"),
     openapi_extra={"security": BEARER, **json_body(CodeRequest, {"code": "7K2MW-9QX4T"})},
@@ -135,7 +130,6 @@ def confirm_contact(request: Request, safe_id: str, contact_id: str, vault: Safe
     "/v1/safes/{safe_id}/preferences",
     operation_id="preferences",
     summary="What the holder is told of, and how soon",
-    tags=["notices"],
     response_model=PreferencesAnswer,
     responses=problems(*_LOOK),
     openapi_extra={"security": BEARER},
@@ -149,7 +143,6 @@ def preferences(safe_id: str, vault: Safe, actor: Caller) -> Response:
     "/v1/safes/{safe_id}/preferences",
     operation_id="setPreferences",
     summary="Set what the holder is told of, and how soon",
-    tags=["notices"],
     response_model=PreferencesAnswer,
     responses=problems(*_WRITE),
     openapi_extra={
@@ -176,7 +169,6 @@ def set_preferences(request: Request, safe_id: str, vault: Safe, actor: Caller) 
     operation_id="reportBounce",
     summary="Report that a message did not arrive",
     description="For gateways, with a secret of their own as bearer. An unknown reference gets the same answer.",
-    tags=["notices"],
     status_code=204,
     responses=problems("UNAUTHENTICATED", "NOT_FOUND", "RATE_LIMITED", "DATABASE_UNAVAILABLE", *_BODY),
     openapi_extra={

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,10 +12,21 @@ from api.auth import Caller
 from api.deps import Purpose, Safe, Words
 from api.downloads import download_response
 from api.errors import wanted_language
+from api.paging import Cursor, after_of, per_page
 from api.security import DOWNLOAD_CSP
 from api.strict_json import parse_as
 from api.uploads import read_small_body
-from api.v1.describe import BEARER, READ_PROBLEMS, header, json_body, problems
+from api.v1.describe import (
+    BEARER,
+    FILE_ANSWERS,
+    FILE_PROBLEMS,
+    LOOK_PROBLEMS,
+    OCTETS,
+    PART_HEADERS,
+    READ_PROBLEMS,
+    json_body,
+    problems,
+)
 from api.v1.schemas import DocumentDescription, DocumentPage, ReceiptLine, ReceiptsRequest, TagKeysAnswer
 from api.v1.views import described, json_response
 from vault.errors import Conflict, Refused
@@ -27,27 +38,8 @@ from vault.searching import Wanted
 router = APIRouter()
 NDJSON = "application/x-ndjson"
 RECEIPT_TYPE = "text/plain; charset=utf-8"
-_OCTETS: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-_FILE: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The whole file.", "content": {"application/octet-stream": _OCTETS}},
-    206: {"description": "The part asked for.", "content": {"application/octet-stream": _OCTETS}},
-    304: {"description": "The caller has this version already."},
-}
-_PART_HEADERS = [
-    header("Range", "One range of octets; several are answered with the whole file.", "bytes=0-1023"),
-    header("If-None-Match", "Entity tag the caller has.", '"0123"'),
-    header("If-Range", "Entity tag for which the range counts.", '"0123"'),
-]
-_FILE_PROBLEMS = problems(
-    *READ_PROBLEMS,
-    "NOT_PUBLISHED",
-    "SCAN_PENDING",
-    "DOCUMENT_INFECTED",
-    "RANGE_INVALID",
-    "ORIGINAL_DAMAGED",
-    "STORAGE_UNAVAILABLE",
-)
-_FILE_EXTRA = {"security": BEARER, "parameters": _PART_HEADERS}
+_FILE_ENDS = problems(*READ_PROBLEMS, *FILE_PROBLEMS)
+_FILE_EXTRA = {"security": BEARER, "parameters": PART_HEADERS}
 
 
 @router.get(
@@ -76,7 +68,7 @@ def describe_document(
     operation_id="downloadOriginal",
     summary="Download the original, whole or in part",
     tags=["documents"],
-    responses={**_FILE, **_FILE_PROBLEMS},
+    responses={**FILE_ANSWERS, **_FILE_ENDS},
     openapi_extra=_FILE_EXTRA,
     response_class=Response,
 )
@@ -85,7 +77,7 @@ def describe_document(
     operation_id="headOriginal",
     summary="Size and entity tag of the original",
     tags=["documents"],
-    responses={200: {"description": "The headers of the download."}, **_FILE_PROBLEMS},
+    responses={200: {"description": "The headers of the download."}, **_FILE_ENDS},
     openapi_extra=_FILE_EXTRA,
     response_class=Response,
 )
@@ -104,9 +96,9 @@ def download_original(
     "the ledger entries, others' only the part about the document.",
     tags=["documents"],
     responses={
-        **_FILE,
-        200: {"description": "The bundle.", "content": {"application/vnd.etsi.asic-e+zip": _OCTETS}},
-        **_FILE_PROBLEMS,
+        **FILE_ANSWERS,
+        200: {"description": "The bundle.", "content": {"application/vnd.etsi.asic-e+zip": OCTETS}},
+        **_FILE_ENDS,
     },
     openapi_extra=_FILE_EXTRA,
     response_class=Response,
@@ -248,7 +240,7 @@ def receipt_response(document_id: str, receipt: bytes | None) -> Response:
     "the same in a body.",
     tags=["safes"],
     response_model=DocumentPage,
-    responses=problems("UNAUTHENTICATED", "NOT_FOUND", "FIELD_INVALID", "DATABASE_UNAVAILABLE"),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def list_documents(
@@ -256,8 +248,8 @@ def list_documents(
     safe_id: str,
     vault: Safe,
     actor: Caller,
-    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="Documents a page.")] = 25,
+    cursor: Cursor = None,
+    limit: Annotated[int, per_page("Documents")] = 25,
     document_type: Annotated[str, Query(alias="type", description="Of this type.")] = "",
     year: Annotated[str, Query(description="Received in this year.", examples=["2026"])] = "",
     status: Annotated[str, Query(description="`valid`, `superseded`, `revoked` or `destroyed`.")] = "",
@@ -268,7 +260,7 @@ def list_documents(
 ) -> Response:
     """List or find the documents of a safe."""
     wanted = Wanted(document_type, year, status, kind, label, case, q)
-    page = vault.reading.list(actor, safe_id, cursor, limit, wanted)
+    page = vault.reading.list(actor, safe_id, after_of(cursor), limit, wanted)
     answer = page_response(request, page)
     if page.next is not None:
         asked = [(name, value) for name, value in request.query_params.items() if name != "cursor"]
@@ -281,5 +273,6 @@ def page_response(request: Request, page: Page) -> Response:
     """Answer with part of a list of documents."""
     lang = wanted_language(request.headers.get("Accept-Language"))
     headers = {"Content-Language": lang, "Vary": "Accept-Language"}
-    body = {"items": [described(view, lang) for view in page.items], "next": page.next}
+    following = None if page.next is None else str(page.next)
+    body = {"items": [described(view, lang) for view in page.items], "next": following}
     return json_response(body, headers=headers)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from api.auth import Caller
 from api.deps import Key, Safe
 from api.errors import wanted_language
-from api.paging import after_of, page_of
+from api.paging import Cursor, after_of, page_of, per_page
 from api.strict_json import parse_as
 from api.uploads import read_small_body
-from api.v1.describe import BEARER, KEY_HEADER, json_body, problems
+from api.v1.describe import BEARER, JSON_PROBLEMS, LOOK_PROBLEMS, WRITE_PROBLEMS, keyed, problems
 from api.v1.journal import described_line, names_of
 from api.v1.schemas_journal import Exchange, ReportAnswer, ReportPage, ReportReceipt, ReportRequest
 from api.v1.views import json_response, step_taken
@@ -22,33 +23,22 @@ from vault.domain.documents import Outcome
 from vault.purposes import ServiceNames
 from vault.reports import Report
 
-router = APIRouter()
-_LOOK = ("UNAUTHENTICATED", "NOT_FOUND", "FIELD_INVALID", "DATABASE_UNAVAILABLE")
-_WRITE = (
-    *_LOOK, "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED", "TWIN_RUNNING",
-    "STATE_CONFLICT", "LEDGER_UNAVAILABLE",
-)  # fmt: skip
-_BODY = (
-    "BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE", "ENCODING_INVALID", "REPORT_FULL",
-)  # fmt: skip
+router = APIRouter(tags=["journal"])
+_WRITE = (*WRITE_PROBLEMS, "STATE_CONFLICT")
+_BODY = (*JSON_PROBLEMS, "REPORT_FULL")
 _EXAMPLE = {"words": "Je n’ai fait aucune demande à ce service ce jour-là."}
-_SAID: dict[str, Any] = {
-    "security": BEARER,
-    "parameters": [KEY_HEADER],
-    **json_body(ReportRequest, _EXAMPLE),
-}
-_UNSAID: dict[str, Any] = {"security": BEARER, "parameters": [KEY_HEADER]}
+_taken = partial(
+    router.post, response_model=ReportReceipt, responses=problems(*_WRITE), openapi_extra=keyed()
+)
+_said = partial(router.post, response_model=ReportReceipt, openapi_extra=keyed(ReportRequest, _EXAMPLE))
 
 
-@router.post(
+@_said(
     "/v1/journal/{entry}/report",
     operation_id="reportAccess",
     summary="Report an access to the data-protection officer",
-    tags=["journal"],
     status_code=201,
-    response_model=ReportReceipt,
     responses=problems(*_WRITE, *_BODY, "REPORT_EXISTS"),
-    openapi_extra=_SAID,
 )
 def report_access(request: Request, entry: int, vault: Safe, actor: Caller, key: Key) -> Response:
     """Report a line."""
@@ -59,17 +49,16 @@ def report_access(request: Request, entry: int, vault: Safe, actor: Caller, key:
     "/v1/reports",
     operation_id="listReports",
     summary="Reports, newest first: all for the officer, those of one's own safe for a holder",
-    tags=["journal"],
     response_model=ReportPage,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def list_reports(
     request: Request,
     vault: Safe,
     actor: Caller,
-    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="Reports a page.")] = 25,
+    cursor: Cursor = None,
+    limit: Annotated[int, per_page("Reports")] = 25,
 ) -> Response:
     """List reports."""
     lang, names = wanted_language(request.headers.get("Accept-Language")), names_of(vault)
@@ -83,9 +72,8 @@ def list_reports(
     "/v1/reports/{report_id}",
     operation_id="describeReport",
     summary="A report with the line it is about and what was written",
-    tags=["journal"],
     response_model=ReportAnswer,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def describe_report(request: Request, report_id: str, vault: Safe, actor: Caller) -> Response:
@@ -96,56 +84,42 @@ def describe_report(request: Request, report_id: str, vault: Safe, actor: Caller
     return json_response(body, headers={"Content-Language": lang, "Vary": "Accept-Language"})
 
 
-@router.post(
+@_taken(
     "/v1/reports/{report_id}/taking",
     operation_id="takeReport",
     summary="Take a report in hand",
-    tags=["journal"],
-    response_model=ReportReceipt,
-    responses=problems(*_WRITE),
-    openapi_extra=_UNSAID,
 )
 def take_report(report_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Take a report in hand."""
     return _receipt(vault.people.journal.reports.take(actor, report_id, key))
 
 
-@router.post(
+@_said(
     "/v1/reports/{report_id}/answer",
     operation_id="answerReport",
     summary="Answer a report",
-    tags=["journal"],
-    response_model=ReportReceipt,
     responses=problems(*_WRITE, *_BODY),
-    openapi_extra=_SAID,
 )
 def answer_report(request: Request, report_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Answer a report."""
     return _receipt(vault.people.journal.reports.answer(actor, report_id, _words(request, vault), key))
 
 
-@router.post(
+@_said(
     "/v1/reports/{report_id}/reopening",
     operation_id="reopenReport",
     summary="Say that an answer is not enough",
-    tags=["journal"],
-    response_model=ReportReceipt,
     responses=problems(*_WRITE, *_BODY),
-    openapi_extra=_SAID,
 )
 def reopen_report(request: Request, report_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Reopen a report."""
     return _receipt(vault.people.journal.reports.reopen(actor, report_id, _words(request, vault), key))
 
 
-@router.post(
+@_taken(
     "/v1/reports/{report_id}/closing",
     operation_id="closeReport",
     summary="Say that an answer is enough",
-    tags=["journal"],
-    response_model=ReportReceipt,
-    responses=problems(*_WRITE),
-    openapi_extra=_UNSAID,
 )
 def close_report(report_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Close a report."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel
 
 from api.auth import Caller
 from api.deps import Key, Safe
-from api.paging import after_of, page_of
+from api.paging import Cursor, after_of, page_of, per_page
 from api.strict_json import parse_as
 from api.uploads import read_small_body
-from api.v1.describe import BEARER, KEY_HEADER, json_body, problems
+from api.v1.describe import BEARER, JSON_PROBLEMS, LOOK_PROBLEMS, WRITE_PROBLEMS, keyed, problems
 from api.v1.schemas_requests import (
     AnswerRequest,
     AttributeAnswer,
@@ -34,15 +33,9 @@ from vault.domain.documents import Outcome
 from vault.domain.requests import Answer, NewAnswer, NewRequest, OtherWay, RequestView
 from vault.fields import parse_instant
 
-router = APIRouter()
-LOOK = ("UNAUTHENTICATED", "NOT_FOUND", "FIELD_INVALID", "DATABASE_UNAVAILABLE")
-WRITE = (
-    *LOOK, "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED", "TWIN_RUNNING",
-    "BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE", "ENCODING_INVALID",
-    "UNSUPPORTED_MEDIA_TYPE", "LEDGER_UNAVAILABLE",
-)  # fmt: skip
-Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=100, description="Items a page.")]
+router = APIRouter(tags=["requests"])
+WRITE = (*WRITE_PROBLEMS, *JSON_PROBLEMS, "UNSUPPORTED_MEDIA_TYPE")
+Limit = Annotated[int, per_page("Items")]
 State = Annotated[RequestState | None, Query(description="Those that are in this state now.")]
 _EXAMPLE = {
     "holder": "camille",
@@ -61,24 +54,18 @@ _EXAMPLE = {
 }
 
 
-def written(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
-    """Describe a write with a JSON body."""
-    return {"security": BEARER, "parameters": [KEY_HEADER], **json_body(model, example)}
-
-
 @router.post(
     "/v1/requests",
     operation_id="makeRequest",
     summary="Ask a holder for documents, or for an attribute",
     description="The holder sees who asks, what for, on which legal basis and until when, and answers or not. A holder "
     "that is not known here gets no request, and the answer is the same: the request stays without answer.",
-    tags=["requests"],
     status_code=201,
     response_model=StepReceipt,
     responses=problems(
         *WRITE, "UNKNOWN_ADMINISTRATION", "PURPOSE_REQUIRED", "PURPOSE_UNKNOWN", "ATTRIBUTE_UNKNOWN"
     ),
-    openapi_extra=written(MakeRequest, _EXAMPLE),
+    openapi_extra=keyed(MakeRequest, _EXAMPLE),
 )
 def make_request(request: Request, vault: Safe, actor: Caller, key: Key) -> Response:
     """Ask a holder."""
@@ -106,9 +93,8 @@ def make_request(request: Request, vault: Safe, actor: Caller, key: Key) -> Resp
     "/v1/requests/{request_id}",
     operation_id="describeRequest",
     summary="What is asked, by whom, and what was answered",
-    tags=["requests"],
     response_model=RequestAnswer,
-    responses=problems(*LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def describe_request(request_id: str, vault: Safe, actor: Caller) -> Response:
@@ -120,9 +106,8 @@ def describe_request(request_id: str, vault: Safe, actor: Caller) -> Response:
     "/v1/requests/{request_id}/candidates",
     operation_id="listCandidates",
     summary="With which documents one's own safe can answer",
-    tags=["requests"],
     response_model=CandidatesAnswer,
-    responses=problems(*LOOK, "REQUEST_ENDED"),
+    responses=problems(*LOOK_PROBLEMS, "REQUEST_ENDED"),
     openapi_extra={"security": BEARER},
 )
 def list_candidates(request_id: str, vault: Safe, actor: Caller) -> Response:
@@ -147,14 +132,13 @@ def list_candidates(request_id: str, vault: Safe, actor: Caller) -> Response:
     summary="Answer a request: give documents, have an attribute attested, or decline",
     description="Each document given is one consent, sealed and in the ledger. A document that is not in the safe "
     "yet is deposited first, under the type asked for, and then named here.",
-    tags=["requests"],
     response_model=StepReceipt,
     responses=problems(
         *WRITE, "REQUEST_ENDED", "DOCUMENT_TYPE_REFUSED", "NOT_PUBLISHED", "SCAN_PENDING", "DOCUMENT_INFECTED",
         "DOCUMENT_NOT_IN_FORCE",
         "ATTRIBUTE_NOT_PROVEN", "ATTRIBUTE_UNKNOWN", "STEP_UP_REQUIRED", "TSA_UNAVAILABLE", "STORAGE_UNAVAILABLE",
     ),
-    openapi_extra=written(AnswerRequest, {"answer": "accept", "documents": ["doc_3f6k9t0w2m4r8s1v5x7y9z0a1b"]}),
+    openapi_extra=keyed(AnswerRequest, {"answer": "accept", "documents": ["doc_3f6k9t0w2m4r8s1v5x7y9z0a1b"]}),
 )  # fmt: skip
 def answer_request(request: Request, request_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Answer a request."""
@@ -168,10 +152,9 @@ def answer_request(request: Request, request_id: str, vault: Safe, actor: Caller
     "/v1/requests/{request_id}/cancellation",
     operation_id="cancelRequest",
     summary="Take a request back that was not answered",
-    tags=["requests"],
     response_model=StepReceipt,
     responses=problems(*WRITE, "REQUEST_ENDED"),
-    openapi_extra=written(ReasonRequest, {"reason": "Le dossier est complet."}),
+    openapi_extra=keyed(ReasonRequest, {"reason": "Le dossier est complet."}),
 )
 def cancel_request(request: Request, request_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Take a request back."""
@@ -183,9 +166,8 @@ def cancel_request(request: Request, request_id: str, vault: Safe, actor: Caller
     "/v1/safes/{safe_id}/requests",
     operation_id="listRequests",
     summary="List what a safe's holder is asked, newest first",
-    tags=["requests"],
     response_model=RequestPage,
-    responses=problems(*LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def list_requests(
@@ -200,9 +182,8 @@ def list_requests(
     "/v1/administrations/{administration_id}/requests",
     operation_id="listAdministrationRequests",
     summary="List what one's own administration asked, newest first",
-    tags=["requests"],
     response_model=RequestPage,
-    responses=problems(*LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def list_administration_requests(
@@ -223,7 +204,6 @@ def list_administration_requests(
     "/v1/attributes",
     operation_id="listAttributes",
     summary="What can be asked for in place of a document",
-    tags=["requests"],
     response_model=AttributesAnswer,
     responses=problems(),
 )

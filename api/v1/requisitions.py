@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from api.auth import Caller
 from api.deps import Key, Safe
-from api.paging import after_of, page_of
+from api.paging import Cursor, after_of, page_of, per_page
 from api.security import DOWNLOAD_CSP
 from api.strict_json import parse_as
 from api.uploads import read_small_body
-from api.v1.describe import BEARER, KEY_HEADER, json_body, problems
+from api.v1.describe import BEARER, JSON_PROBLEMS, LOOK_PROBLEMS, WRITE_PROBLEMS, keyed, problems
 from api.v1.schemas_requests import ReasonRequest
 from api.v1.schemas_requisitions import (
     RequisitionAnswer,
@@ -29,12 +29,8 @@ from vault.names import content_disposition
 from vault.papers import PAPER_TYPE
 from vault.requisitions import NewRequisition
 
-router = APIRouter()
-_LOOK = ("UNAUTHENTICATED", "NOT_FOUND", "FIELD_INVALID", "DATABASE_UNAVAILABLE")
-_WRITE = (
-    *_LOOK, "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED", "TWIN_RUNNING",
-    "BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE", "ENCODING_INVALID", "LEDGER_UNAVAILABLE",
-)  # fmt: skip
+router = APIRouter(tags=["oversight"])
+_WRITE = (*WRITE_PROBLEMS, *JSON_PROBLEMS)
 _EXAMPLE = {
     "holder": "camille", "auditor": "auditeur", "authority": "Tribunal de Valombre", "reference": "CR-2026-114",
     "words": "Enquête sur une fraude documentaire.", "ends_at": "2026-12-31T00:00:00Z",
@@ -47,15 +43,10 @@ _EXAMPLE = {
     summary="Record a legal requisition",
     description="The one way to content without its holder's consent: for one auditor, with a reference and an end. "
     "Every read under it cites it in the access journal.",
-    tags=["oversight"],
     status_code=201,
     response_model=RequisitionReceipt,
     responses=problems(*_WRITE, "UNKNOWN_HOLDER", "TSA_UNAVAILABLE", "STORAGE_UNAVAILABLE"),
-    openapi_extra={
-        "security": BEARER,
-        "parameters": [KEY_HEADER],
-        **json_body(RequisitionRequest, _EXAMPLE),
-    },
+    openapi_extra=keyed(RequisitionRequest, _EXAMPLE),
 )
 def record_requisition(request: Request, vault: Safe, actor: Caller, key: Key) -> Response:
     """Record a requisition."""
@@ -76,14 +67,9 @@ def record_requisition(request: Request, vault: Safe, actor: Caller, key: Key) -
     "/v1/requisitions/{requisition_id}/end",
     operation_id="endRequisition",
     summary="End a requisition at once",
-    tags=["oversight"],
     response_model=RequisitionReceipt,
     responses=problems(*_WRITE, "STATE_CONFLICT"),
-    openapi_extra={
-        "security": BEARER,
-        "parameters": [KEY_HEADER],
-        **json_body(ReasonRequest, {"reason": "Ordonnance rapportée."}),
-    },
+    openapi_extra=keyed(ReasonRequest, {"reason": "Ordonnance rapportée."}),
 )
 def end_requisition(request: Request, requisition_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """End a requisition."""
@@ -95,16 +81,15 @@ def end_requisition(request: Request, requisition_id: str, vault: Safe, actor: C
     "/v1/requisitions",
     operation_id="listRequisitions",
     summary="List requisitions, newest first",
-    tags=["oversight"],
     response_model=RequisitionPage,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def list_requisitions(
     vault: Safe,
     actor: Caller,
-    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="Requisitions a page.")] = 25,
+    cursor: Cursor = None,
+    limit: Annotated[int, per_page("Requisitions")] = 25,
 ) -> Response:
     """List requisitions."""
     found = vault.people.requisitions.all(actor, after_of(cursor), limit + 1)
@@ -116,9 +101,8 @@ def list_requisitions(
     "/v1/requisitions/{requisition_id}",
     operation_id="describeRequisition",
     summary="A requisition",
-    tags=["oversight"],
     response_model=RequisitionAnswer,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def describe_requisition(requisition_id: str, vault: Safe, actor: Caller) -> Response:
@@ -130,13 +114,12 @@ def describe_requisition(requisition_id: str, vault: Safe, actor: Caller) -> Res
     "/v1/requisitions/{requisition_id}/paper",
     operation_id="downloadRequisitionPaper",
     summary="The sealed paper of a requisition (ASiC-E)",
-    tags=["oversight"],
     responses={
         200: {
             "description": "The paper.",
             "content": {PAPER_TYPE: {"schema": {"type": "string", "format": "binary"}}},
         },
-        **problems(*_LOOK, "ORIGINAL_DAMAGED", "STORAGE_UNAVAILABLE"),
+        **problems(*LOOK_PROBLEMS, "ORIGINAL_DAMAGED", "STORAGE_UNAVAILABLE"),
     },
     openapi_extra={"security": BEARER},
     response_class=Response,

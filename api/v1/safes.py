@@ -9,11 +9,11 @@ from fastapi import APIRouter, Request, Response
 
 from api.auth import Caller
 from api.deps import Key, Safe
-from api.paging import after_of, page_of
+from api.paging import Cursor, after_of, page_of
 from api.strict_json import parse_as
 from api.uploads import read_small_body
-from api.v1.describe import BEARER, KEY_HEADER, json_body, problems
-from api.v1.requests import LOOK, WRITE, Cursor, Limit
+from api.v1.describe import BEARER, JSON_PROBLEMS, LOOK_PROBLEMS, json_body, keyed, problems
+from api.v1.requests import WRITE, Limit
 from api.v1.schemas_safes import (
     CancellationRequest,
     ClosureAnswer,
@@ -33,7 +33,6 @@ from vault.safes import NewSafe
 from vault.service import Vault
 
 router = APIRouter()
-_KEYED: dict[str, Any] = {"security": BEARER, "parameters": [KEY_HEADER]}
 
 
 @router.post(
@@ -48,8 +47,7 @@ _KEYED: dict[str, Any] = {"security": BEARER, "parameters": [KEY_HEADER]}
     responses={
         200: {"model": SafeOpened, "description": "The holder has this safe already."},
         **problems(
-            *LOOK, "SAFE_EXISTS", "BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE",
-            "ENCODING_INVALID", "UNSUPPORTED_MEDIA_TYPE", "STORAGE_UNAVAILABLE",
+            *LOOK_PROBLEMS, "SAFE_EXISTS", *JSON_PROBLEMS, "UNSUPPORTED_MEDIA_TYPE", "STORAGE_UNAVAILABLE",
         ),
     },
     openapi_extra={
@@ -77,7 +75,7 @@ def open_safe(request: Request, vault: Safe, actor: Caller) -> Response:
     summary="Whose safe it is, how much lies in it, and whether it is being closed",
     tags=["safes"],
     response_model=SafeAnswer,
-    responses=problems(*LOOK, "SAFE_CLOSED"),
+    responses=problems(*LOOK_PROBLEMS, "SAFE_CLOSED"),
     openapi_extra={"security": BEARER},
 )
 def describe_safe(safe_id: str, vault: Safe, actor: Caller) -> Response:
@@ -116,7 +114,7 @@ def describe_safe(safe_id: str, vault: Safe, actor: Caller) -> Response:
     status_code=201,
     response_model=ClosureReceipt,
     responses=problems(*WRITE, "UNKNOWN_HOLDER", "CLOSURE_RUNNING", "SAFE_CLOSED"),
-    openapi_extra={**_KEYED, **json_body(ClosureRequest, {"kind": "wish"})},
+    openapi_extra=keyed(ClosureRequest, {"kind": "wish"}),
 )
 def ask_closure(request: Request, vault: Safe, actor: Caller, key: Key) -> Response:
     """Ask for a closure."""
@@ -131,7 +129,7 @@ def ask_closure(request: Request, vault: Safe, actor: Caller, key: Key) -> Respo
     summary="Deaths and dissolutions that wait for the data-protection officer",
     tags=["closures"],
     response_model=ClosurePage,
-    responses=problems(*LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def closures_to_confirm(vault: Safe, actor: Caller, cursor: Cursor = None, limit: Limit = 25) -> Response:
@@ -145,7 +143,7 @@ def closures_to_confirm(vault: Safe, actor: Caller, cursor: Cursor = None, limit
     summary="How far a closure is",
     tags=["closures"],
     response_model=ClosureAnswer,
-    responses=problems(*LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def describe_closure(closure_id: str, vault: Safe, actor: Caller) -> Response:
@@ -159,7 +157,7 @@ def describe_closure(closure_id: str, vault: Safe, actor: Caller) -> Response:
     summary="The closures of a safe, newest first, cancelled ones too",
     tags=["closures"],
     response_model=ClosurePage,
-    responses=problems(*LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def list_closures(
@@ -178,7 +176,7 @@ def list_closures(
     tags=["closures"],
     response_model=ClosureReceipt,
     responses=problems(*WRITE, "STATE_CONFLICT", "STEP_UP_REQUIRED", "SAFE_CLOSED"),
-    openapi_extra=_KEYED,
+    openapi_extra=keyed(),
 )
 def confirm_closure(closure_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Confirm a closure."""
@@ -192,7 +190,7 @@ def confirm_closure(closure_id: str, vault: Safe, actor: Caller, key: Key) -> Re
     tags=["closures"],
     response_model=ClosureReceipt,
     responses=problems(*WRITE, "STATE_CONFLICT", "SAFE_CLOSED"),
-    openapi_extra={**_KEYED, **json_body(CancellationRequest, {"reason": ""})},
+    openapi_extra=keyed(CancellationRequest, {"reason": ""}),
 )
 def cancel_closure(request: Request, closure_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Cancel a closure."""

@@ -17,13 +17,13 @@ Sha256 = Annotated[
 ]
 
 
-class _Asked(BaseModel):
+class Asked(BaseModel):
     """What a caller sends."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class AttachmentDescription(_Asked):
+class AttachmentDescription(Asked):
     """What is said of a file that a holder submits."""
 
     holder: str | None = Field(None, description="Holder whose safe receives it; by default the caller.")
@@ -56,7 +56,7 @@ class ActDescription(AttachmentDescription):
     )
 
 
-class RevocationRequest(_Asked):
+class RevocationRequest(Asked):
     """Why an act is revoked."""
 
     reason: Literal["error", "fraud", "court-order", "other"]
@@ -90,7 +90,7 @@ class TokenProblem(BaseModel):
     error_description: str
 
 
-class AgentRequest(_Asked):
+class AgentRequest(Asked):
     """An agent whose pseudonym is asked for."""
 
     agent: str = Field(
@@ -105,7 +105,7 @@ class PseudonymAnswer(BaseModel):
     pseudonym: str = Field(examples=["agt_3f6k9t0w2m4r8s1v5x7y9z0a1b"])
 
 
-class ReceiptsRequest(_Asked):
+class ReceiptsRequest(Asked):
     """Documents whose receipts are asked for at once."""
 
     documents: Annotated[list[Identifier], Field(min_length=1, max_length=100, description="Each once.")]
@@ -143,7 +143,7 @@ class TagKeysAnswer(BaseModel):
     )
 
 
-class HashRequest(_Asked):
+class HashRequest(Asked):
     """A digest to look up; in the body, so that it stands in no log of addresses."""
 
     sha256: Sha256

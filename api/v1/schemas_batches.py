@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from api.v1.schemas import Instant
+from api.v1.schemas import Asked, Instant
 
 BatchStateName = Literal["loading", "checked", "refused", "open", "paused", "finished", "cancelled"]
 
 
-class BatchStateRequest(BaseModel):
+class BatchStateRequest(Asked):
     """Where a batch shall be."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     state: Literal["open", "paused", "finished", "cancelled"] = Field(examples=["paused"])
 

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from api.v1.schemas import Identifier, Instant
+from api.v1.schemas import Asked, Identifier, Instant
 
 Reference = Annotated[str, Field(examples=["DEM-2026-0001"], description="Opaque, the administration's own.")]
 
 
-class _Asked(BaseModel):
-    """What a caller sends."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Sentence(_Asked):
+class Sentence(Asked):
     """A sentence for people."""
 
     fr: str = Field(examples=["Votre demande est en cours d’examen."])
     en: str = Field("", examples=["Your request is being examined."])
 
 
-class StepRequest(_Asked):
+class StepRequest(Asked):
     """A step of a case."""
 
     state: str = Field(examples=["instruction"], description="Code of the administration's own state.")
@@ -52,7 +46,7 @@ class CaseRequest(StepRequest):
     title: Sentence
 
 
-class LinkRequest(_Asked):
+class LinkRequest(Asked):
     """A document that belongs to a case."""
 
     document: Identifier

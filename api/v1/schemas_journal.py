@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from api.v1.schemas import Identifier, Instant
-
-
-class _Asked(BaseModel):
-    """What a caller sends."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+from api.v1.schemas import Asked, Identifier, Instant
 
 
-class ReportRequest(_Asked):
+class ReportRequest(Asked):
     """What is asked about a line, answered to a report, or said of the answer."""
 
     words: str = Field(

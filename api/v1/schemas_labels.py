@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+
+from api.v1.schemas import Asked
 
 
-class LabelsRequest(BaseModel):
+class LabelsRequest(Asked):
     """The labels that a document is to have."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     labels: list[str] = Field(
         description="Free words; an empty list takes them all away.", examples=[["Logement", "À garder"]]
     )
 
 
-class SearchRequest(BaseModel):
+class SearchRequest(Asked):
     """What documents are looked for; what is left out does not count."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     document_type: str = Field("", alias="type", description="Of this type.", examples=["acte-de-naissance"])
     year: str = Field("", description="Received in this year.", examples=["2026"])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from api.v1.schemas import Instant
+from api.v1.schemas import Asked, Instant
 
 MandateId = Annotated[str, Field(examples=["mdt_3f6k9t0w2m4r8s1v5x7y9z0a1b"])]
 MandateKind = Literal["proxy", "guardian", "representative"]
@@ -14,13 +14,7 @@ MandateScope = Literal["read", "deposit", "answer", "share"]
 MandateState = Literal["to-come", "live", "expired", "revoked", "renounced"]
 
 
-class _Asked(BaseModel):
-    """What a caller sends."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class MandateRequest(_Asked):
+class MandateRequest(Asked):
     """A mandate that is about to be given."""
 
     holder: str | None = Field(
@@ -41,7 +35,7 @@ class MandateRequest(_Asked):
     ends_at: Instant = Field(description="Until when it counts.")
 
 
-class EndRequest(_Asked):
+class EndRequest(Asked):
     """Why a mandate ends."""
 
     reason: str = Field("", description="In words, for the other party.")

@@ -4,40 +4,34 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from api.v1.schemas import Identifier, Instant
+from api.v1.schemas import Asked, Identifier, Instant
 
 ChannelCode = Literal["mail", "sms"]
 EventCode = Literal["document", "request", "case", "reminder", "sharing", "access", "service"]
 
 
-class _Asked(BaseModel):
-    """What a caller sends."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class WantedContact(_Asked):
+class WantedContact(Asked):
     """Where a holder wants to be told."""
 
     channel: ChannelCode
     address: str = Field(max_length=320, description="Mail address, or number with its country code.")
 
 
-class ContactsRequest(_Asked):
+class ContactsRequest(Asked):
     """All contacts of a safe; those that are left out are erased."""
 
     contacts: Annotated[list[WantedContact], Field(max_length=32)]
 
 
-class CodeRequest(_Asked):
+class CodeRequest(Asked):
     """The code that a contact got."""
 
     code: str = Field(max_length=32, examples=["7K2MW-9QX4T"])
 
 
-class ChoiceBody(_Asked):
+class ChoiceBody(Asked):
     """What is chosen for one kind of news."""
 
     when: Literal["now", "daily", "never"]
@@ -46,14 +40,14 @@ class ChoiceBody(_Asked):
     ]
 
 
-class PreferencesRequest(_Asked):
+class PreferencesRequest(Asked):
     """What a holder wants to be told; what is left out is as by default."""
 
     language: Literal["fr", "en"] = Field(description="Said first in mails, alone in text messages.")
     events: dict[EventCode, ChoiceBody] = Field(default_factory=dict)
 
 
-class BounceRequest(_Asked):
+class BounceRequest(Asked):
     """What a gateway learnt about a message after it took it over."""
 
     reference: str = Field(max_length=64, description="The `reference` that came with the message.")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from api.v1.schemas import Identifier, Instant
+from api.v1.schemas import Asked, Identifier, Instant
 
 Code = Annotated[str, Field(examples=["acte-de-naissance"])]
 RequestId = Annotated[str, Field(examples=["req_3f6k9t0w2m4r8s1v5x7y9z0a1b"])]
@@ -14,13 +14,7 @@ ConsentAction = Literal["describe", "read", "evidence"]
 RequestState = Literal["open", "accepted", "declined", "cancelled", "expired"]
 
 
-class _Asked(BaseModel):
-    """What a caller sends."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class OtherWayBody(_Asked):
+class OtherWayBody(Asked):
     """The other way: how the holder may do the same without this request."""
 
     way: Literal["counter", "paper"]
@@ -28,7 +22,7 @@ class OtherWayBody(_Asked):
     en: str = Field(examples=["At the civil-status counter, ground floor, 9 am to 4 pm."])
 
 
-class MakeRequest(_Asked):
+class MakeRequest(Asked):
     """What an administration asks a holder for: types of documents, or one attribute."""
 
     administration: str | None = Field(None, description="By default the caller's own.")
@@ -63,7 +57,7 @@ class MakeRequest(_Asked):
     otherwise: OtherWayBody
 
 
-class AnswerRequest(_Asked):
+class AnswerRequest(Asked):
     """A holder's answer."""
 
     answer: Literal["accept", "attest", "decline"]
@@ -77,7 +71,7 @@ class AnswerRequest(_Asked):
     reason: str = Field("", description="To decline: why, if one wants to say.")
 
 
-class ReasonRequest(_Asked):
+class ReasonRequest(Asked):
     """Why something is taken back, if one wants to say."""
 
     reason: str = Field("", examples=["Ma demande est terminée."])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from api.v1.schemas import Identifier, Instant
+from api.v1.schemas import Asked, Identifier, Instant
 
 
-class RequisitionRequest(BaseModel):
+class RequisitionRequest(Asked):
     """An order of a court or authority."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     holder: str = Field(description="Whose safe.", examples=["camille"])
     document: Identifier | None = Field(None, description="The one document; by default all of the safe.")

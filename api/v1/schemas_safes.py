@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from api.v1.schemas import Instant
+from api.v1.schemas import Asked, Instant
 
 SafeId = Annotated[str, Field(examples=["safe_3f6k9t0w2m4r8s1v5x7y9z0a1b"])]
 ClosureId = Annotated[str, Field(examples=["cls_3f6k9t0w2m4r8s1v5x7y9z0a1b"])]
@@ -15,13 +15,7 @@ ClosureKind = Literal["wish", "death", "dissolution"]
 ClosureState = Literal["asked", "notice", "closed", "cancelled"]
 
 
-class _Asked(BaseModel):
-    """What a caller sends."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class SafeRequest(_Asked):
+class SafeRequest(Asked):
     """A safe that is about to be opened."""
 
     holder: str = Field(description="Identifier of the holder.", examples=["camille"])
@@ -40,7 +34,7 @@ class SafeOpened(BaseModel):
     self: str
 
 
-class ClosureRequest(_Asked):
+class ClosureRequest(Asked):
     """A closure that is about to be asked for."""
 
     holder: str | None = Field(None, description="Whose safe; a holder leaves it out.", examples=["camille"])
@@ -52,7 +46,7 @@ class ClosureRequest(_Asked):
     )
 
 
-class CancellationRequest(_Asked):
+class CancellationRequest(Asked):
     """Why a closure is cancelled."""
 
     reason: str = Field("", description="In words.")

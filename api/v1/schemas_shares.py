@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from api.v1.schemas import Identifier, Instant
+from api.v1.schemas import Asked, Identifier, Instant
 
 ShareIdentifier = Annotated[str, Field(examples=["shr_3f6k9t0w2m4r8s1v5x7y9z0a1b"])]
 Purpose = Annotated[
@@ -30,13 +30,7 @@ Code = Annotated[
 ]
 
 
-class _Asked(BaseModel):
-    """What a caller sends."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class ShareRequest(_Asked):
+class ShareRequest(Asked):
     """A share that is to be made."""
 
     documents: Annotated[list[Identifier], Field(min_length=1, max_length=10, description="Each once.")]
@@ -55,14 +49,14 @@ class ShareRequest(_Asked):
     )
 
 
-class OpeningRequest(_Asked):
+class OpeningRequest(Asked):
     """A code and the second secret."""
 
     code: Code
     secret: Code
 
 
-class SlipRequest(_Asked):
+class SlipRequest(Asked):
     """The code of a share, which the service does not keep."""
 
     code: Code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -13,7 +14,7 @@ from api.peers import demand_rate
 from api.rates import limited
 from api.strict_json import parse_as
 from api.uploads import read_small_body
-from api.v1.describe import header, json_body, problems
+from api.v1.describe import FILE_ANSWERS, FILE_PROBLEMS, JSON_PROBLEMS, PART_HEADERS, json_body, problems
 from api.v1.schemas import VerdictAnswer
 from api.v1.schemas_shares import OpeningAnswer, OpeningRequest, SharedAnswer, SharedDocument, SharedLinks
 from api.v1.views import json_response
@@ -23,31 +24,16 @@ from vault.errors import Unauthenticated
 from vault.share_slip import page_address
 from vault.shared_reading import Certified, SharedView
 
-router = APIRouter()
+router = APIRouter(tags=["shares"])
 _BEARER: list[dict[str, list[str]]] = [{"share": []}]
 _LOOK = ("SHARE_ENDED", "NOT_FOUND", "LEDGER_UNAVAILABLE", "DATABASE_UNAVAILABLE")
-_OCTETS: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _FILE: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The whole file.", "content": {"application/octet-stream": _OCTETS}},
-    206: {"description": "The part asked for.", "content": {"application/octet-stream": _OCTETS}},
-    304: {"description": "The caller has this version already."},
-    **problems(
-        *_LOOK,
-        "DOCUMENT_NOT_IN_FORCE",
-        "NOT_PUBLISHED",
-        "SCAN_PENDING",
-        "DOCUMENT_INFECTED",
-        "RANGE_INVALID",
-        "ORIGINAL_DAMAGED",
-        "STORAGE_UNAVAILABLE",
-    ),
+    **FILE_ANSWERS,
+    **problems(*_LOOK, "DOCUMENT_NOT_IN_FORCE", *FILE_PROBLEMS),
 }
-_PARTS = [
-    header("Range", "One range of octets; several are answered with the whole file.", "bytes=0-1023"),
-    header("If-None-Match", "Entity tag the caller has.", '"0123"'),
-    header("If-Range", "Entity tag for which the range counts.", '"0123"'),
-]
-_EXTRA = {"security": _BEARER, "parameters": _PARTS}
+_file = partial(
+    router.get, openapi_extra={"security": _BEARER, "parameters": PART_HEADERS}, response_class=Response
+)
 
 
 def bearer_of(request: Request) -> Actor:
@@ -71,12 +57,10 @@ Bearer = Annotated[Actor, Depends(bearer_of)]
     summary="Open a share with its code and second secret",
     description="Uses one view up, and answers with a token of ten minutes. An unknown code, another secret, and a "
     "share that is over, used up, withdrawn or locked get one and the same answer.",
-    tags=["shares"],
     response_model=OpeningAnswer,
     dependencies=[limited("lookups")],
     responses=problems(
-        "RATE_LIMITED", "SHARE_REFUSED", "FIELD_INVALID", "BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY",
-        "JSON_TOO_LARGE", "ENCODING_INVALID", "LEDGER_UNAVAILABLE", "DATABASE_UNAVAILABLE",
+        "RATE_LIMITED", "SHARE_REFUSED", "FIELD_INVALID", *JSON_PROBLEMS, "LEDGER_UNAVAILABLE", "DATABASE_UNAVAILABLE"
     ),
     openapi_extra=json_body(OpeningRequest, {"code": "0000-0000-0000-0000-0000", "secret": "0000-0000"}),
 )  # fmt: skip
@@ -98,7 +82,6 @@ def open_share(request: Request, vault: Safe) -> Response:
     "/v1/shared/documents",
     operation_id="listSharedDocuments",
     summary="What is certified of the documents of an opened share, now",
-    tags=["shares"],
     response_model=SharedAnswer,
     responses=problems(*_LOOK),
     openapi_extra={"security": _BEARER},
@@ -112,7 +95,6 @@ def list_shared(vault: Safe, actor: Bearer) -> Response:
     "/v1/shared/documents/{document_id}",
     operation_id="describeSharedDocument",
     summary="What is certified of one document, now",
-    tags=["shares"],
     response_model=SharedDocument,
     responses=problems(*_LOOK),
     openapi_extra={"security": _BEARER},
@@ -124,16 +106,13 @@ def describe_shared(document_id: str, vault: Safe, actor: Bearer) -> Response:
     return json_response(_document(described, reading.view(actor).gives).model_dump(by_alias=True))
 
 
-@router.get(
+@_file(
     "/v1/shared/documents/{document_id}/copy",
     operation_id="downloadSharedCopy",
     summary="The marked copy, where the share gives one",
     description="Made at each request, always the same octets for one share. It has no probative value: the seals of "
     "the original are not in it.",
-    tags=["shares"],
     responses={**_FILE, **problems("COPY_IMPOSSIBLE", "COPY_TYPE_UNSUPPORTED", "FIELD_INVALID")},
-    openapi_extra=_EXTRA,
-    response_class=Response,
 )
 def download_copy(request: Request, document_id: str, vault: Safe, actor: Bearer) -> Response:
     """Download a marked copy."""
@@ -141,28 +120,22 @@ def download_copy(request: Request, document_id: str, vault: Safe, actor: Bearer
     return download_response(request, vault.people.sharing.reading.copy(actor, document_id, address))
 
 
-@router.get(
+@_file(
     "/v1/shared/documents/{document_id}/original",
     operation_id="downloadSharedOriginal",
     summary="The original, where the share gives it",
-    tags=["shares"],
     responses=_FILE,
-    openapi_extra=_EXTRA,
-    response_class=Response,
 )
 def download_original(request: Request, document_id: str, vault: Safe, actor: Bearer) -> Response:
     """Download the original."""
     return download_response(request, vault.people.sharing.reading.original(actor, document_id))
 
 
-@router.get(
+@_file(
     "/v1/shared/documents/{document_id}/evidence",
     operation_id="downloadSharedEvidence",
     summary="The evidence bundle, where the share gives it",
-    tags=["shares"],
     responses=_FILE,
-    openapi_extra=_EXTRA,
-    response_class=Response,
 )
 def download_evidence(request: Request, document_id: str, vault: Safe, actor: Bearer) -> Response:
     """Download the evidence bundle."""
@@ -174,7 +147,6 @@ def download_evidence(request: Request, document_id: str, vault: Safe, actor: Be
     operation_id="verifySharedDocument",
     summary="The service's own verdict on the original, and its status as of now",
     description="The original does not leave for this: whoever is given a marked copy can have the original judged.",
-    tags=["shares"],
     response_model=VerdictAnswer,
     dependencies=[limited("verifications")],
     responses=problems(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from api.auth import Caller
 from api.browser import own_origin
 from api.deps import Key, Safe
-from api.paging import after_of, page_of
+from api.paging import Cursor, after_of, page_of, per_page
 from api.security import DOWNLOAD_CSP
 from api.strict_json import parse_as
 from api.uploads import read_small_body
-from api.v1.describe import BEARER, KEY_HEADER, json_body, problems
+from api.v1.describe import BEARER, JSON_PROBLEMS, LOOK_PROBLEMS, WRITE_PROBLEMS, json_body, keyed, problems
 from api.v1.schemas_shares import ShareAnswer, SharePage, ShareReceipt, ShareRequest, SlipRequest
 from api.v1.views import json_response, step_taken
 from vault.clock import parse_rfc3339, rfc3339
@@ -24,13 +24,7 @@ from vault.share_codes import grouped
 from vault.share_slip import page_address, typeset_slip
 from vault.shares import NewShare, SeenShare
 
-router = APIRouter()
-_LOOK = ("UNAUTHENTICATED", "NOT_FOUND", "FIELD_INVALID", "DATABASE_UNAVAILABLE")
-_BODY = ("BODY_INVALID", "JSON_INVALID", "JSON_DUPLICATE_KEY", "JSON_TOO_LARGE", "ENCODING_INVALID")
-_WRITE = (
-    *_LOOK, "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED", "TWIN_RUNNING",
-    "LEDGER_UNAVAILABLE",
-)  # fmt: skip
+router = APIRouter(tags=["shares"])
 _EXAMPLE: dict[str, Any] = {
     "documents": ["doc_3f6k9t0w2m4r8s1v5x7y9z0a1b"], "purpose": "housing", "words": "Dossier de location",
     "recipient": "Agence SPÉCIMEN", "ends_at": "2026-03-01T00:00:00Z", "views": 3, "form": "watermark",
@@ -45,16 +39,15 @@ _CODE_EXAMPLE = {"code": "0000-0000-0000-0000-0000"}
     description="Code and second secret stand in this answer and nowhere else: the service keeps keyed digests. Give "
     "them by two different ways. A repeated request with the same key is answered without them; if the first answer "
     "was lost, withdraw the share and make another one.",
-    tags=["shares"],
     status_code=201,
     response_model=ShareReceipt,
     responses=problems(
-        *_WRITE, *_BODY, "STEP_UP_REQUIRED", "NOT_PUBLISHED", "SCAN_PENDING", "DOCUMENT_INFECTED",
+        *WRITE_PROBLEMS, *JSON_PROBLEMS, "STEP_UP_REQUIRED", "NOT_PUBLISHED", "SCAN_PENDING", "DOCUMENT_INFECTED",
         "DOCUMENT_NOT_IN_FORCE",
         "EVIDENCE_HOLDS_ORIGINAL",
         "COPY_TYPE_UNSUPPORTED",
     ),
-    openapi_extra={"security": BEARER, "parameters": [KEY_HEADER], **json_body(ShareRequest, _EXAMPLE)},
+    openapi_extra=keyed(ShareRequest, _EXAMPLE),
 )  # fmt: skip
 def create_share(request: Request, vault: Safe, actor: Caller, key: Key) -> Response:
     """Make a share."""
@@ -84,17 +77,16 @@ def create_share(request: Request, vault: Safe, actor: Caller, key: Key) -> Resp
     "/v1/safes/{safe_id}/shares",
     operation_id="listShares",
     summary="List the shares of a safe, newest first",
-    tags=["shares"],
     response_model=SharePage,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def list_shares(
     safe_id: str,
     vault: Safe,
     actor: Caller,
-    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="Shares a page.")] = 25,
+    cursor: Cursor = None,
+    limit: Annotated[int, per_page("Shares")] = 25,
 ) -> Response:
     """List the shares of a safe."""
     found = vault.people.sharing.shares.of_safe(actor, safe_id, after_of(cursor), limit + 1)
@@ -106,9 +98,8 @@ def list_shares(
     "/v1/shares/{share_id}",
     operation_id="describeShare",
     summary="How often a share was opened, when last, and how many tries were refused",
-    tags=["shares"],
     response_model=ShareAnswer,
-    responses=problems(*_LOOK),
+    responses=problems(*LOOK_PROBLEMS),
     openapi_extra={"security": BEARER},
 )
 def describe_share(share_id: str, vault: Safe, actor: Caller) -> Response:
@@ -120,10 +111,9 @@ def describe_share(share_id: str, vault: Safe, actor: Caller) -> Response:
     "/v1/shares/{share_id}/withdrawal",
     operation_id="withdrawShare",
     summary="Withdraw a share; whoever has it open reads no more",
-    tags=["shares"],
     response_model=ShareReceipt,
-    responses=problems(*_WRITE, "STATE_CONFLICT"),
-    openapi_extra={"security": BEARER, "parameters": [KEY_HEADER]},
+    responses=problems(*WRITE_PROBLEMS, "STATE_CONFLICT"),
+    openapi_extra=keyed(),
 )
 def withdraw_share(share_id: str, vault: Safe, actor: Caller, key: Key) -> Response:
     """Withdraw a share."""
@@ -135,13 +125,12 @@ def withdraw_share(share_id: str, vault: Safe, actor: Caller, key: Key) -> Respo
     operation_id="printShareSlip",
     summary="A slip to print: address, code, QR code; without the second secret",
     description="The service does not keep the code: send it along.",
-    tags=["shares"],
     responses={
         200: {
             "description": "A PDF.",
             "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}},
         },
-        **problems(*_LOOK, *_BODY),
+        **problems(*LOOK_PROBLEMS, *JSON_PROBLEMS),
     },
     openapi_extra={"security": BEARER, **json_body(SlipRequest, _CODE_EXAMPLE)},
     response_class=Response,

@@ -24,7 +24,7 @@ from vault.domain.systems import Grant
 from vault.errors import Refused, Unauthenticated, VaultError
 from vault.service import Vault
 
-router = APIRouter()
+router = APIRouter(tags=["systems"])
 ADDRESS = "/v1/token"
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FORM = 16_384
@@ -70,7 +70,6 @@ def _answers() -> dict[int | str, dict[str, Any]]:
     description="The JWT is signed with ES256, PS256 or EdDSA; `iss` and `sub` are the client identifier, `aud` "
     "is this address or that of the service, `exp` lies five minutes ahead at most, and `jti` counts once. With a "
     "client certificate, the token counts with that certificate alone.",
-    tags=["systems"],
     dependencies=[limited("tokens")],
     response_model=TokenAnswer,
     responses=_answers(),

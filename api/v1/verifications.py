@@ -15,7 +15,7 @@ from api.v1.views import json_response
 from vault.clock import rfc3339
 from vault.ledger.generations import prefix_of
 
-router = APIRouter()
+router = APIRouter(tags=["verification"])
 
 
 @router.post(
@@ -25,7 +25,6 @@ router = APIRouter()
     description="An evidence bundle, a signed PDF, ASiC container, CMS signature, timestamp or evidence record of any "
     "maker, or any other file. It is judged in a process of its own, with limits on time and memory: whatever it does "
     "there, the answer is a verdict. The answer is what `probans verify --json` prints.",
-    tags=["verification"],
     response_model=VerdictAnswer,
     dependencies=[limited_by_caller("verifications")],
     responses=problems(
@@ -54,7 +53,6 @@ async def verify_file(request: Request, vault: Safe, desk: Desk, _actor: AnyCall
     summary="Look a digest up: valid, superseded, revoked or unknown",
     description="Without login it speaks of acts only: an attachment and an unknown file get the same answer. "
     '"unknown" does not mean forged.',
-    tags=["verification"],
     response_model=LookupAnswer,
     dependencies=[limited_by_caller("lookups")],
     responses=problems(
@@ -82,7 +80,6 @@ def verify_hash(request: Request, vault: Safe, actor: AnyCaller) -> Response:
     operation_id="getTrust",
     summary="Roots, ledger keys and policy for offline verification",
     description="Get them once over a way you trust, keep them, and compare: what comes with a file proves nothing.",
-    tags=["verification"],
     response_model=TrustAnswer,
     responses=problems(),
 )

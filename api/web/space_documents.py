@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api.deps import Desk, Safe
 from api.multipart import Part
+from api.paging import after_of
 from api.v1.journal import described_line, names_of
 from api.v1.schemas_journal import JournalLine
 from api.v1.views import findings
@@ -173,7 +174,7 @@ def _list(
     trouble: Trouble | None = None,
     status: int = 200,
 ) -> Response:
-    listed = vault.reading.list(space.actor, space.safe_id, cursor, PAGE, wanted)
+    listed = vault.reading.list(space.actor, space.safe_id, after_of(cursor), PAGE, wanted)
     title = "documents_of" if space.acts_for_other else "documents_own"
     kept = {name: value for name, value in (said or {}).items() if name != "key"}
     return show(
@@ -186,7 +187,7 @@ def _list(
         labels=vault.people.labels.of_safe(space.actor, space.safe_id),
         looked=wanted != EVERYTHING,
         cursor=cursor,
-        following=listed.next,
+        following=None if listed.next is None else str(listed.next),
     )
 
 

@@ -39,7 +39,9 @@ PRIVATE = re.compile(
 # The network that the compose file itself makes.
 OWN_NETWORK = ("deploy/", "172.28.")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
-NAMED_FILE = re.compile(r"`((?:vault|signing|timestamping|storage|identity|plumbing|api|tools|tests|docs)/[\w./-]*)`")
+NAMED_FILE = re.compile(
+    r"`((?:vault|signing|timestamping|storage|identity|plumbing|api|tools|tests|docs)/[\w./-]*)`"
+)
 EXAMPLES = {"vault/db/migrations/versions/NNNN_what.py"}
 RESTRICTIVE = re.compile(r"\b[AL]?GPL|General Public License", re.IGNORECASE)
 
