@@ -14,10 +14,8 @@ from sqlalchemy import Connection
 from vault.access import Action
 from vault.assurance import Act, Assurances, demand_assurance
 from vault.attributes import Attribute, Attributes
-from vault.clock import Clock, rfc3339
+from vault.clock import rfc3339
 from vault.consents import Consents, Prepared
-from vault.db.engine import Database
-from vault.db.repositories import Documents, Safes
 from vault.domain.actors import Actor, Assurance
 from vault.domain.documents import Document, Outcome
 from vault.domain.matters import Matter
@@ -27,61 +25,48 @@ from vault.errors import Conflict, NotFound, Refused
 from vault.fields import check_text
 from vault.giving import Giving
 from vault.ids import looks_like_id
-from vault.keyring import Keyring
 from vault.ledger.writer import LedgerTransaction
-from vault.matters import Mark, Matters
+from vault.matter_services import MatterService, Means
+from vault.matters import Mark
 from vault.requests import Requests, said_of
 from vault.statements import PreparedStatement, Statements
-from vault.ties import Subject, Ties
+from vault.ties import Subject
 
 MAX_DOCUMENTS = 20
 _MAX_WORDS = 500
 _CANDIDATES = 200
 
 
-class Answers:
+class Answers(MatterService):
     """Answers requests."""
 
     def __init__(
         self,
-        database: Database,
-        keyring: Keyring,
-        matters: Matters,
-        ties: Ties,
+        means: Means,
         requests: Requests,
         consents: Consents,
         statements: Statements,
         attributes: Attributes,
         assurances: Assurances,
-        clock: Clock,
         giving: Giving,
     ) -> None:
         """Take what it works with.
 
         Args:
-            database: of the safe.
-            keyring: opens its rows.
-            matters: writes.
-            ties: decides.
+            means: what services about matters have in common.
             requests: whose requests are answered.
             consents: gives consents.
             statements: issues statements.
             attributes: what can be attested.
             assurances: how surely an identity must be proven to give anything.
-            clock: the service's time.
             giving: decides whether contents are fit to leave.
         """
-        self._database = database
-        self._safes = Safes(keyring)
-        self._documents = Documents(keyring)
-        self._matters = matters
-        self._ties = ties
+        super().__init__(means)
         self._requests = requests
         self._consents = consents
         self._statements = statements
         self._attributes = attributes
         self._assurances = assurances
-        self._clock = clock
         self._giving = giving
 
     def candidates(self, actor: Actor, request_id: str) -> Sequence[Candidate]:

@@ -33,6 +33,7 @@ from vault.ledger.witnessing import Witnessing, WitnessingConfig
 from vault.ledger.writer import LedgerWriter, WriterConfig
 from vault.lifecycle import Lifecycle
 from vault.login_services import open_login_services
+from vault.matter_services import Means
 from vault.matters import Matters
 from vault.notifying import Channels, open_notifying
 from vault.objects import Shelf
@@ -169,15 +170,12 @@ def assemble(
         settings.spool_folder,
         settings.origin,
     )
-    lines = open_journal_desk(parts, writer, matters, ties, journal, receipts, purposes, desk)
-    services = _people(parts, matters, ties, desk, writer, attributes, lines, journal, shelf, bundles, policy)
+    means = Means(parts.database, parts.keyring, matters, writer, ties, clock)
+    lines = open_journal_desk(parts, means, journal, receipts, purposes, desk)
+    services = _people(parts, means, desk, attributes, lines, journal, shelf, bundles, policy)
     lifecycle = Lifecycle(parts.database, documents, writer, idempotency, journal, parts.records, clock)
     lifecycle.forget_destroyed()
     scans = open_scan_queue(parts, shelf)
-    looks = (
-        *(() if scans is None else (scans.task,)),
-        *catch_up_tasks(parts.database, parts.sites, lifecycle.finish_destructions),
-    )
     scrubs = open_scrubs(parts)
     tasks = TaskRunner(
         [
@@ -187,7 +185,8 @@ def assemble(
             services.tell_once.sweeper.task,
             *scrubs.tasks,
             batches.task,
-            *looks,
+            *(() if scans is None else (scans.task,)),
+            *catch_up_tasks(parts.database, parts.sites, lifecycle.finish_destructions),
         ],
         clock,
     )
@@ -208,7 +207,7 @@ def assemble(
             purposes,
             bundles,
             receipts,
-            Search(parts.database, parts.keyring, matters, ties, parts.replica),
+            Search(means, parts.replica),
             Giving(unscanned=settings.gives_unscanned),
             receipt_wait_max=settings.receipt_wait_max,
         ),
@@ -268,10 +267,8 @@ def _batches(parts: Parts, safes: Safes, ties: Ties, issuing: Issuing, idempoten
 
 def _people(
     parts: Parts,
-    matters: Matters,
-    ties: Ties,
+    means: Means,
     desk: SealingDesk,
-    writer: LedgerWriter,
     attributes: Attributes,
     journal: JournalDesk,
     reads: Journal,
@@ -282,20 +279,18 @@ def _people(
     settings, database, keyring, clock = parts.settings, parts.database, parts.keyring, parts.clock
     follow_records(database, parts.records)
     papers, login = Papers(parts.objects, desk), open_login_services(parts)
-    own = open_safe_services(parts, matters, writer, ties, login.assurance)
+    own = open_safe_services(parts, means, login.assurance)
     lock = timedelta(minutes=settings.lockout_minutes)
     lockout = Lockout(database, keyring, clock, settings.lockout_failures, lock)
-    sharing = open_sharing(parts, matters, writer, ties, reads, bundles, lockout, login.assurance)
-    tell_once = open_tell_once(
-        parts, attributes, journal.purposes, matters, writer, ties, papers, login.assurance
-    )
+    sharing = open_sharing(parts, means, reads, bundles, lockout, login.assurance)
+    tell_once = open_tell_once(parts, attributes, journal.purposes, means, papers, login.assurance)
     tell_once.sweeper.add(sharing.openings.record_refusals)
     tell_once.sweeper.add(own.closures.close_due)
     return People(
-        matters=matters,
-        ties=ties,
-        cases=Cases(database, keyring, matters, ties, clock),
-        requisitions=Requisitions(database, keyring, matters, papers, clock),
+        matters=means.matters,
+        ties=means.ties,
+        cases=Cases(means),
+        requisitions=Requisitions(means, papers),
         labels=own.labels,
         mandates=own.mandates,
         closures=own.closures,
@@ -304,9 +299,7 @@ def _people(
         journal=journal,
         rights=open_rights_desk(
             parts,
-            writer,
-            matters,
-            ties,
+            means,
             journal,
             papers,
             login,

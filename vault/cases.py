@@ -16,19 +16,17 @@ from sqlalchemy import Connection
 
 from vault import entries
 from vault.access import Action, demand
-from vault.clock import Clock, rfc3339
-from vault.db.engine import Database
-from vault.db.repositories import Documents, Safes
+from vault.clock import rfc3339
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document, Outcome
 from vault.domain.matters import Matter, MatterKind
 from vault.errors import Conflict, NotFound, Refused
 from vault.fields import check_code, check_text
-from vault.keyring import Keyring
 from vault.ledger.writer import LedgerTransaction
-from vault.matters import Mark, Matters, NewMatter, Said
+from vault.matter_services import MatterService
+from vault.matters import Mark, NewMatter, Said
 from vault.reminders import TABLE, ReminderKind, cancel_reminders, reminder_row
-from vault.ties import Subject, Ties
+from vault.ties import Subject
 
 MAX_STEPS = 200
 MAX_LINKS = 100
@@ -111,19 +109,8 @@ class NewCase:
     step: CaseStep
 
 
-class Cases:
+class Cases(MatterService):
     """Opens, moves, closes and shows cases."""
-
-    def __init__(
-        self, database: Database, keyring: Keyring, matters: Matters, ties: Ties, clock: Clock
-    ) -> None:
-        self._database = database
-        self._keyring = keyring
-        self._safes = Safes(keyring)
-        self._documents = Documents(keyring)
-        self._matters = matters
-        self._ties = ties
-        self._clock = clock
 
     def open(self, actor: Actor, administration_id: str, new: NewCase, idempotency_key: str) -> Outcome:
         """Open a case in a holder's safe.

@@ -18,20 +18,19 @@ from sqlalchemy import Connection
 from vault import entries
 from vault.access import Action, demand
 from vault.assurance import Act, Assurances
-from vault.clock import Clock, rfc3339
+from vault.clock import rfc3339
 from vault.closed_safes import DEATH, DISSOLUTION, KINDS, WISH
-from vault.db.engine import Database
-from vault.db.repositories import COMPANY, Safes
+from vault.db.repositories import COMPANY
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import Outcome
 from vault.domain.matters import Matter, MatterKind
 from vault.errors import Conflict, NotFound, Refused
 from vault.fields import check_text
-from vault.keyring import Keyring
-from vault.ledger.writer import LedgerTransaction, LedgerWriter
-from vault.matters import Mark, Matters, NewMatter, Said
+from vault.ledger.writer import LedgerTransaction
+from vault.matter_services import MatterService, Means
+from vault.matters import Mark, NewMatter, Said
 from vault.requests import SERVICE
-from vault.ties import Subject, Ties
+from vault.ties import Subject
 
 RUNNING = frozenset({"asked", "notice", "closed"})
 _MAX_WORDS = 500
@@ -55,42 +54,22 @@ class NewClosure:
     basis: str = ""
 
 
-class Closures:
+class Closures(MatterService):
     """Asks for, confirms, cancels and carries out closures."""
 
     def __init__(
-        self,
-        database: Database,
-        keyring: Keyring,
-        matters: Matters,
-        ledger: LedgerWriter,
-        ties: Ties,
-        assurances: Assurances,
-        clock: Clock,
-        *,
-        authorities: Collection[str],
-        notice_days: int,
+        self, means: Means, assurances: Assurances, *, authorities: Collection[str], notice_days: int
     ) -> None:
         """Take what it works with.
 
         Args:
-            database: of the safe.
-            keyring: opens its rows.
-            matters: writes.
-            ledger: commits what the clock causes.
-            ties: decides.
+            means: what services about matters have in common.
             assurances: how surely and freshly an identity must be proven to confirm one.
-            clock: the service's time.
             authorities: administrations that may tell of deaths and dissolutions.
             notice_days: days from the confirmation to the close.
         """
-        self._database = database
-        self._safes = Safes(keyring)
-        self._matters = matters
-        self._ledger = ledger
-        self._ties = ties
+        super().__init__(means)
         self._assurances = assurances
-        self._clock = clock
         self._authorities = frozenset(authorities)
         self._notice = timedelta(days=notice_days)
 

@@ -18,23 +18,22 @@ from sqlalchemy import Connection
 
 from vault import entries
 from vault.access import Action
-from vault.clock import Clock, rfc3339
+from vault.clock import rfc3339
 from vault.consent_papers import Given, consent_statement, withdrawal_statement
-from vault.db.engine import Database
 from vault.db.matters import PaperRow
-from vault.db.repositories import Safes
 from vault.domain.actors import Actor
 from vault.domain.documents import Document, Outcome
 from vault.domain.matters import Matter, MatterKind
 from vault.errors import Conflict, NotFound, Refused, Unavailable, VaultError
 from vault.fields import check_text
-from vault.keyring import DocumentKey, Keyring
+from vault.keyring import DocumentKey
 from vault.ledger.canonical import canonical
-from vault.ledger.writer import LedgerTransaction, LedgerWriter
-from vault.matters import Mark, Matters, NewMatter, Said
+from vault.ledger.writer import LedgerTransaction
+from vault.matter_services import MatterService, Means
+from vault.matters import Mark, NewMatter, Said
 from vault.papers import Papers
 from vault.requests import SERVICE, is_of_service
-from vault.ties import Subject, Ties
+from vault.ties import Subject
 
 _log = logging.getLogger("probans.consents")
 CONSENT = "consent"
@@ -64,39 +63,19 @@ class Prepared:
     ends_at: datetime
 
 
-class Consents:
+class Consents(MatterService):
     """Gives, shows and withdraws consents."""
 
-    def __init__(
-        self,
-        database: Database,
-        keyring: Keyring,
-        matters: Matters,
-        ledger: LedgerWriter,
-        ties: Ties,
-        papers: Papers,
-        clock: Clock,
-        retention: timedelta,
-    ) -> None:
+    def __init__(self, means: Means, papers: Papers, retention: timedelta) -> None:
         """Take what it works with.
 
         Args:
-            database: of the safe.
-            keyring: opens its rows.
-            matters: writes.
-            ledger: commits seals that come later.
-            ties: decides.
+            means: what services about matters have in common.
             papers: seals and stores.
-            clock: the service's time.
             retention: how long papers cannot be deleted.
         """
-        self._database = database
-        self._safes = Safes(keyring)
-        self._matters = matters
-        self._ledger = ledger
-        self._ties = ties
+        super().__init__(means)
         self._papers = papers
-        self._clock = clock
         self._retention = retention
 
     def prepare(

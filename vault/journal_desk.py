@@ -10,14 +10,12 @@ from vault.journal_exports import JournalExports
 from vault.journal_lines import JournalLines
 from vault.ledger.anchors import Anchors
 from vault.ledger.receipts import Receipts
-from vault.ledger.writer import LedgerWriter
 from vault.line_proofs import LineProofs
-from vault.matters import Matters
+from vault.matter_services import Means
 from vault.parts import Parts
 from vault.purposes import Purposes
 from vault.reports import Reports
 from vault.sealing import SealingDesk
-from vault.ties import Ties
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +41,22 @@ class JournalDesk:
 
 def open_journal_desk(
     parts: Parts,
-    writer: LedgerWriter,
-    matters: Matters,
-    ties: Ties,
+    means: Means,
     journal: Journal,
     receipts: Receipts,
     purposes: Purposes,
     desk: SealingDesk,
 ) -> JournalDesk:
     """Put the services of the journal together."""
-    settings, database, keyring, clock = parts.settings, parts.database, parts.keyring, parts.clock
-    lines = JournalLines(database, keyring, matters.rows, ties, journal, parts.replica)
+    settings, database = parts.settings, parts.database
+    lines = JournalLines(means, journal, parts.replica)
     anchors = Anchors(database, parts.log)
     window = timedelta(minutes=settings.access_window_minutes)
     return JournalDesk(
         access=journal,
         lines=lines,
         proofs=LineProofs(database, lines, receipts, anchors, settings.origin, settings.receipt_wait_max),
-        exports=JournalExports(
-            database, keyring, writer, matters, ties, lines, desk, settings.spool_folder, clock, window
-        ),
-        reports=Reports(database, keyring, matters, ties, lines, clock),
+        exports=JournalExports(means, lines, desk, settings.spool_folder, window),
+        reports=Reports(means, lines),
         purposes=purposes,
     )

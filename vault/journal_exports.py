@@ -20,21 +20,19 @@ from sqlalchemy import Connection
 from vault import entries
 from vault.access import Action
 from vault.audit_pdf import seal
-from vault.clock import Clock, rfc3339
-from vault.db.engine import Database
-from vault.db.repositories import Safes
+from vault.clock import rfc3339
 from vault.domain.actors import Actor
 from vault.domain.matters import MatterKind
 from vault.journal_lines import Filters, JournalLines
 from vault.journal_pdf import MAX_PDF_LINES, typeset
 from vault.journal_rows import Line
 from vault.journal_words import action_words, agent_of, event_words, purpose_words, who_words
-from vault.keyring import Keyring
-from vault.ledger.writer import LedgerTransaction, LedgerWriter
-from vault.matters import Matters, NewMatter, Said
+from vault.ledger.writer import LedgerTransaction
+from vault.matter_services import MatterService, Means
+from vault.matters import NewMatter, Said
 from vault.purposes import ServiceNames
 from vault.sealing import SealingDesk
-from vault.ties import Subject, Ties
+from vault.ties import Subject
 
 _PAGE = 200
 _BOM = "\ufeff"
@@ -69,45 +67,25 @@ class JournalFile:
     chunks: Iterator[bytes]
 
 
-class JournalExports:
+class JournalExports(MatterService):
     """Writes journals out."""
 
     def __init__(
-        self,
-        database: Database,
-        keyring: Keyring,
-        ledger: LedgerWriter,
-        matters: Matters,
-        ties: Ties,
-        lines: JournalLines,
-        desk: SealingDesk,
-        spool: Path,
-        clock: Clock,
-        window: timedelta,
+        self, means: Means, lines: JournalLines, desk: SealingDesk, spool: Path, window: timedelta
     ) -> None:
         """Take what it works with.
 
         Args:
-            database: of the safe.
-            keyring: opens safes' names.
-            ledger: writes the entry.
-            matters: begins the export.
-            ties: decides.
+            means: what services about matters have in common.
             lines: reads the journal.
             desk: seals the PDF.
             spool: folder for unnamed files.
-            clock: the service's time.
             window: within which the same export by the same person is one line.
         """
-        self._database = database
-        self._safes = Safes(keyring)
-        self._ledger = ledger
-        self._matters = matters
-        self._ties = ties
+        super().__init__(means)
         self._lines = lines
         self._desk = desk
         self._spool = spool
-        self._clock = clock
         self._window = window
 
     def export(self, actor: Actor, safe_id: str, form: str, filters: Filters) -> JournalFile:

@@ -15,20 +15,18 @@ from sqlalchemy import Connection, RowMapping, Select, or_, select
 from vault.access import Action, Relation
 from vault.clock import parse_rfc3339, rfc3339
 from vault.db import models
-from vault.db.engine import Database
 from vault.db.matters import MatterRows
 from vault.db.replica import Replica, read_as_of
-from vault.db.repositories import Documents
 from vault.domain.actors import Actor, Role
 from vault.domain.matters import Matter, MatterKind
 from vault.errors import NotFound
 from vault.ids import looks_like_id
 from vault.journal import Journal
 from vault.journal_rows import REFUSED, Line, Opener, rows_of
-from vault.keyring import Keyring
 from vault.ledger.entry import decode
 from vault.ledger.stored import read_head
-from vault.ties import Subject, Ties
+from vault.matter_services import MatterService, Means
+from vault.ties import Subject
 
 _BATCH = 100
 _END = 2**53  # no entry has such a number
@@ -74,34 +72,20 @@ class Found:
     tag_key: str = field(repr=False)
 
 
-class JournalLines:
+class JournalLines(MatterService):
     """Reads lines."""
 
-    def __init__(
-        self,
-        database: Database,
-        keyring: Keyring,
-        rows: MatterRows,
-        ties: Ties,
-        journal: Journal,
-        replica: Replica | None = None,
-    ) -> None:
+    def __init__(self, means: Means, journal: Journal, replica: Replica | None = None) -> None:
         """Take what it works with.
 
         Args:
-            database: of the safe.
-            keyring: opens rows.
-            rows: of matters.
-            ties: decides.
+            means: what services about matters have in common.
             journal: writes down refusals.
             replica: where lines of a safe are read, once it is decided who may; None: in the database.
         """
-        self._database = database
+        super().__init__(means)
         self._replica = replica
-        self._keyring = keyring
-        self._documents = Documents(keyring)
-        self._rows = rows
-        self._ties = ties
+        self._rows = means.matters.rows
         self._journal = journal
 
     def of_safe(self, actor: Actor, safe_id: str, filters: Filters, limit: int) -> Sequence[Line]:

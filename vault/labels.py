@@ -17,8 +17,6 @@ from vault import faults
 from vault.access import Action, Relation
 from vault.changes import Change
 from vault.db import models
-from vault.db.engine import Database
-from vault.db.repositories import Documents
 from vault.domain.actors import Actor
 from vault.domain.documents import Document
 from vault.domain.matters import MatterKind
@@ -26,9 +24,10 @@ from vault.errors import LedgerError, NotFound, Refused
 from vault.fields import check_text
 from vault.ids import looks_like_id
 from vault.keyring import DocumentKey, Keyring
+from vault.matter_services import MatterService, Means
 from vault.matters import Matters
 from vault.records import RecordBook
-from vault.ties import Subject, Ties
+from vault.ties import Subject
 
 MOST = 20
 LONGEST = 64
@@ -119,27 +118,19 @@ class UsedLabel:
     documents: int
 
 
-class Labels:
+class Labels(MatterService):
     """Sets and lists labels."""
 
-    def __init__(
-        self, database: Database, keyring: Keyring, records: RecordBook, matters: Matters, ties: Ties
-    ) -> None:
+    def __init__(self, means: Means, records: RecordBook) -> None:
         """Take what it works with.
 
         Args:
-            database: of the service.
-            keyring: opens documents' keys.
+            means: what services about matters have in common.
             records: recovery records; labels must survive the database.
-            matters: finds mandates.
-            ties: decides.
         """
-        self.rows = LabelRows(keyring)
-        self._database = database
-        self._documents = Documents(keyring)
+        super().__init__(means)
+        self.rows = LabelRows(means.keyring)
         self._records = records
-        self._matters = matters
-        self._ties = ties
 
     def put(self, actor: Actor, document_id: str, labels: Sequence[str]) -> tuple[str, ...]:
         """Make these the labels of a document; return them as they are kept, in alphabetical order.

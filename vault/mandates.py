@@ -15,18 +15,16 @@ from sqlalchemy import Connection
 from vault import entries
 from vault.access import MANDATE_SCOPES, Action, demand
 from vault.assurance import Act, Assurances
-from vault.clock import Clock, rfc3339
-from vault.db.engine import Database
-from vault.db.repositories import Safes
+from vault.clock import rfc3339
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import Outcome
 from vault.domain.matters import Matter, MatterKind
 from vault.errors import NotFound, Refused
 from vault.fields import check_code, check_text
-from vault.keyring import Keyring
 from vault.ledger.writer import LedgerTransaction
-from vault.matters import Mark, Matters, NewMatter, Said
-from vault.ties import Subject, Ties
+from vault.matter_services import MatterService, Means
+from vault.matters import Mark, NewMatter, Said
+from vault.ties import Subject
 
 PROXY = "proxy"
 OFFICIAL = frozenset({"guardian", "representative"})
@@ -78,39 +76,22 @@ class MandateView:
     holder_name: str = ""
 
 
-class Mandates:
+class Mandates(MatterService):
     """Gives, shows and ends mandates; what one allows is decided by `vault.ties`."""
 
     def __init__(
-        self,
-        database: Database,
-        keyring: Keyring,
-        matters: Matters,
-        ties: Ties,
-        assurances: Assurances,
-        clock: Clock,
-        *,
-        authorities: Collection[str],
-        longest_days: int,
+        self, means: Means, assurances: Assurances, *, authorities: Collection[str], longest_days: int
     ) -> None:
         """Take what it works with.
 
         Args:
-            database: of the safe.
-            keyring: opens its rows.
-            matters: writes.
-            ties: decides.
+            means: what services about matters have in common.
             assurances: how surely an identity must be proven to give one.
-            clock: the service's time.
             authorities: administrations that may name guardians and representatives.
             longest_days: days a mandate may last at most.
         """
-        self._database = database
-        self._safes = Safes(keyring)
-        self._matters = matters
-        self._ties = ties
+        super().__init__(means)
         self._assurances = assurances
-        self._clock = clock
         self._authorities = frozenset(authorities)
         self._longest = timedelta(days=longest_days)
 

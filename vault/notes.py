@@ -15,10 +15,8 @@ from sqlalchemy import Connection, select
 
 from vault import entries
 from vault.access import Action, demand
-from vault.clock import Clock, rfc3339
+from vault.clock import rfc3339
 from vault.db import models
-from vault.db.engine import Database
-from vault.db.repositories import Documents, Safes
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document, Outcome
 from vault.domain.matters import Matter, MatterKind
@@ -27,10 +25,10 @@ from vault.errors import Conflict, NotFound, Refused
 from vault.fields import check_text
 from vault.ids import looks_like_id
 from vault.journal_lines import JournalLines
-from vault.keyring import Keyring
 from vault.ledger.writer import LedgerTransaction
-from vault.matters import Mark, Matters, NewMatter, Said
-from vault.ties import Subject, Ties
+from vault.matter_services import MatterService, Means
+from vault.matters import Mark, NewMatter, Said
+from vault.ties import Subject
 
 MAX_WORDS = 2000
 MAX_OPEN = 20  # notes on one document, or on lines about none, that wait for an answer
@@ -62,19 +60,12 @@ class _Target:
     entry: int | None = None
 
 
-class Notes:
+class Notes(MatterService):
     """Adds, answers, withdraws and shows notes."""
 
-    def __init__(
-        self, database: Database, keyring: Keyring, matters: Matters, ties: Ties, lines: JournalLines, clock: Clock
-    ) -> None:  # fmt: skip
-        self._database = database
-        self._documents = Documents(keyring)
-        self._safes = Safes(keyring)
-        self._matters = matters
-        self._ties = ties
+    def __init__(self, means: Means, lines: JournalLines) -> None:
+        super().__init__(means)
         self._lines = lines
-        self._clock = clock
 
     def add(self, actor: Actor, document_id: str, words: str, idempotency_key: str) -> Outcome:
         """Add a note to a document.

@@ -14,10 +14,8 @@ from sqlalchemy import Connection, select
 
 from vault import entries
 from vault.access import Action
-from vault.clock import Clock, rfc3339
+from vault.clock import rfc3339
 from vault.db import models
-from vault.db.engine import Database
-from vault.db.repositories import Safes
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import Outcome
 from vault.domain.matters import Matter, MatterKind
@@ -25,10 +23,10 @@ from vault.errors import Conflict, NotFound
 from vault.fields import check_text
 from vault.journal_lines import JournalLines
 from vault.journal_rows import Line
-from vault.keyring import Keyring
 from vault.ledger.writer import LedgerTransaction
-from vault.matters import Mark, Matters, NewMatter, Said
-from vault.ties import Subject, Ties
+from vault.matter_services import MatterService, Means
+from vault.matters import Mark, NewMatter, Said
+from vault.ties import Subject
 
 MAX_WORDS = 2000
 MAX_EXCHANGES = 40
@@ -48,18 +46,12 @@ class Report:
     line: Line
 
 
-class Reports:
+class Reports(MatterService):
     """Opens, shows and moves reports."""
 
-    def __init__(
-        self, database: Database, keyring: Keyring, matters: Matters, ties: Ties, lines: JournalLines, clock: Clock
-    ) -> None:  # fmt: skip
-        self._database = database
-        self._safes = Safes(keyring)
-        self._matters = matters
-        self._ties = ties
+    def __init__(self, means: Means, lines: JournalLines) -> None:
+        super().__init__(means)
         self._lines = lines
-        self._clock = clock
 
     def open(self, actor: Actor, seq: int, words: str, idempotency_key: str) -> Outcome:
         """Report a line.

@@ -16,21 +16,19 @@ from sqlalchemy import Connection
 from vault import entries
 from vault.access import CONSENT_SCOPES, Action, Grant, Relation, demand
 from vault.attributes import Attributes
-from vault.clock import Clock, rfc3339
-from vault.db.engine import Database
-from vault.db.repositories import Safes
+from vault.clock import rfc3339
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import Outcome
 from vault.domain.matters import Matter, MatterKind
 from vault.domain.requests import OTHER_WAYS, NewRequest, RequestView
 from vault.errors import Conflict, NotFound, Refused
 from vault.fields import check_code, check_text
-from vault.keyring import Keyring
 from vault.labels import mandate_types
-from vault.ledger.writer import LedgerTransaction, LedgerWriter
-from vault.matters import Mark, Matters, NewMatter, Said
+from vault.ledger.writer import LedgerTransaction
+from vault.matter_services import MatterService, Means
+from vault.matters import Mark, NewMatter, Said
 from vault.purposes import Purposes
-from vault.ties import Subject, Ties
+from vault.ties import Subject
 
 OPEN = "open"
 EXPIRED = "expired"
@@ -43,43 +41,22 @@ _PAGE = 100
 SERVICE = Actor(id="service", role=Role.OPERATOR)
 
 
-class Requests:
+class Requests(MatterService):
     """Makes, shows, cancels and ends requests; `vault.answers` answers them."""
 
     def __init__(
-        self,
-        database: Database,
-        keyring: Keyring,
-        matters: Matters,
-        ledger: LedgerWriter,
-        ties: Ties,
-        clock: Clock,
-        attributes: Attributes,
-        purposes: Purposes,
-        *,
-        answer_days: int,
-        access_days: int,
+        self, means: Means, attributes: Attributes, purposes: Purposes, *, answer_days: int, access_days: int
     ) -> None:
         """Take what it works with.
 
         Args:
-            database: of the safe.
-            keyring: opens its rows.
-            matters: writes.
-            ledger: commits what the clock causes.
-            ties: decides.
-            clock: the service's time.
+            means: what services about matters have in common.
             attributes: what can be asked for in place of documents.
             purposes: which purposes a service may name.
             answer_days: days a request may stay open at most.
             access_days: days a consent may last at most.
         """
-        self._database = database
-        self._safes = Safes(keyring)
-        self._matters = matters
-        self._ledger = ledger
-        self._ties = ties
-        self._clock = clock
+        super().__init__(means)
         self._attributes = attributes
         self._purposes = purposes
         self._answer_days = answer_days

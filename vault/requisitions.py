@@ -14,18 +14,17 @@ from sqlalchemy import Connection
 
 from vault import entries
 from vault.access import Action, demand
-from vault.clock import Clock, rfc3339
-from vault.db.engine import Database
+from vault.clock import rfc3339
 from vault.db.matters import PaperRow
-from vault.db.repositories import Documents, Safes
 from vault.domain.actors import Actor
 from vault.domain.documents import Outcome
 from vault.domain.matters import Matter, MatterKind
 from vault.errors import NotFound, Refused, VaultError
 from vault.fields import check_text
-from vault.keyring import DocumentKey, Keyring
+from vault.keyring import DocumentKey
 from vault.ledger.writer import LedgerTransaction
-from vault.matters import Mark, Matters, NewMatter, Said
+from vault.matter_services import MatterService, Means
+from vault.matters import Mark, NewMatter, Said
 from vault.papers import Papers, SealedPaper
 
 REQUISITION_FORMAT = "probans/requisition/v1"
@@ -58,18 +57,12 @@ class NewRequisition:
     ends_at: datetime
 
 
-class Requisitions:
+class Requisitions(MatterService):
     """Records, shows and ends requisitions; what one opens is decided by `vault.ties`."""
 
-    def __init__(
-        self, database: Database, keyring: Keyring, matters: Matters, papers: Papers, clock: Clock
-    ) -> None:
-        self._database = database
-        self._safes = Safes(keyring)
-        self._documents = Documents(keyring)
-        self._matters = matters
+    def __init__(self, means: Means, papers: Papers) -> None:
+        super().__init__(means)
         self._papers = papers
-        self._clock = clock
 
     def record(self, actor: Actor, new: NewRequisition, idempotency_key: str) -> Outcome:
         """Record an order.

@@ -22,11 +22,9 @@ from vault import entries
 from vault.access import Action
 from vault.archive import Archive
 from vault.assurance import Act, Assurances
-from vault.clock import Clock, parse_rfc3339, rfc3339
+from vault.clock import parse_rfc3339, rfc3339
 from vault.db import models
-from vault.db.engine import Database
 from vault.db.export_tables import export_runs
-from vault.db.repositories import Safes
 from vault.db.twins import TwinGuard
 from vault.domain.actors import Actor
 from vault.domain.documents import Outcome
@@ -35,10 +33,10 @@ from vault.errors import Conflict, NotFound, Unavailable, VaultError
 from vault.everything import DocumentMembers, Writing
 from vault.everything_else import RecordMembers
 from vault.journal import Journal
-from vault.keyring import Keyring
-from vault.ledger.writer import LedgerTransaction, LedgerWriter
-from vault.matters import Mark, Matters, NewMatter, Said
-from vault.ties import Subject, Ties
+from vault.ledger.writer import LedgerTransaction
+from vault.matter_services import MatterService, Means
+from vault.matters import Mark, NewMatter, Said
+from vault.ties import Subject
 
 PURPOSE = "acces-aux-donnees"
 WHAT = "everything"
@@ -85,52 +83,37 @@ class ArchiveOut:
     chunks: Generator[bytes, None, None]
 
 
-class Rights:
+class Rights(MatterService):
     """Takes in requests for everything, and answers them."""
 
     def __init__(
         self,
-        database: Database,
-        keyring: Keyring,
-        ledger: LedgerWriter,
-        matters: Matters,
-        ties: Ties,
+        means: Means,
         journal: Journal,
         assurances: Assurances,
         documents: DocumentMembers,
         records: RecordMembers,
         trust: Callable[[], Mapping[str, bytes]],
         guard: TwinGuard,
-        clock: Clock,
     ) -> None:
         """Take what it works with.
 
         Args:
-            database: of the safe.
-            keyring: opens safes.
-            ledger: writes entries.
-            matters: begins and moves exports.
-            ties: decides.
+            means: what services about matters have in common.
             journal: writes access entries.
             assurances: demands a fresh proof of identity.
             documents: writes the documents into an archive.
             records: writes everything else into it.
             trust: the files a verifier needs, by name.
             guard: keeps a second archive of the same safe from being made at once.
-            clock: the service's time.
         """
-        self._database = database
-        self._safes = Safes(keyring)
-        self._ledger = ledger
-        self._matters = matters
-        self._ties = ties
+        super().__init__(means)
         self._journal = journal
         self._assurances = assurances
         self._documents = documents
         self._records = records
         self._trust = trust
         self._guard = guard
-        self._clock = clock
         self._places = threading.BoundedSemaphore(_AT_ONCE)
 
     def ask(self, actor: Actor, safe_id: str, idempotency_key: str) -> Outcome:

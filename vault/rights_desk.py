@@ -11,15 +11,13 @@ from vault.everything_else import RecordMembers
 from vault.giving import Giving
 from vault.journal_desk import JournalDesk
 from vault.ledger.policy import Policy
-from vault.ledger.writer import LedgerWriter
 from vault.login_services import LoginServices
-from vault.matters import Matters
+from vault.matter_services import Means
 from vault.notes import Notes
 from vault.objects import Shelf
 from vault.papers import Papers
 from vault.parts import Parts
 from vault.rights import Rights
-from vault.ties import Ties
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +35,7 @@ class RightsDesk:
 
 def open_rights_desk(
     parts: Parts,
-    writer: LedgerWriter,
-    matters: Matters,
-    ties: Ties,
+    means: Means,
     journal: JournalDesk,
     papers: Papers,
     login: LoginServices,
@@ -48,7 +44,6 @@ def open_rights_desk(
     policy: Callable[[], Policy],
 ) -> RightsDesk:
     """Put the services of rights together."""
-    settings, database, keyring, clock = parts.settings, parts.database, parts.keyring, parts.clock
 
     def trust() -> Mapping[str, bytes]:
         current = policy()
@@ -58,21 +53,9 @@ def open_rights_desk(
             "ledger.policy": current.text().encode(),
         }
 
-    giving = Giving(unscanned=settings.gives_unscanned)
+    giving = Giving(unscanned=parts.settings.gives_unscanned)
+    database, keyring, rows = parts.database, parts.keyring, means.matters.rows
     documents = DocumentMembers(database, keyring, shelf, bundles, giving)
-    records = RecordMembers(database, keyring, matters.rows, journal.lines, papers, login.sessions)
-    exports = Rights(
-        database,
-        keyring,
-        writer,
-        matters,
-        ties,
-        journal.access,
-        login.assurance,
-        documents,
-        records,
-        trust,
-        parts.guard,
-        clock,
-    )
-    return RightsDesk(exports, Notes(database, keyring, matters, ties, journal.lines, clock))
+    records = RecordMembers(database, keyring, rows, journal.lines, papers, login.sessions)
+    exports = Rights(means, journal.access, login.assurance, documents, records, trust, parts.guard)
+    return RightsDesk(exports, Notes(means, journal.lines))

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from vault.assurance import Assurances
 from vault.closures import Closures
 from vault.labels import Labels
-from vault.ledger.writer import LedgerWriter
 from vault.mandates import Mandates
-from vault.matters import Matters
+from vault.matter_services import Means
 from vault.parts import Parts
 from vault.safes import SafeRegistry
-from vault.ties import Ties
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,42 +30,18 @@ class SafeServices:
     safes: SafeRegistry
 
 
-def open_safe_services(
-    parts: Parts, matters: Matters, ledger: LedgerWriter, ties: Ties, assurances: Assurances
-) -> SafeServices:
+def open_safe_services(parts: Parts, means: Means, assurances: Assurances) -> SafeServices:
     """Return the services.
 
     Args:
         parts: the backends.
-        matters: writes.
-        ledger: commits.
-        ties: decides.
+        means: what services about matters have in common.
         assurances: how surely an identity must be proven.
     """
-    settings, database, keyring, clock = parts.settings, parts.database, parts.keyring, parts.clock
-    mandates = Mandates(
-        database,
-        keyring,
-        matters,
-        ties,
-        assurances,
-        clock,
-        authorities=settings.authorities,
-        longest_days=settings.mandate_days,
-    )
-    closures = Closures(
-        database,
-        keyring,
-        matters,
-        ledger,
-        ties,
-        assurances,
-        clock,
-        authorities=settings.authorities,
-        notice_days=settings.closure_notice_days,
-    )
-    safes = SafeRegistry(
-        database, keyring, parts.records, matters, ties, closures, clock, authorities=settings.authorities
-    )
-    labels = Labels(database, keyring, parts.records, matters, ties)
+    settings = parts.settings
+    authorities = settings.authorities
+    mandates = Mandates(means, assurances, authorities=authorities, longest_days=settings.mandate_days)
+    closures = Closures(means, assurances, authorities=authorities, notice_days=settings.closure_notice_days)
+    safes = SafeRegistry(means, parts.records, closures, authorities=authorities)
+    labels = Labels(means, parts.records)
     return SafeServices(labels, mandates, closures, safes)

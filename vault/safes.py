@@ -17,12 +17,11 @@ from vault.domain.actors import Actor
 from vault.domain.matters import Matter
 from vault.errors import Conflict, NotFound, Refused
 from vault.fields import check_text
-from vault.keyring import Keyring
 from vault.labels import mandate_types
-from vault.matters import Matters
+from vault.matter_services import MatterService, Means
 from vault.records import RecordBook
 from vault.safe_opening import open_safe_within
-from vault.ties import Subject, Ties
+from vault.ties import Subject
 
 _MAX_REFERENCE = 128
 _MAX_NAME = 300
@@ -93,40 +92,23 @@ class SafeView:
     closures: Sequence[Matter]
 
 
-class SafeRegistry:
+class SafeRegistry(MatterService):
     """Opens safes and tells about them; what lies in one is read through `vault.reading`."""
 
     def __init__(
-        self,
-        database: Database,
-        keyring: Keyring,
-        records: RecordBook,
-        matters: Matters,
-        ties: Ties,
-        closures: Closures,
-        clock: Clock,
-        *,
-        authorities: Collection[str],
+        self, means: Means, records: RecordBook, closures: Closures, *, authorities: Collection[str]
     ) -> None:
         """Take what it works with.
 
         Args:
-            database: of the service.
-            keyring: opens its rows.
+            means: what services about matters have in common.
             records: recovery records; a safe must survive the database.
-            matters: finds mandates.
-            ties: decides.
             closures: what is under way.
-            clock: the service's time.
             authorities: administrations that may open safes.
         """
-        self._database = database
-        self._safes = Safes(keyring)
+        super().__init__(means)
         self._records = records
-        self._matters = matters
-        self._ties = ties
         self._closures = closures
-        self._clock = clock
         self._authorities = frozenset(authorities)
 
     def open(self, actor: Actor, new: NewSafe) -> tuple[str, bool]:

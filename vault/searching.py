@@ -18,19 +18,17 @@ from sqlalchemy import Connection, RowMapping, Select, select
 from storage.errors import KeyRefused, ObjectDamaged
 from vault.access import Action, Relation
 from vault.db import models
-from vault.db.engine import Database
 from vault.db.replica import Replica, read_as_of
-from vault.db.repositories import PRIVATE_ROLE, Documents
+from vault.db.repositories import PRIVATE_ROLE
 from vault.domain.actors import Actor
 from vault.domain.documents import Document, Kind
 from vault.domain.states import Status
 from vault.errors import LedgerError, Refused
 from vault.fields import check_code, check_text
-from vault.keyring import Keyring
 from vault.labels import LONGEST, LabelRows, folded, mandate_types
 from vault.ledger.stored import read_head
-from vault.matters import Matters
-from vault.ties import Subject, Ties
+from vault.matter_services import MatterService, Means
+from vault.ties import Subject
 
 _BATCH = 100
 _OPENED = 1000
@@ -96,33 +94,19 @@ class Found:
     next: int | None
 
 
-class Search:
+class Search(MatterService):
     """Finds documents of a safe for its holder, or for who acts for the holder."""
 
-    def __init__(
-        self,
-        database: Database,
-        keyring: Keyring,
-        matters: Matters,
-        ties: Ties,
-        replica: Replica | None = None,
-    ) -> None:
+    def __init__(self, means: Means, replica: Replica | None = None) -> None:
         """Take what it works with.
 
         Args:
-            database: of the safe.
-            keyring: opens rows.
-            matters: says what a mandate lets see.
-            ties: decides.
+            means: what services about matters have in common.
             replica: where rows are read, once it is decided who may see them; None: in the database.
         """
-        self._database = database
+        super().__init__(means)
         self._replica = replica
-        self._keyring = keyring
-        self._documents = Documents(keyring)
-        self._labels = LabelRows(keyring)
-        self._matters = matters
-        self._ties = ties
+        self._labels = LabelRows(means.keyring)
 
     def page(self, actor: Actor, safe_id: str, before: int | None, limit: int, wanted: Wanted) -> Found:
         """Return documents, newest first.

@@ -17,9 +17,8 @@ import orjson
 from sqlalchemy import Connection, delete, insert, select, update
 
 from storage.errors import KeyRefused
-from vault.clock import Clock, parse_rfc3339, rfc3339
+from vault.clock import parse_rfc3339, rfc3339
 from vault.db import models
-from vault.db.engine import Database
 from vault.db.repositories import PRIVATE_ROLE
 from vault.db.share_tables import share_tokens, share_tries
 from vault.domain.actors import Actor, Role
@@ -27,12 +26,11 @@ from vault.domain.matters import Matter, MatterKind
 from vault.errors import NotFound
 from vault.ids import new_id
 from vault.keyring import Keyring
-from vault.ledger.writer import LedgerTransaction, LedgerWriter
-from vault.matters import Matters
+from vault.ledger.writer import LedgerTransaction
+from vault.matter_services import MatterService, Means
 from vault.rates import Lockout
 from vault.share_codes import read_code, read_secret
 from vault.shares import code_index, is_secret, said_of, status_of
-from vault.ties import Ties
 
 LIFETIME = timedelta(minutes=10)
 # Tells a bearer's token from others before any look-up, and leaked ones from other texts.
@@ -67,41 +65,21 @@ class _Decoy:
     digest: str
 
 
-class Openings:
+class Openings(MatterService):
     """Opens shares, tells who bears a token, and writes refused tries down."""
 
-    def __init__(
-        self,
-        database: Database,
-        keyring: Keyring,
-        matters: Matters,
-        ledger: LedgerWriter,
-        ties: Ties,
-        lockout: Lockout,
-        clock: Clock,
-        interval: timedelta,
-    ) -> None:
+    def __init__(self, means: Means, lockout: Lockout, interval: timedelta) -> None:
         """Take what it works with.
 
         Args:
-            database: of the safe.
-            keyring: digests codes, secrets and tokens.
-            matters: writes.
-            ledger: commits.
-            ties: tells whether the safe is still open.
+            means: what services about matters have in common.
             lockout: counts wrong secrets.
-            clock: the service's time.
             interval: from one entry about refused tries on a share to the next.
         """
-        self._database = database
-        self._keyring = keyring
-        self._matters = matters
-        self._ledger = ledger
-        self._ties = ties
+        super().__init__(means)
         self._lockout = lockout
-        self._clock = clock
         self._interval = interval
-        self._decoy = _decoy(keyring)
+        self._decoy = _decoy(means.keyring)
 
     def open(self, code: str, secret: str) -> Opened:
         """Open a share: one view is used up, in the transaction that counts.

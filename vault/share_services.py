@@ -9,15 +9,13 @@ from vault.assurance import Assurances
 from vault.bundles import Bundles
 from vault.giving import Giving
 from vault.journal import Journal
-from vault.ledger.writer import LedgerWriter
-from vault.matters import Matters
+from vault.matter_services import Means
 from vault.objects import Shelf
 from vault.parts import Parts
 from vault.rates import Lockout
 from vault.share_opening import Openings
 from vault.shared_reading import SharedReading
 from vault.shares import Shares
-from vault.ties import Ties
 from vault.watermarks import Watermarks
 
 
@@ -38,9 +36,7 @@ class Sharing:
 
 def open_sharing(
     parts: Parts,
-    matters: Matters,
-    ledger: LedgerWriter,
-    ties: Ties,
+    means: Means,
     journal: Journal,
     bundles: Bundles,
     lockout: Lockout,
@@ -50,38 +46,16 @@ def open_sharing(
 
     Args:
         parts: the backends.
-        matters: writes.
-        ledger: commits.
-        ties: decides.
+        means: what services about matters have in common.
         journal: writes reads down.
         bundles: puts evidence together.
         lockout: counts wrong secrets.
         assurances: how surely an identity must be proven.
     """
-    settings, database, keyring, clock = parts.settings, parts.database, parts.keyring, parts.clock
+    settings = parts.settings
     giving = Giving(unscanned=settings.gives_unscanned)
-    shares = Shares(
-        database,
-        keyring,
-        matters,
-        ties,
-        assurances,
-        clock,
-        giving,
-        longest_days=settings.share_days,
-    )
-    interval = timedelta(minutes=settings.access_window_minutes)
-    openings = Openings(database, keyring, matters, ledger, ties, lockout, clock, interval)
-    reading = SharedReading(
-        database,
-        keyring,
-        matters,
-        ties,
-        journal,
-        Shelf(parts.objects, keyring),
-        bundles,
-        Watermarks(settings.spool_folder),
-        clock,
-        giving,
-    )
+    shares = Shares(means, assurances, giving, longest_days=settings.share_days)
+    openings = Openings(means, lockout, timedelta(minutes=settings.access_window_minutes))
+    shelf = Shelf(parts.objects, parts.keyring)
+    reading = SharedReading(means, journal, shelf, bundles, Watermarks(settings.spool_folder), giving)
     return Sharing(shares, openings, reading)

@@ -16,9 +16,6 @@ from sqlalchemy import Connection
 
 from vault.access import Action, Grant, Relation
 from vault.bundles import Bundles, Made
-from vault.clock import Clock
-from vault.db.engine import Database
-from vault.db.repositories import Documents, Safes
 from vault.domain.actors import Actor
 from vault.domain.documents import Document, ObjectRole
 from vault.domain.matters import Matter, MatterKind
@@ -27,13 +24,13 @@ from vault.errors import Conflict, NotFound
 from vault.giving import Giving
 from vault.ids import looks_like_id
 from vault.journal import Journal
-from vault.keyring import DocumentKey, Keyring
-from vault.matters import Matters
+from vault.keyring import DocumentKey
+from vault.matter_services import MatterService, Means
 from vault.objects import Shelf
 from vault.purposes import OWN_PURPOSES
 from vault.read_streams import guarded, plain_storage_errors, window
 from vault.reading import Download
-from vault.ties import Subject, Ties
+from vault.ties import Subject
 from vault.watermarks import ENDINGS, Copy, Marking, Watermarks
 
 _BUNDLE_TYPE = "application/vnd.etsi.asic-e+zip"
@@ -92,46 +89,33 @@ class SharedView:
     documents: Sequence[Certified]
 
 
-class SharedReading:
+class SharedReading(MatterService):
     """Everything that the bearer of a share does."""
 
     def __init__(
         self,
-        database: Database,
-        keyring: Keyring,
-        matters: Matters,
-        ties: Ties,
+        means: Means,
         journal: Journal,
         shelf: Shelf,
         bundles: Bundles,
         watermarks: Watermarks,
-        clock: Clock,
         giving: Giving,
     ) -> None:
         """Take what it works with.
 
         Args:
-            database: of the safe.
-            keyring: opens its rows.
-            matters: finds shares.
-            ties: decides.
+            means: what services about matters have in common.
             journal: writes each read down.
             shelf: holds originals.
             bundles: puts evidence together.
             watermarks: makes copies.
-            clock: the service's time.
             giving: decides whether contents are fit to leave.
         """
-        self._database = database
-        self._documents = Documents(keyring)
-        self._safes = Safes(keyring)
-        self._matters = matters
-        self._ties = ties
+        super().__init__(means)
         self._journal = journal
         self._shelf = shelf
         self._bundles = bundles
         self._watermarks = watermarks
-        self._clock = clock
         self._giving = giving
 
     def view(self, actor: Actor) -> SharedView:

@@ -19,10 +19,8 @@ from sqlalchemy import Connection, select
 from vault import entries
 from vault.access import Action
 from vault.assurance import Act, Assurances
-from vault.clock import Clock, rfc3339
+from vault.clock import rfc3339
 from vault.db import models
-from vault.db.engine import Database
-from vault.db.repositories import Documents
 from vault.db.share_tables import share_tries
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document, Outcome
@@ -34,9 +32,10 @@ from vault.giving import Giving
 from vault.ids import looks_like_id
 from vault.keyring import Keyring
 from vault.ledger.writer import LedgerTransaction
-from vault.matters import Mark, Matters, NewMatter, Said
+from vault.matter_services import MatterService, Means
+from vault.matters import Mark, NewMatter, Said
 from vault.share_codes import draw_code, draw_secret, read_code
-from vault.ties import Subject, Ties
+from vault.ties import Subject
 from vault.watermarks import demand_markable
 
 MAX_DOCUMENTS = 10
@@ -101,40 +100,20 @@ class SeenShare:
     refused: int
 
 
-class Shares:
+class Shares(MatterService):
     """Makes, shows and withdraws shares."""
 
-    def __init__(
-        self,
-        database: Database,
-        keyring: Keyring,
-        matters: Matters,
-        ties: Ties,
-        assurances: Assurances,
-        clock: Clock,
-        giving: Giving,
-        *,
-        longest_days: int,
-    ) -> None:
+    def __init__(self, means: Means, assurances: Assurances, giving: Giving, *, longest_days: int) -> None:
         """Take what it works with.
 
         Args:
-            database: of the safe.
-            keyring: opens its rows, digests codes and secrets.
-            matters: writes.
-            ties: decides.
+            means: what services about matters have in common.
             assurances: how surely an identity must be proven to share.
-            clock: the service's time.
             giving: decides whether contents are fit to leave.
             longest_days: days a share may last at most.
         """
-        self._database = database
-        self._keyring = keyring
-        self._documents = Documents(keyring)
-        self._matters = matters
-        self._ties = ties
+        super().__init__(means)
         self._assurances = assurances
-        self._clock = clock
         self._longest = timedelta(days=longest_days)
         self._giving = giving
 

@@ -19,9 +19,8 @@ from sqlalchemy import Connection
 from vault import entries
 from vault.access import Action
 from vault.attributes import Attribute
-from vault.clock import Clock, rfc3339
+from vault.clock import rfc3339
 from vault.consent_papers import given_by
-from vault.db.engine import Database
 from vault.db.matters import PaperRow
 from vault.domain.actors import Actor
 from vault.domain.documents import Document, ObjectRole
@@ -29,10 +28,11 @@ from vault.domain.matters import Matter, MatterKind
 from vault.errors import NotFound
 from vault.keyring import DocumentKey
 from vault.ledger.writer import LedgerTransaction
-from vault.matters import Matters, NewMatter, Said
+from vault.matter_services import MatterService, Means
+from vault.matters import NewMatter, Said
 from vault.papers import Papers
 from vault.requests import is_of_service
-from vault.ties import Subject, Ties
+from vault.ties import Subject
 
 STATEMENT = "statement"
 _FORMAT = "probans/statement/v1"
@@ -60,33 +60,19 @@ class PreparedStatement:
     sha256: str
 
 
-class Statements:
+class Statements(MatterService):
     """Issues and shows statements."""
 
-    def __init__(
-        self,
-        database: Database,
-        matters: Matters,
-        ties: Ties,
-        papers: Papers,
-        clock: Clock,
-        retention: timedelta,
-    ) -> None:
+    def __init__(self, means: Means, papers: Papers, retention: timedelta) -> None:
         """Take what it works with.
 
         Args:
-            database: of the safe.
-            matters: writes.
-            ties: decides.
+            means: what services about matters have in common.
             papers: seals and stores.
-            clock: the service's time.
             retention: how long papers cannot be deleted.
         """
-        self._database = database
-        self._matters = matters
-        self._ties = ties
+        super().__init__(means)
         self._papers = papers
-        self._clock = clock
         self._retention = retention
 
     def prepare(

@@ -10,15 +10,13 @@ from vault.assurance import Assurances
 from vault.attributes import Attributes
 from vault.consents import Consents
 from vault.giving import Giving
-from vault.ledger.writer import LedgerWriter
-from vault.matters import Matters
+from vault.matter_services import Means
 from vault.papers import Papers
 from vault.parts import Parts
 from vault.purposes import Purposes
 from vault.requests import Requests
 from vault.statements import Statements
 from vault.sweeper import Sweeper
-from vault.ties import Ties
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +44,7 @@ def open_tell_once(
     parts: Parts,
     attributes: Attributes,
     purposes: Purposes,
-    matters: Matters,
-    ledger: LedgerWriter,
-    ties: Ties,
+    means: Means,
     papers: Papers,
     assurances: Assurances,
 ) -> TellOnce:
@@ -58,40 +54,18 @@ def open_tell_once(
         parts: the backends.
         attributes: the table.
         purposes: which purposes a service may name.
-        matters: writes.
-        ledger: commits.
-        ties: decides.
+        means: what services about matters have in common.
         papers: seals and stores.
         assurances: how surely an identity must be proven.
     """
-    settings, database, keyring, clock = parts.settings, parts.database, parts.keyring, parts.clock
+    settings = parts.settings
     retention = timedelta(days=settings.retention_days)
     requests = Requests(
-        database,
-        keyring,
-        matters,
-        ledger,
-        ties,
-        clock,
-        attributes,
-        purposes,
-        answer_days=settings.request_days,
-        access_days=settings.consent_days,
+        means, attributes, purposes, answer_days=settings.request_days, access_days=settings.consent_days
     )
-    consents = Consents(database, keyring, matters, ledger, ties, papers, clock, retention)
-    statements = Statements(database, matters, ties, papers, clock, retention)
-    answers = Answers(
-        database,
-        keyring,
-        matters,
-        ties,
-        requests,
-        consents,
-        statements,
-        attributes,
-        assurances,
-        clock,
-        Giving(unscanned=settings.gives_unscanned),
-    )
+    consents = Consents(means, papers, retention)
+    statements = Statements(means, papers, retention)
+    giving = Giving(unscanned=settings.gives_unscanned)
+    answers = Answers(means, requests, consents, statements, attributes, assurances, giving)
     sweeper = Sweeper(requests, consents, parts.guard, settings.sweep_interval)
     return TellOnce(attributes, requests, answers, consents, statements, sweeper)

@@ -1,0 +1,48 @@
+"""What every service about people's matters works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vault.clock import Clock
+from vault.db.engine import Database
+from vault.db.repositories import Documents, Safes
+from vault.keyring import Keyring
+from vault.ledger.writer import LedgerWriter
+from vault.matters import Matters
+from vault.ties import Ties
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What services about matters have in common.
+
+    Attributes:
+        database: of the safe.
+        keyring: opens its rows, digests what is looked up.
+        matters: finds, begins and moves matters.
+        ledger: commits what no caller asks for.
+        ties: decides.
+        clock: the service's time.
+    """
+
+    database: Database
+    keyring: Keyring
+    matters: Matters
+    ledger: LedgerWriter
+    ties: Ties
+    clock: Clock
+
+
+class MatterService:
+    """A service about matters."""
+
+    def __init__(self, means: Means) -> None:
+        self._database = means.database
+        self._keyring = means.keyring
+        self._documents = Documents(means.keyring)
+        self._safes = Safes(means.keyring)
+        self._matters = means.matters
+        self._ledger = means.ledger
+        self._ties = means.ties
+        self._clock = means.clock
