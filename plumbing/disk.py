@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -98,6 +98,22 @@ def replace_durably(
         sync_folder(path.parent)
     finally:
         remove_quietly([temporary])
+
+
+@contextmanager
+def in_memory(data: bytes, name: str) -> Iterator[int]:
+    """Give the descriptor of a file that lies in memory alone, for another process. Raises OSError.
+
+    Args:
+        data: its octets.
+        name: by which it shows among the open files of a process.
+    """
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+    try:
+        write_all(descriptor, data)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _beside(path: Path) -> Path:

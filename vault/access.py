@@ -90,6 +90,19 @@ class Relation(StrEnum):
     ANY = "any"
 
 
+# What an administration does, by its agents or its software; of this, what a system has scopes for: see SYSTEM_SCOPES.
+_OWN_ADMINISTRATION = frozenset(
+    {
+        Action.ISSUE, Action.DESCRIBE, Action.READ, Action.EVIDENCE, Action.RECEIPT, Action.REVOKE,
+        Action.SAFE_OPEN, Action.MANDATE_GRANT, Action.MANDATE_SEE, Action.MANDATE_END, Action.CLOSURE_ASK,
+        Action.CLOSURE_SEE, Action.CLOSURE_CANCEL,
+        Action.REQUEST_MAKE, Action.REQUEST_SEE, Action.REQUEST_CANCEL, Action.CONSENT_SEE,
+        Action.STATEMENT_SEE, Action.CASE_WRITE, Action.CASE_SEE, Action.NOTE_SEE, Action.NOTE_ANSWER,
+        Action.PSEUDONYM,
+    }
+)  # fmt: skip
+_BY_CONSENT = frozenset({Action.DESCRIBE, Action.READ, Action.EVIDENCE, Action.RECEIPT})
+
 # The table: role, relation, then everything the two allow.
 _TABLE: Mapping[tuple[Role, Relation], frozenset[Action]] = {
     (Role.HOLDER, Relation.OWN_SAFE): frozenset(
@@ -118,33 +131,10 @@ _TABLE: Mapping[tuple[Role, Relation], frozenset[Action]] = {
             Action.REPORT_MAKE, Action.REPORT_SEE, Action.NOTE_ADD, Action.NOTE_SEE,
         }
     ),
-    (Role.AGENT, Relation.OWN_ADMINISTRATION): frozenset(
-        {
-            Action.ISSUE, Action.DESCRIBE, Action.READ, Action.EVIDENCE, Action.RECEIPT, Action.REVOKE,
-            Action.SAFE_OPEN, Action.MANDATE_GRANT, Action.MANDATE_SEE, Action.MANDATE_END, Action.CLOSURE_ASK,
-            Action.CLOSURE_SEE, Action.CLOSURE_CANCEL,
-            Action.REQUEST_MAKE, Action.REQUEST_SEE, Action.REQUEST_CANCEL, Action.CONSENT_SEE,
-            Action.STATEMENT_SEE, Action.CASE_WRITE, Action.CASE_SEE, Action.NOTE_SEE, Action.NOTE_ANSWER,
-            Action.PSEUDONYM,
-        }
-    ),
-    (Role.AGENT, Relation.CONSENT): frozenset(
-        {Action.DESCRIBE, Action.READ, Action.EVIDENCE, Action.RECEIPT}
-    ),
-    # Of this, what the system's scopes name: see SYSTEM_SCOPES.
-    (Role.SYSTEM, Relation.OWN_ADMINISTRATION): frozenset(
-        {
-            Action.ISSUE, Action.DESCRIBE, Action.READ, Action.EVIDENCE, Action.RECEIPT, Action.REVOKE,
-            Action.SAFE_OPEN, Action.MANDATE_GRANT, Action.MANDATE_SEE, Action.MANDATE_END, Action.CLOSURE_ASK,
-            Action.CLOSURE_SEE, Action.CLOSURE_CANCEL,
-            Action.REQUEST_MAKE, Action.REQUEST_SEE, Action.REQUEST_CANCEL, Action.CONSENT_SEE,
-            Action.STATEMENT_SEE, Action.CASE_WRITE, Action.CASE_SEE, Action.NOTE_SEE, Action.NOTE_ANSWER,
-            Action.PSEUDONYM,
-        }
-    ),
-    (Role.SYSTEM, Relation.CONSENT): frozenset(
-        {Action.DESCRIBE, Action.READ, Action.EVIDENCE, Action.RECEIPT}
-    ),
+    (Role.AGENT, Relation.OWN_ADMINISTRATION): _OWN_ADMINISTRATION,
+    (Role.AGENT, Relation.CONSENT): _BY_CONSENT,
+    (Role.SYSTEM, Relation.OWN_ADMINISTRATION): _OWN_ADMINISTRATION,
+    (Role.SYSTEM, Relation.CONSENT): _BY_CONSENT,
     # Auditors see evidence, never content: describe leaves the private part out for them.
     (Role.AUDITOR, Relation.ANY): frozenset({Action.DESCRIBE, Action.RECEIPT}),
     (Role.AUDITOR, Relation.CONSENT): frozenset({Action.READ, Action.EVIDENCE}),

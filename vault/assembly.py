@@ -199,11 +199,9 @@ def assemble(
         batch_reports=BatchReports(batches, desk, settings.spool_folder, clock),
         submissions=Submissions(parts.database, safes, pipeline, ties),
         reading=Reading(
-            parts.database,
-            parts.keyring,
+            means,
             shelf,
             journal,
-            ties,
             purposes,
             bundles,
             receipts,

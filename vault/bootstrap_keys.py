@@ -16,7 +16,6 @@ from signing.dev_pki import DevPki
 from signing.errors import KeyUnusable, SealKeyMissing, SignatureRefused, SigningUnavailable
 from signing.held_cabinet import HeldCabinet, read_roots
 from signing.profiles import is_development
-from signing.secret_files import Secret
 from signing.trust import TrustStore
 from storage.base import KeyWrapper
 from storage.errors import KeyRefused
@@ -35,6 +34,7 @@ from vault.clock import Clock
 from vault.encryption_rotation import KeyChanger
 from vault.errors import SettingsRefused, Unavailable
 from vault.held_keys import usable_keys
+from vault.ledger import token_key
 from vault.ledger.keys import Maker
 from vault.ledger.token_key import make_token_key, read_place
 from vault.settings import Settings
@@ -175,16 +175,9 @@ def make_token_keys(settings: Settings, place: Mapping[str, str]) -> bytes:
 
 def open_token(settings: Settings, path: Path, place: Mapping[str, str]) -> Pkcs11Token:
     """Open a token. Raises SettingsRefused, Unavailable."""
-    try:
-        from signing.tokens import Pkcs11Token, TokenPlace
-    except ImportError as error:
-        raise SettingsRefused(
-            "SETTINGS_REFUSED", "Keys in tokens need the extra `hsm`: pip install 'probans[hsm]'."
-        ) from error
-    where = TokenPlace(Path(place["module"]), place.get("token", ""), place.get("serial", ""))
     with usable_keys(), _asking():
-        pin = Secret.in_file(path.parent / place["pin_file"])
-        return Pkcs11Token.open(where, pin, seconds=settings.key_timeout)
+        where = {**place, "pin_file": str(path.parent / place["pin_file"])}
+        return token_key.open_token(where, settings.key_timeout)
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from vault.db.replica import Replica, read_as_of
 from vault.domain.actors import Actor, Role
 from vault.domain.matters import Matter, MatterKind
 from vault.errors import NotFound
-from vault.ids import looks_like_id
 from vault.journal import Journal
 from vault.journal_rows import REFUSED, Line, Opener, rows_of
 from vault.ledger.entry import decode
@@ -110,12 +109,8 @@ class JournalLines(MatterService):
         Raises:
             NotFound: no such document, or not for this caller.
         """
-        if not looks_like_id(document_id, "doc"):
-            raise NotFound("NOT_FOUND")
         with self._database.reading() as connection:
-            document = self._documents.load(connection, document_id)
-            if document is None:
-                raise NotFound("NOT_FOUND")
+            document = self._load_document(connection, document_id)
             grant = self._ties.grant(connection, actor, Action.JOURNAL, Subject.of(document))
             if grant is not None:
                 wanted = replace(filters, document_id=document_id)

@@ -22,7 +22,6 @@ from vault.domain.documents import Document
 from vault.domain.matters import MatterKind
 from vault.errors import LedgerError, NotFound, Refused
 from vault.fields import check_text
-from vault.ids import looks_like_id
 from vault.keyring import DocumentKey, Keyring
 from vault.matter_services import MatterService, Means
 from vault.matters import Matters
@@ -182,11 +181,7 @@ class Labels(MatterService):
     def _entitled(
         self, connection: Connection, actor: Actor, document_id: str
     ) -> tuple[Document, DocumentKey]:
-        document = None
-        if looks_like_id(document_id, "doc"):
-            document = self._documents.load(connection, document_id)
-        if document is None:
-            raise NotFound("NOT_FOUND")
+        document = self._load_document(connection, document_id)
         self._ties.demand(connection, actor, Action.LABEL, Subject.of(document))
         key = self._documents.key(connection, document_id)
         if key is None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from vault.clock import Clock
 from vault.db.engine import Database
 from vault.db.repositories import Documents, Safes
+from vault.domain.documents import Document
+from vault.errors import NotFound
+from vault.ids import looks_like_id
 from vault.keyring import Keyring
 from vault.ledger.writer import LedgerWriter
 from vault.matters import Matters
@@ -46,3 +51,12 @@ class MatterService:
         self._ledger = means.ledger
         self._ties = means.ties
         self._clock = means.clock
+
+    def _load_document(self, connection: Connection, document_id: str) -> Document:
+        """Return a document, whoever asks. Raises NotFound."""
+        document = None
+        if looks_like_id(document_id, "doc"):
+            document = self._documents.load(connection, document_id)
+        if document is None:
+            raise NotFound("NOT_FOUND")
+        return document

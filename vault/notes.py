@@ -23,7 +23,6 @@ from vault.domain.matters import Matter, MatterKind
 from vault.domain.states import Status
 from vault.errors import Conflict, NotFound, Refused
 from vault.fields import check_text
-from vault.ids import looks_like_id
 from vault.journal_lines import JournalLines
 from vault.ledger.writer import LedgerTransaction
 from vault.matter_services import MatterService, Means
@@ -122,12 +121,8 @@ class Notes(MatterService):
 
     def of_document(self, actor: Actor, document_id: str, before: int | None, limit: int) -> Sequence[Matter]:
         """Return the notes on a document, newest first. Raises NotFound."""
-        if not looks_like_id(document_id, "doc"):
-            raise NotFound("NOT_FOUND")
         with self._database.reading() as connection:
-            document = self._documents.load(connection, document_id)
-            if document is None:
-                raise NotFound("NOT_FOUND")
+            document = self._load_document(connection, document_id)
             self._ties.demand(connection, actor, Action.NOTE_SEE, Subject.of(document))
             return self._visible(connection, actor, before, limit, document_id=document_id)
 
@@ -233,11 +228,7 @@ class Notes(MatterService):
         return _Target(found.safe_id, line.organisation if known else issuer, of_line, line.seq)
 
     def _document(self, connection: Connection, actor: Actor, document_id: str) -> Document:
-        document = None
-        if looks_like_id(document_id, "doc"):
-            document = self._documents.load(connection, document_id)
-        if document is None:
-            raise NotFound("NOT_FOUND")
+        document = self._load_document(connection, document_id)
         self._ties.demand(connection, actor, Action.NOTE_ADD, Subject.of(document))
         if document.status is Status.DESTROYED or document.private is None:
             raise NotFound("DOCUMENT_DESTROYED")

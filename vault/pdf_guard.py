@@ -28,12 +28,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pikepdf import settings as qpdf_settings
-
 from vault.errors import Refused
+from vault.qpdf_limits import limit_qpdf
 
 FLATE_LIMIT = 2 * 1024 * 1024
-_CONTAINER_LIMIT = 1_000_000
 _ALWAYS_PROBED = 32 * 1024 * 1024
 _NEVER_COUNTED = 1024 * 1024
 _MAX_TOKENS = 1_500_000
@@ -52,13 +50,7 @@ _SLOW_STEP = 0.002
 _READ_AT_OPENING = re.compile(rb"/(?:ObjStm|XRef)")
 _MAX_TRIED = 32
 
-qpdf_settings.set_qpdf_limits(
-    flate_max_memory=FLATE_LIMIT,
-    run_length_max_memory=FLATE_LIMIT,
-    png_max_memory=FLATE_LIMIT,
-    tiff_max_memory=FLATE_LIMIT,
-    parser_max_container_size=_CONTAINER_LIMIT,
-)
+limit_qpdf(FLATE_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,22 +11,20 @@ from sqlalchemy import Connection
 from vault.access import Action, said_purpose
 from vault.bundles import Bundles
 from vault.clock import parse_rfc3339
-from vault.db.engine import Database
-from vault.db.repositories import Documents, Safes
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document, Kind, ObjectRole
 from vault.domain.states import Sealing, Status
 from vault.errors import NotFound, Refused
 from vault.giving import Giving
-from vault.ids import looks_like_id
 from vault.journal import Journal
-from vault.keyring import DocumentKey, Keyring
+from vault.keyring import DocumentKey
 from vault.ledger.publisher import Receipts
+from vault.matter_services import MatterService, Means
 from vault.objects import Shelf
 from vault.purposes import Purposes
 from vault.read_streams import guarded, plain_storage_errors, window
 from vault.searching import EVERYTHING, Search, Wanted
-from vault.ties import Subject, Ties
+from vault.ties import Subject
 
 _MAX_PAGE = 100
 
@@ -131,16 +129,14 @@ class GivenReceipt:
     refusal: str | None = None
 
 
-class Reading:
+class Reading(MatterService):
     """Everything that only looks."""
 
     def __init__(
         self,
-        database: Database,
-        keyring: Keyring,
+        means: Means,
         shelf: Shelf,
         journal: Journal,
-        ties: Ties,
         purposes: Purposes,
         bundles: Bundles,
         receipts: Receipts,
@@ -149,13 +145,9 @@ class Reading:
         *,
         receipt_wait_max: float,
     ) -> None:
-        self._database = database
-        self._keyring = keyring
-        self._documents = Documents(keyring)
-        self._safes = Safes(keyring)
+        super().__init__(means)
         self._shelf = shelf
         self._journal = journal
-        self._ties = ties
         self._purposes = purposes
         self._bundles = bundles
         self._receipts = receipts
@@ -337,12 +329,8 @@ class Reading:
         self, actor: Actor, action: Action, document_id: str, purpose: str, words: str
     ) -> tuple[Document, DocumentKey]:
         """Load a document, decide, and journal the access or its refusal."""
-        if not looks_like_id(document_id, "doc"):
-            raise NotFound("NOT_FOUND")
         with self._database.reading() as connection:
-            document = self._documents.load(connection, document_id)
-            if document is None:
-                raise NotFound("NOT_FOUND")
+            document = self._load_document(connection, document_id)
             key = self._documents.key(connection, document_id)
             granted = self._ties.grant(connection, actor, action, Subject.of(document))
         if granted is None:

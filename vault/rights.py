@@ -110,7 +110,7 @@ class Rights(MatterService):
         super().__init__(means)
         self._journal = journal
         self._assurances = assurances
-        self._documents = documents
+        self._members = documents
         self._records = records
         self._trust = trust
         self._guard = guard
@@ -207,7 +207,7 @@ class Rights(MatterService):
             yield from writing.archive.text(f"confiance/{name}", data)
         while batch:
             for _, document_id, noted in batch:
-                yield from self._documents.write(writing, actor, document_id, noted=noted)
+                yield from self._members.write(writing, actor, document_id, noted=noted)
             done += len(batch)
             batch = self._batch(actor, matter, batch[-1][0], done, writing)
         yield from writing.json("cles-de-suivi.json", writing.follow_keys)
@@ -252,7 +252,7 @@ class Rights(MatterService):
                     document is not None
                     and self._journal.note_taken(tx, actor, document, PURPOSE, Action.EXPORT),
                 )
-                for seq, document_id, document in self._documents.load(tx.connection, safe_id, before, _BATCH)
+                for seq, document_id, document in self._members.load(tx.connection, safe_id, before, _BATCH)
             ]
 
         return self._ledger.run(work)

@@ -20,6 +20,7 @@ import pikepdf
 from pikepdf import settings as qpdf_settings
 
 from vault.pdf_guard import InspectionLimits, fence
+from vault.qpdf_limits import limit_qpdf
 from vault.scan_contents import END_OF_ALL, END_OF_FILE, LENGTH
 from vault.scanning import NotScanned, Reason
 
@@ -205,12 +206,7 @@ def main(arguments: list[str]) -> int:
     path, spool, *numbers = arguments
     files, octets, depth, memory, seconds = (int(number) for number in numbers)
     # Attached files are larger than what a page holds; the fence bounds them.
-    qpdf_settings.set_qpdf_limits(
-        flate_max_memory=_DECODED_LIMIT,
-        run_length_max_memory=_DECODED_LIMIT,
-        png_max_memory=_DECODED_LIMIT,
-        tiff_max_memory=_DECODED_LIMIT,
-    )
+    limit_qpdf(_DECODED_LIMIT)
     fence(InspectionLimits(memory=memory), seconds)
     # Nor may what is taken out fill the disk.
     resource.setrlimit(resource.RLIMIT_FSIZE, (octets, octets))

@@ -22,7 +22,6 @@ from vault.domain.matters import Matter, MatterKind
 from vault.domain.states import Status
 from vault.errors import Conflict, NotFound
 from vault.giving import Giving
-from vault.ids import looks_like_id
 from vault.journal import Journal
 from vault.keyring import DocumentKey
 from vault.matter_services import MatterService, Means
@@ -236,12 +235,8 @@ class SharedReading(MatterService):
             3. The document is there, published, and where octets leave also in force.
             4. The access entry is durable, the decision made again with it.
         """
-        if not looks_like_id(document_id, "doc"):
-            raise NotFound("NOT_FOUND")
         with self._database.reading() as connection:
-            document = self._documents.load(connection, document_id)
-            if document is None:
-                raise NotFound("NOT_FOUND")
+            document = self._load_document(connection, document_id)
             key = self._documents.key(connection, document_id)
             share = self._matters.rows.load(connection, actor.share_id or "", MatterKind.SHARE)
             purpose = str(share.private["purpose"]) if share is not None else ""

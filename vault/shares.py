@@ -255,9 +255,7 @@ class Shares(MatterService):
         return found
 
     def _document(self, connection: Connection, actor: Actor, document_id: str) -> Document:
-        document = self._documents.load(connection, document_id)
-        if document is None:
-            raise NotFound("NOT_FOUND")
+        document = self._load_document(connection, document_id)
         self._ties.demand(connection, actor, Action.SHARE_CREATE, Subject.of(document))
         return document
 

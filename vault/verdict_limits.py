@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pikepdf import settings as qpdf_settings
-
 from vault.evidence.findings import Check, Outcome, Reason, Verdict
+from vault.qpdf_limits import limit_qpdf
 
 _MIB = 1 << 20
 #: qpdf's own limits inside a fenced process. They are wider than those of the service's own process
 #: (`vault.pdf_guard`): there a file past them is refused, here it would be called damaged.
 FLATE_LIMIT = 64 * _MIB
-_CONTAINER_LIMIT = 1_000_000
 #: Exit status of a worker that could not get more memory.
 MEMORY_STATUS = 86
 
@@ -126,10 +124,4 @@ def fence(limits: WorkerLimits, size: int) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds(size) + 2)
-    qpdf_settings.set_qpdf_limits(
-        flate_max_memory=FLATE_LIMIT,
-        run_length_max_memory=FLATE_LIMIT,
-        png_max_memory=FLATE_LIMIT,
-        tiff_max_memory=FLATE_LIMIT,
-        parser_max_container_size=_CONTAINER_LIMIT,
-    )
+    limit_qpdf(FLATE_LIMIT)

@@ -13,11 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from plumbing.disk import in_memory
 from vault.errors import Unavailable
 from vault.evidence.findings import Verdict
 from vault.evidence.wire import to_wire
@@ -170,7 +171,7 @@ class TemplatePool:
         size = os.fstat(files[0]).st_size
         deadline = time.monotonic() + self._limits.wall_seconds(size) + _GRACE
         mine, theirs = socket.socketpair()
-        with mine, theirs, _in_memory(self._question().octets()) as question:
+        with mine, theirs, in_memory(self._question().octets(), "question") as question:
             try:
                 send_job(template.jobs, theirs, question, files[0], files[1:])
                 theirs.close()
@@ -230,18 +231,6 @@ class _Template:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-
-
-@contextlib.contextmanager
-def _in_memory(data: bytes) -> Iterator[int]:
-    descriptor = os.memfd_create("question", os.MFD_CLOEXEC)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _read(answer_socket: socket.socket, deadline: float, limit: int) -> bytes:

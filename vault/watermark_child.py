@@ -14,11 +14,11 @@ from typing import BinaryIO, NamedTuple
 
 import pikepdf
 from pikepdf import Array, Dictionary, Name, Object
-from pikepdf import settings as qpdf_settings
 from PIL import Image, ImageOps
 
 from vault.errors import Refused
 from vault.pdf_guard import InspectionLimits, fence
+from vault.qpdf_limits import limit_qpdf
 
 _FLATE_LIMIT = 256 * 1024 * 1024
 _LONGEST_SIDE = 14_400.0  # points (ISO 32000-1, annex C)
@@ -170,12 +170,7 @@ def main(arguments: list[str]) -> int:
     largest = 4 * limits["size"]
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     # Content of pages and pictures is decoded here, which the service itself never does: the fence is the limit.
-    qpdf_settings.set_qpdf_limits(
-        flate_max_memory=_FLATE_LIMIT,
-        run_length_max_memory=_FLATE_LIMIT,
-        png_max_memory=_FLATE_LIMIT,
-        tiff_max_memory=_FLATE_LIMIT,
-    )
+    limit_qpdf(_FLATE_LIMIT)
     try:
         with open(out, "w+b", closefd=False) as stream:
             if media_type == "application/pdf":

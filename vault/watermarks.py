@@ -18,7 +18,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -27,6 +26,7 @@ from typing import BinaryIO, Literal
 
 import typst
 
+from plumbing.disk import in_memory
 from vault.errors import Refused, Unavailable
 from vault.intake import Spool, receive
 from vault.objects import file_chunks
@@ -183,7 +183,7 @@ class Watermarks:
     def _run(self, source: BinaryIO, overlays: tuple[bytes, bytes], made: BinaryIO, media_type: str) -> None:
         """Run the child. Raises Refused(COPY_IMPOSSIBLE)."""
         limits = json.dumps(asdict(self._limits))
-        with _in_memory(overlays[0]) as band, _in_memory(overlays[1]) as tile:
+        with in_memory(overlays[0], "overlay") as band, in_memory(overlays[1], "overlay") as tile:
             files = (source.fileno(), band, tile, made.fileno())
             command = [sys.executable, "-I", "-m", "vault.watermark_child", media_type, limits]
             try:
@@ -236,15 +236,3 @@ def _finished(made: BinaryIO) -> Copy:
         state.update(chunk)
         size += len(chunk)
     return Copy(made, size, state.digest())
-
-
-@contextmanager
-def _in_memory(data: bytes) -> Iterator[int]:
-    descriptor = os.memfd_create("overlay", os.MFD_CLOEXEC)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        yield descriptor
-    finally:
-        os.close(descriptor)

@@ -183,7 +183,8 @@ def check_receipts(
     for line in lines:
         name = f"entry[{line.seq}].receipt"
         # 1, 2, 3
-        receipt = judgement.attempt(name, _included, bundle, line, index)
+        proof = bundle.small[layout.entry_member(line.seq, "tlog-proof")]
+        receipt = judgement.attempt(name, included, proof, line.seq, line.data, index.origin)
         if receipt is None:
             continue
         judgement.passed(name, f"entry {line.seq} under its checkpoint")
@@ -220,20 +221,34 @@ def signed_checkpoint(note: bytes, policy: Policy | None) -> CheckpointReport | 
         return None
 
 
-def _included(bundle: Bundle, line: Line, index: Index) -> Receipt:
+def included(proof: bytes, seq: int, entry: bytes, origin: str) -> Receipt:
+    """Verify that a receipt puts an entry into the ledger.
+
+    1. It is for the entry's own number. 2. It is of that log. 3. Its path leads from the entry to the root of its
+    checkpoint, which nobody has accepted yet.
+
+    Args:
+        proof: octets of the receipt.
+        seq: number of the entry.
+        entry: its octets.
+        origin: name of the log.
+
+    Raises:
+        EvidenceRefused: FORMAT_FAILURE, INDEX_MISMATCH (1), LOG_MISMATCH (2), ENTRY_NOT_IN_LEDGER (3).
+    """
     # 1
-    receipt = parse_receipt(bundle.small[layout.entry_member(line.seq, "tlog-proof")])
+    receipt = parse_receipt(proof)
     if receipt.extra is not None:
-        raise EvidenceRefused("FORMAT_FAILURE", "a receipt in a bundle has no extra line")
-    if receipt.index != line.seq:
+        raise EvidenceRefused("FORMAT_FAILURE", "a receipt that is evidence has no extra line")
+    if receipt.index != seq:
         raise EvidenceRefused("INDEX_MISMATCH", f"it is for index {receipt.index}")
     # 2
     checkpoint = Checkpoint.parse(receipt.note)
-    if checkpoint.origin != index.origin:
+    if checkpoint.origin != origin:
         raise EvidenceRefused("LOG_MISMATCH", f"it is of {checkpoint.origin}")
     # 3
     try:
-        verify_inclusion(leaf_hash(line.data), receipt.index, checkpoint.size, receipt.proof, checkpoint.root)
+        verify_inclusion(leaf_hash(entry), receipt.index, checkpoint.size, receipt.proof, checkpoint.root)
     except LedgerProofRefused as error:
         raise EvidenceRefused("ENTRY_NOT_IN_LEDGER", "the path does not lead to the root") from error
     return receipt

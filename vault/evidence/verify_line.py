@@ -24,16 +24,15 @@ from vault.evidence.ledger_source import newest_of
 from vault.evidence.means import Means
 from vault.evidence.report import Judgement, LedgerFinding, Outcome, Verdict, plain
 from vault.evidence.verify_anchor import Anchored, accept_token, anchor_outcome, check_anchor_time
-from vault.evidence.verify_ledger import accept_checkpoint, rests_on, signed_checkpoint
+from vault.evidence.verify_ledger import accept_checkpoint, included, rests_on, signed_checkpoint
 from vault.ledger.anchor import Anchor, verify_log_signatures
 from vault.ledger.checkpoint import Checkpoint, CheckpointReport
-from vault.ledger.entry import RecordEntry, decode, leaf_hash
+from vault.ledger.entry import RecordEntry, decode
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.events import check_matter_opening, check_opening
 from vault.ledger.opening import Opening, RevealedOpening
-from vault.ledger.receipt import Receipt, parse_receipt
+from vault.ledger.receipt import Receipt
 from vault.ledger.tags import tag
-from vault.ledger.tree import verify_inclusion
 
 _KEY_KEPT = (
     "the key of the tags is not in the file: whether the entry is this document's own is not shown by a tag"
@@ -76,7 +75,7 @@ def judge_line(data: bytes, means: Means, judgement: Judgement) -> Verdict:
     # 5
     _check_tag(proof, entry, judgement)
     # 6
-    receipt = judgement.attempt("line.receipt", _included, proof, entry)
+    receipt = judgement.attempt("line.receipt", included, proof.receipt, entry.seq, proof.entry, proof.origin)
     newest = signed = None
     if receipt is not None:
         judgement.passed("line.receipt", f"entry {entry.seq} under its checkpoint")
@@ -117,24 +116,6 @@ def _check_tag(proof: LineProof, entry: RecordEntry, judgement: Judgement) -> No
         "the key and counter make another tag: the entry is not of this chain, or not in this place of it"
     )
     judgement.equal("line.tag", tag(proof.key, proof.counter), entry.tag, "TAG_MISMATCH", message)
-
-
-def _included(proof: LineProof, entry: RecordEntry) -> Receipt:
-    receipt = parse_receipt(proof.receipt)
-    if receipt.extra is not None:
-        raise EvidenceRefused("FORMAT_FAILURE", "a receipt in a proof has no extra line")
-    if receipt.index != entry.seq:
-        raise EvidenceRefused("INDEX_MISMATCH", f"it is for index {receipt.index}")
-    checkpoint = Checkpoint.parse(receipt.note)
-    if checkpoint.origin != proof.origin:
-        raise EvidenceRefused("LOG_MISMATCH", f"it is of {checkpoint.origin}")
-    try:
-        verify_inclusion(
-            leaf_hash(proof.entry), receipt.index, checkpoint.size, receipt.proof, checkpoint.root
-        )
-    except LedgerProofRefused as error:
-        raise EvidenceRefused("ENTRY_NOT_IN_LEDGER", "the path does not lead to the root") from error
-    return receipt
 
 
 def _judge_anchor(

@@ -131,8 +131,17 @@ def make_token_key(place: Mapping[str, str]) -> bytes:
     return json.dumps({"format": FORMAT, **place, **named}, indent=2).encode() + b"\n"
 
 
-def open_token(place: Mapping[str, str]) -> Pkcs11Token:
-    """Open a token. Raises SettingsRefused; signing.errors.KeyUnusable, SigningUnavailable."""
+def open_token(place: Mapping[str, str], seconds: float = _SECONDS) -> Pkcs11Token:
+    """Open a token.
+
+    Args:
+        place: `module`, `pin_file`, and `token` or `serial`.
+        seconds: for each answer.
+
+    Raises:
+        SettingsRefused: nothing is installed that speaks to tokens.
+        signing.errors.KeyUnusable, SigningUnavailable: it cannot be used, or does not answer.
+    """
     try:
         from signing.secret_files import Secret
         from signing.tokens import Pkcs11Token, TokenPlace
@@ -141,4 +150,4 @@ def open_token(place: Mapping[str, str]) -> Pkcs11Token:
             "SETTINGS_REFUSED", "Keys in tokens need the extra `hsm`: pip install 'probans[hsm]'."
         ) from error
     where = TokenPlace(Path(place["module"]), place.get("token", ""), place.get("serial", ""))
-    return Pkcs11Token.open(where, Secret.in_file(Path(place["pin_file"])), seconds=_SECONDS)
+    return Pkcs11Token.open(where, Secret.in_file(Path(place["pin_file"])), seconds=seconds)
