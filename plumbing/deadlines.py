@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 _AGAIN_S = 0.05
@@ -28,6 +29,13 @@ class Connection(Protocol):
     def sock(self) -> socket.socket | None:
         """Its socket, while there is one."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A socket by itself: an answer that ends with its connection takes it away from that."""
+
+    sock: socket.socket
 
 
 class Exchange:

@@ -13,8 +13,9 @@ import requests
 from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.response import HTTPResponse
 
-from plumbing.deadlines import Exchange, limited
+from plumbing.deadlines import Exchange, Wire, limited
 
 
 class _Current(threading.local):
@@ -69,6 +70,11 @@ class _Timed(HTTPConnection):
     def request(self, *args: Any, **kwargs: Any) -> None:
         self._take_part()
         super().request(*args, **kwargs)
+
+    def getresponse(self) -> HTTPResponse:
+        if _CURRENT.exchange is not None and self.sock is not None:
+            _CURRENT.exchange.use(Wire(self.sock))
+        return super().getresponse()
 
     def _take_part(self) -> None:
         if _CURRENT.exchange is not None:

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import SplitResult
 
-from plumbing.deadlines import limited
+from plumbing.deadlines import Wire, limited
 
 PORTS = {"http": 80, "https": 443}
 _CHUNK = 16 * 1024
@@ -63,7 +63,7 @@ def connected(
         connection.sock = wire
         opened.callback(connection.close)
         # The exchange ends first: nobody cuts a descriptor that is closed, and another's by then.
-        opened.enter_context(limited(deadline)).use(connection)
+        opened.enter_context(limited(deadline)).use(Wire(wire))
         if isinstance(wire, ssl.SSLSocket):
             wire.do_handshake()
         yield connection

@@ -135,11 +135,11 @@ def test_the_address_that_was_checked_is_the_one_connected_to(
         looked.append(host)
         return ["8.8.8.8" if len(looked) == 1 else "127.0.0.1"]
 
-    def connect(address: tuple[str, int], **_: object) -> socket.socket:
+    def connect(_: socket.socket, address: tuple[str, int]) -> None:
         called.append(address[0])
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr(socket.socket, "connect", connect)
     assert WebFetcher(resolver=resolver).fetch("http://ca.example/") is None
     assert (looked, called) == (["ca.example"], ["8.8.8.8"])
 
