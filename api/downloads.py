@@ -40,6 +40,20 @@ class LeavingResponse(StreamingResponse):
                 await anyio.to_thread.run_sync(self._chunks.close)
 
 
+def file_headers(media_type: str, name: str) -> dict[str, str]:
+    """Return the headers of a file that is kept, and never shown as a page of this service.
+
+    Args:
+        media_type: of the file.
+        name: of the file, for people.
+    """
+    return {
+        "Content-Type": media_type,
+        "Content-Disposition": content_disposition(name),
+        "Content-Security-Policy": DOWNLOAD_CSP,
+    }
+
+
 def download_response(request: Request, download: Download) -> Response:
     """Answer GET or HEAD for a file (RFC 9110: conditions, then range).
 
@@ -50,9 +64,7 @@ def download_response(request: Request, download: Download) -> Response:
         VaultError: the store's own errors.
     """
     headers = {
-        "Content-Type": download.media_type,
-        "Content-Disposition": content_disposition(download.name),
-        "Content-Security-Policy": DOWNLOAD_CSP,
+        **file_headers(download.media_type, download.name),
         "ETag": download.etag,
         "Accept-Ranges": "bytes",
     }

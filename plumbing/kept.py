@@ -71,7 +71,7 @@ class _Timed(HTTPConnection):
         self._take_part()
         super().request(*args, **kwargs)
 
-    def getresponse(self) -> HTTPResponse:
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3 itself has it
         if _CURRENT.exchange is not None and self.sock is not None:
             _CURRENT.exchange.use(Wire(self.sock))
         return super().getresponse()

@@ -157,15 +157,20 @@ def verify_cms(parsed: ParsedCms, digest: bytes) -> CmsReport:
     )
 
 
-def _parse(der: bytes) -> ParsedCms:
-    # 1
+def signed_data_of(der: bytes) -> asn1_cms.SignedData:
+    """Return the SignedData that a CMS is. Raises ValueError and what asn1crypto raises: it is none."""
     if len(der) > MAX_CMS:
         raise ValueError("the CMS is too large")
     check_cms_frame(der)
     content_info = asn1_cms.ContentInfo.load(der, strict=True)
     if content_info["content_type"].native != "signed_data":
         raise ValueError("not a SignedData")
-    signed_data = content_info["content"]
+    return content_info["content"]
+
+
+def _parse(der: bytes) -> ParsedCms:
+    # 1
+    signed_data = signed_data_of(der)
     content = signed_data["encap_content_info"]
     if content["content_type"].native != "data" or content["content"].native is not None:
         raise SignatureRefused("FORMAT_FAILURE", "the signature must be detached and of type id-data")

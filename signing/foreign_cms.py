@@ -18,8 +18,8 @@ from signing.algorithms import AlgorithmTable, describe_key
 from signing.ber import certificate_names
 from signing.cms_crypto import Scheme, read_scheme, verify_value
 from signing.cms_form import asn1_certificate
-from signing.cms_frame import check_cms_frame, content_place
-from signing.cms_read import MAX_CMS, readable_inside, signer_ids
+from signing.cms_frame import content_place
+from signing.cms_read import readable_inside, signed_data_of, signer_ids
 from signing.der import tlv
 from signing.errors import SignatureRefused
 from signing.hostile import HOSTILE, refusing
@@ -169,7 +169,7 @@ def read_foreign(
     """
     with refusing("the CMS signature"):
         # 1
-        signed_data = _signed_data(der)
+        signed_data = signed_data_of(der)
         # 2
         infos = signed_data["signer_infos"]
         if number is None and len(infos) != 1:
@@ -223,7 +223,7 @@ def signer_count(der: bytes) -> int:
             and so would count as two.
     """
     with refusing("the CMS signature"):
-        infos = _signed_data(der)["signer_infos"]
+        infos = signed_data_of(der)["signer_infos"]
         found = len(infos)
         if not 1 <= found <= _MAX_SIGNERS:
             raise SignatureRefused("FORMAT_FAILURE", f"there are {found} signers in one CMS")
@@ -235,7 +235,7 @@ def signer_count(der: bytes) -> int:
 def content_inside(der: bytes) -> bytes | None:
     """Return the encapsulated content, None of a detached signature. Raises SignatureRefused FORMAT_FAILURE."""
     with refusing("the CMS signature"):
-        return _content(_signed_data(der)["encap_content_info"])
+        return _content(signed_data_of(der)["encap_content_info"])
 
 
 def check_shown(der: bytes) -> None:
@@ -252,16 +252,6 @@ def check_shown(der: bytes) -> None:
     start, stop = content_place(der) or (0, 0)
     if _PDF_PARTS.search(der[:start]) or _PDF_PARTS.search(der[stop:]):
         raise SignatureRefused("FORMAT_FAILURE", "parts of a PDF stand outside what is signed")
-
-
-def _signed_data(der: bytes) -> asn1_cms.SignedData:
-    if len(der) > MAX_CMS:
-        raise ValueError("the CMS is too large")
-    check_cms_frame(der)
-    content_info = asn1_cms.ContentInfo.load(der, strict=True)
-    if content_info["content_type"].native != "signed_data":
-        raise ValueError("not a SignedData")
-    return content_info["content"]
 
 
 def _content(encapsulated: asn1_cms.EncapsulatedContentInfo) -> bytes | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from signing.errors import ContainerRefused, SignatureRefused
+from signing.zip_records import CENTRAL, END, END64, LOCAL, LOCATOR64
 
 MAX_NAME = 1024  # octets
 STORED, DEFLATED = 0, 8
@@ -36,12 +37,6 @@ _REGULAR, _FOLDER = frozenset({0, 0o100000}), frozenset({0, 0o040000})
 _DOS_FOLDER = 0x10
 _NEWEST = 45  # version of the format that has zip64: nothing that is read here needs a newer one
 _COMMENT = re.compile(rb"mimetype=[!-~]{1,200}")
-
-_LOCAL = struct.Struct("<4s5H3L2H")
-_CENTRAL = struct.Struct("<4s6H3L5H2L")
-_END = struct.Struct("<4s4H2LH")
-_END64 = struct.Struct("<4sQ2H2L4Q")
-_LOCATOR64 = struct.Struct("<4sLQL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +84,20 @@ class End:
 def find_end(file: BinaryIO) -> End:
     """Find the one end record that closes the file. Raises ContainerRefused."""
     length = file.seek(0, io.SEEK_END)
-    tail_start = max(0, length - _END.size - _MAX_COMMENT)
+    tail_start = max(0, length - END.size - _MAX_COMMENT)
     tail = exactly(file, tail_start, length - tail_start)
     found = [
         at
         for match in re.finditer(re.escape(b"PK\x05\x06"), tail)
-        if (at := match.start()) + _END.size <= len(tail)
-        and _END.unpack_from(tail, at)[7] == len(tail) - at - _END.size
+        if (at := match.start()) + END.size <= len(tail)
+        and END.unpack_from(tail, at)[7] == len(tail) - at - END.size
     ]
     if len(found) != 1:
         raise ContainerRefused("there is not exactly one end record that closes the file")
-    comment = tail[found[0] + _END.size :]
+    comment = tail[found[0] + END.size :]
     if comment and not _COMMENT.fullmatch(comment):
         raise ContainerRefused("the container has a comment that is no mimetype")
-    _, disk, first_disk, here, count, size, start, _ = _END.unpack_from(tail, found[0])
+    _, disk, first_disk, here, count, size, start, _ = END.unpack_from(tail, found[0])
     stop = tail_start + found[0]
     stated = (disk, first_disk, here, count, size, start)
     wide = _find_end64(file, stop, stated)
@@ -118,15 +113,15 @@ def _find_end64(
     file: BinaryIO, stop: int, narrow: tuple[int, ...]
 ) -> tuple[tuple[int, int, int, int, int, int], int] | None:
     """Read the zip64 end record if there is one: its values, and its offset."""
-    at = stop - _LOCATOR64.size - _END64.size
-    locator = exactly(file, stop - _LOCATOR64.size, _LOCATOR64.size) if stop >= _LOCATOR64.size else b""
+    at = stop - LOCATOR64.size - END64.size
+    locator = exactly(file, stop - LOCATOR64.size, LOCATOR64.size) if stop >= LOCATOR64.size else b""
     if not locator.startswith(b"PK\x06\x07"):
         return None
     if at < 0:
         raise ContainerRefused("the zip64 end record is missing")
-    _, disk, offset, disks = _LOCATOR64.unpack(locator)
-    fields = _END64.unpack(exactly(file, at, _END64.size))
-    if fields[0] != b"PK\x06\x06" or fields[1] != _END64.size - 12 or offset != at or disk or disks != 1:
+    _, disk, offset, disks = LOCATOR64.unpack(locator)
+    fields = END64.unpack(exactly(file, at, END64.size))
+    if fields[0] != b"PK\x06\x06" or fields[1] != END64.size - 12 or offset != at or disk or disks != 1:
         raise ContainerRefused("the zip64 end record is not in its place")
     wide = (fields[4], fields[5], fields[6], fields[7], fields[8], fields[9])
     marks = (_MARK16, _MARK16, _MARK16, _MARK16, _MARK32, _MARK32)
@@ -148,10 +143,10 @@ def read_directory(data: bytes, count: int) -> list[Entry]:
 
 
 def _directory_entry(data: bytes, at: int) -> tuple[Entry, int]:
-    fields = _CENTRAL.unpack_from(data, at)
+    fields = CENTRAL.unpack_from(data, at)
     mark, flags, method, crc, packed, size = fields[0], fields[3], fields[4], *fields[7:10]
     name_length, extra_length, comment_length, disk, _, attributes, offset = fields[10:17]
-    body = at + _CENTRAL.size
+    body = at + CENTRAL.size
     end = body + name_length + extra_length + comment_length
     raw_name = data[body : body + name_length]
     if mark != b"PK\x01\x02" or end > len(data):
@@ -292,9 +287,9 @@ def tile(file: BinaryIO, entries: Sequence[Entry], stop: int) -> dict[str, int]:
 
 
 def _local_header(file: BinaryIO, entry: Entry) -> int:
-    header = exactly(file, entry.offset, _LOCAL.size)
-    mark, version, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL.unpack(header)
-    rest = exactly(file, entry.offset + _LOCAL.size, name_length + extra_length)
+    header = exactly(file, entry.offset, LOCAL.size)
+    mark, version, flags, method, _, _, crc, packed, size, name_length, extra_length = LOCAL.unpack(header)
+    rest = exactly(file, entry.offset + LOCAL.size, name_length + extra_length)
     if (
         mark != b"PK\x03\x04"
         or rest[:name_length] != entry.raw_name
@@ -312,7 +307,7 @@ def _local_header(file: BinaryIO, entry: Entry) -> int:
         for found, stated in ((crc, entry.crc32), (packed, entry.packed), (size, entry.size))
     ):
         raise ContainerRefused("a local header states another size or checksum than the directory")
-    return entry.offset + _LOCAL.size + len(rest)
+    return entry.offset + LOCAL.size + len(rest)
 
 
 def _descriptor(file: BinaryIO, entry: Entry, start: int, stop: int) -> None:

@@ -134,12 +134,7 @@ def _metadata(hop: Hop, old: Place, new: Place) -> None:
 
 def _private(hop: Hop, old: Place, new: Place) -> None:
     before, after = hop.both(old, new, b"/PieceInfo", Role.METADATA)
-    below = [
-        hop.explain_below(state, place, Role.METADATA, _DEEP)
-        for state, place in ((hop.old, before), (hop.new, after))
-    ]
-    if before.value != after.value or any(below):
-        hop.note(ChangeKind.METADATA)
+    _all_below(hop, before, after, Role.METADATA, ChangeKind.METADATA)
 
 
 def _extensions(hop: Hop, old: Place, new: Place) -> None:
@@ -193,12 +188,16 @@ def _long_term(hop: Hop, old: Place, new: Place) -> None:
     before, after = hop.both(old, new, b"/DSS", Role.LONG_TERM)
     if after.value is not None and not isinstance(after.value, dict):
         hop.refuse(CHANGED, "the long-term data are no dictionary")
+    _all_below(hop, before, after, Role.LONG_TERM, ChangeKind.DSS)
+
+
+def _all_below(hop: Hop, before: Place, after: Place, role: Role, kind: ChangeKind) -> None:
+    """Whatever stands below two places is of one role, and a change there of one kind."""
     below = [
-        hop.explain_below(state, place, Role.LONG_TERM, _DEEP)
-        for state, place in ((hop.old, before), (hop.new, after))
+        hop.explain_below(state, place, role, _DEEP) for state, place in ((hop.old, before), (hop.new, after))
     ]
     if before.value != after.value or any(below):
-        hop.note(ChangeKind.DSS)
+        hop.note(kind)
 
 
 def _form(hop: Hop, old: Place, new: Place) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from signing.errors import ContainerRefused
+from signing.zip_records import CENTRAL, END, END64, LOCAL, LOCATOR64
 
 MIMETYPE = "application/vnd.etsi.asic-e+zip"
 MAX_MEMBERS = 20_000
@@ -31,12 +32,6 @@ _UTF8 = 0x0800
 _UNIX = 3 << 8
 _PLAIN_FILE = 0o100644 << 16
 _RESERVED = frozenset('<>:"|?*\\%')
-
-_LOCAL = struct.Struct("<4s5H3L2H")
-_CENTRAL = struct.Struct("<4s6H3L5H2L")
-_END = struct.Struct("<4s4H2LH")
-_END64 = struct.Struct("<4sQ2H2L4Q")
-_LOCATOR64 = struct.Struct("<4sLQL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,9 +258,7 @@ def _local(entry: _Entry) -> bytes:
         version, size, extra = 20, entry.size, b""
     else:
         version, size, extra = 45, _OVER, struct.pack("<2H2Q", 1, 16, entry.size, entry.size)
-    fixed = _LOCAL.pack(
-        b"PK\3\4", version, flags, 0, 0, _DATE, entry.crc32, size, size, len(name), len(extra)
-    )
+    fixed = LOCAL.pack(b"PK\3\4", version, flags, 0, 0, _DATE, entry.crc32, size, size, len(name), len(extra))
     return fixed + name + extra
 
 
@@ -280,7 +273,7 @@ def _central(entry: _Entry) -> bytes:
     size = _OVER if entry.size >= _ZIP64_FROM else entry.size
     offset = _OVER if entry.offset >= _ZIP64_FROM else entry.offset
     # "Made on Unix", else unzip takes UTF-8 names for a DOS code page; a plain file, rw-r--r--, never a link.
-    fixed = _CENTRAL.pack(
+    fixed = CENTRAL.pack(
         *(b"PK\1\2", _UNIX | version, version, flags, 0, 0, _DATE, entry.crc32, size, size),
         *(len(name), len(extra), 0, 0, 0, _PLAIN_FILE, offset),
     )
@@ -296,25 +289,25 @@ def _directory(entries: Sequence[_Entry]) -> bytes:
     shown = start
     if start >= _ZIP64_FROM:
         shown = _OVER
-        closing = _END64.pack(b"PK\6\6", 44, 45, 45, 0, 0, count, count, len(body), start)
-        closing += _LOCATOR64.pack(b"PK\6\7", 0, start + len(body), 1)
-    closing += _END.pack(b"PK\5\6", 0, 0, count, count, len(body), shown, 0)
+        closing = END64.pack(b"PK\6\6", 44, 45, 45, 0, 0, count, count, len(body), start)
+        closing += LOCATOR64.pack(b"PK\6\7", 0, start + len(body), 1)
+    closing += END.pack(b"PK\5\6", 0, 0, count, count, len(body), shown, 0)
     return body + closing
 
 
 def _find_directory(file: BinaryIO, length: int) -> tuple[int, int]:
     """Where the central directory starts and ends, as the end records say; the caller checks it all again."""
-    last = length - _END.size
+    last = length - END.size
     if last < 0:
         raise ContainerRefused("the file is too short for a zip container")
-    magic, _, _, _, _, size, start, comment = _END.unpack(_exactly(file, last, _END.size))
+    magic, _, _, _, _, size, start, comment = END.unpack(_exactly(file, last, END.size))
     if magic != b"PK\5\6" or comment:
         raise ContainerRefused("the file does not end with a zip end record")
     if start == _OVER:
-        last -= _LOCATOR64.size + _END64.size
+        last -= LOCATOR64.size + END64.size
         if last < 0:
             raise ContainerRefused("the zip64 end record is missing")
-        start = _END64.unpack(_exactly(file, last, _END64.size))[-1]
+        start = END64.unpack(_exactly(file, last, END64.size))[-1]
     if start + size != last:
         raise ContainerRefused("the central directory does not reach the end record")
     return start, last
@@ -327,9 +320,9 @@ def _parse_directory(body: bytes) -> list[tuple[str, int, int]]:
         if len(listed) >= MAX_MEMBERS:
             raise ContainerRefused("the container has too many members")
         try:
-            fields = _CENTRAL.unpack_from(body, position)
+            fields = CENTRAL.unpack_from(body, position)
             crc32, size, name_length, extra_length = fields[7], fields[9], fields[10], fields[11]
-            position += _CENTRAL.size
+            position += CENTRAL.size
             name = body[position : position + name_length].decode()
             position += name_length
             if size == _OVER:

@@ -12,10 +12,11 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from plumbing.disk import create_durably, make_folder, replace_durably
 from storage.errors import KeyRefused
@@ -95,45 +96,87 @@ def replace_file(path: Path, content: KeyFile) -> None:
         replace_durably(path, _octets(content), former=path.stat())
 
 
-class KeyFileChanger:
-    """Changes the keys in a file; the caller keeps other changers out."""
+class Stated(Protocol):
+    """What a file says of its keys, wherever these lie; see `KeyFile`."""
+
+    @property
+    def keys(self) -> Collection[bytes]:
+        """Ids of the keys."""
+        ...
+
+    @property
+    def active(self) -> bytes:
+        """Id of the one that wraps."""
+        ...
+
+    @property
+    def activated(self) -> str:
+        """Since when it does."""
+        ...
+
+    @property
+    def next(self) -> bytes:
+        """Id of the one that is to become active."""
+        ...
+
+
+def turn_members(content: Stated) -> dict[str, str]:
+    """Return the members of a file that say how far a change of keys is; none where there was none."""
+    return {
+        **({"activated": content.activated} if content.activated else {}),
+        **({"next": content.next.hex()} if content.next else {}),
+    }
+
+
+class FileChanger(ABC):
+    """Tells what a file says of its keys, read anew each time."""
 
     def __init__(self, path: Path) -> None:
-        """Take the file."""
         self._path = path
+
+    @abstractmethod
+    def _read(self) -> Stated:
+        """Read the file. Raises KeyRefused, StorageUnavailable."""
 
     def active(self) -> bytes:
         """Return the id of the key that wraps. Raises KeyRefused, StorageUnavailable."""
-        return read_file(self._path).active
+        return self._read().active
 
     def next(self) -> bytes:
         """Return the id of the key that is to become active, empty for none. Raises as `active`."""
-        return read_file(self._path).next
+        return self._read().next
 
     def ids(self) -> frozenset[bytes]:
         """Return the ids of all keys. Raises as `active`."""
-        return frozenset(read_file(self._path).keys)
+        return frozenset(self._read().keys)
 
     def activated(self) -> str:
         """Return the RFC 3339 time since which the active key is; "" for the first. Raises as `active`."""
-        return read_file(self._path).activated
+        return self._read().activated
+
+
+class KeyFileChanger(FileChanger):
+    """Changes the keys in a file; the caller keeps other changers out."""
+
+    def _read(self) -> KeyFile:
+        return read_file(self._path)
 
     def add(self) -> bytes:
         """Draw the key that is to become active; return its id. Raises as `active`."""
-        found = read_file(self._path)
+        found = self._read()
         name, key = secrets.token_bytes(ID), secrets.token_bytes(KEY)
         replace_file(self._path, replace(found, keys={**found.keys, name: key}, next=name))
         return name
 
     def activate(self, now: str) -> None:
         """Let the key that waits wrap from now on. Raises as `active`."""
-        found = read_file(self._path)
+        found = self._read()
         if found.next:
             replace_file(self._path, replace(found, active=found.next, activated=now, next=b""))
 
     def discard(self, name: bytes) -> None:
         """Take a key out that is neither active nor to become so. Raises as `active`."""
-        found = read_file(self._path)
+        found = self._read()
         kept = {each: key for each, key in found.keys.items() if each != name}
         replace_file(self._path, replace(found, keys=kept))
 
@@ -143,7 +186,6 @@ def _octets(content: KeyFile) -> bytes:
         "active": content.active.hex(),
         "format": _FORMAT,
         "keys": {name.hex(): key.hex() for name, key in content.keys.items()},
-        **({"activated": content.activated} if content.activated else {}),
-        **({"next": content.next.hex()} if content.next else {}),
+        **turn_members(content),
     }
     return json.dumps(members, sort_keys=True).encode() + b"\n"

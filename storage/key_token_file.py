@@ -19,6 +19,7 @@ from typing import Any
 from plumbing.disk import make_folder, replace_durably
 from storage.errors import KeyRefused, StorageError
 from storage.filesystem_disk import unavailable
+from storage.key_files import FileChanger, turn_members
 from storage.keys_token import AesToken, TokenKeyWrapper
 from storage.wrapped import ID
 
@@ -85,8 +86,7 @@ def write_token_file(path: Path, content: TokenKeyFile) -> None:
         **content.place,
         "keys": sorted(each.hex() for each in content.keys),
         "active": content.active.hex(),
-        **({"activated": content.activated} if content.activated else {}),
-        **({"next": content.next.hex()} if content.next else {}),
+        **turn_members(content),
     }
     with unavailable("writing the key file"):
         make_folder(path.parent)
@@ -144,7 +144,7 @@ class FollowingTokenWrapper:
                 return
 
 
-class TokenKeyChanger:
+class TokenKeyChanger(FileChanger):
     """Changes which keys of a token encrypt; the caller keeps other changers out.
 
     A key is made in the token; one that is taken out of the file is destroyed there by the token's own tools.
@@ -152,42 +152,29 @@ class TokenKeyChanger:
 
     def __init__(self, path: Path, make: Callable[[bytes], None]) -> None:
         """Take the file, and what makes an AES-256 key with an id in the token."""
-        self._path = path
+        super().__init__(path)
         self._make = make
 
-    def active(self) -> bytes:
-        """Return the id of the key that wraps. Raises KeyRefused, StorageUnavailable."""
-        return read_token_file(self._path).active
-
-    def next(self) -> bytes:
-        """Return the id of the key that is to become active, empty for none. Raises as `active`."""
-        return read_token_file(self._path).next
-
-    def ids(self) -> frozenset[bytes]:
-        """Return the ids of all keys. Raises as `active`."""
-        return read_token_file(self._path).keys
-
-    def activated(self) -> str:
-        """Return the RFC 3339 time since which the active key is; "" for the first. Raises as `active`."""
-        return read_token_file(self._path).activated
+    def _read(self) -> TokenKeyFile:
+        return read_token_file(self._path)
 
     def add(self) -> bytes:
         """Make the key that is to become active; return its id. Raises as `active`."""
         name = secrets.token_bytes(ID)
         self._make(name)
-        found = read_token_file(self._path)
+        found = self._read()
         write_token_file(self._path, replace(found, keys=found.keys | {name}, next=name))
         return name
 
     def activate(self, now: str) -> None:
         """Let the key that waits wrap from now on. Raises as `active`."""
-        found = read_token_file(self._path)
+        found = self._read()
         if found.next:
             write_token_file(self._path, replace(found, active=found.next, activated=now, next=b""))
 
     def discard(self, name: bytes) -> None:
         """Take a key out that is neither active nor to become so. Raises as `active`."""
-        found = read_token_file(self._path)
+        found = self._read()
         write_token_file(self._path, replace(found, keys=found.keys - {name}))
 
 

@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 
 from api.auth import Caller
 from api.deps import Desk, Key, Safe, single_header
-from api.security import DOWNLOAD_CSP
+from api.downloads import file_headers
 from api.streams import body_chunks
 from api.strict_json import parse_as
 from api.uploads import content_length, declared_digest, media_type, read_small_body
@@ -31,7 +31,6 @@ from vault.domain.batches import Batch, BatchState, LineState
 from vault.domain.transfer import Transfer
 from vault.errors import Refused
 from vault.manifests import FORMS
-from vault.names import content_disposition
 
 router = APIRouter(tags=["batches"])
 _BODY = (
@@ -227,12 +226,7 @@ def report_batch(batch_id: str, form: Literal["csv", "json", "pdf"], vault: Safe
     """Report a batch."""
     reports = vault.batch_reports
     file = reports.summary(actor, batch_id) if form == "pdf" else reports.report(actor, batch_id, form)
-    headers = {
-        "Content-Type": file.media_type,
-        "Content-Disposition": content_disposition(file.name),
-        "Content-Security-Policy": DOWNLOAD_CSP,
-        "Cache-Control": "no-store",
-    }
+    headers = {**file_headers(file.media_type, file.name), "Cache-Control": "no-store"}
     return StreamingResponse(file.chunks, headers=headers)
 
 

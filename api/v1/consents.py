@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request, Response
 
 from api.auth import Caller
 from api.deps import Key, Safe
+from api.downloads import file_headers
 from api.paging import Cursor, after_of, page_of
-from api.security import DOWNLOAD_CSP
 from api.strict_json import parse_as
 from api.uploads import read_small_body
 from api.v1.describe import BEARER, LOOK_PROBLEMS, keyed, problems
@@ -26,7 +26,6 @@ from api.v1.views import json_response
 from vault.consents import CONSENT, WITHDRAWAL, Consents
 from vault.domain.actors import Actor
 from vault.domain.matters import Matter
-from vault.names import content_disposition
 from vault.papers import PAPER_TYPE
 
 router = APIRouter(tags=["consents"])
@@ -165,12 +164,8 @@ def list_statements(
 
 
 def _paper(octets: bytes, name: str) -> Response:
-    headers = {
-        "Content-Disposition": content_disposition(f"{name}.asice"),
-        "Content-Security-Policy": DOWNLOAD_CSP,
-        "Cache-Control": "private, no-store",
-    }
-    return Response(octets, media_type=PAPER_TYPE, headers=headers)
+    headers = {**file_headers(PAPER_TYPE, f"{name}.asice"), "Cache-Control": "private, no-store"}
+    return Response(octets, headers=headers)
 
 
 def _consent(consents: Consents, consent: Matter) -> ConsentAnswer:

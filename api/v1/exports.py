@@ -6,13 +6,11 @@ from fastapi import APIRouter, Response
 
 from api.auth import Caller
 from api.deps import Key, Safe
-from api.downloads import LeavingResponse
-from api.security import DOWNLOAD_CSP
+from api.downloads import LeavingResponse, file_headers
 from api.v1.describe import BEARER, LOOK_PROBLEMS, OCTETS, WRITE_PROBLEMS, keyed, problems
 from api.v1.schemas_rights import ExportAnswer, RightsReceipt
 from api.v1.views import json_response, step_taken
 from vault.clock import rfc3339
-from vault.names import content_disposition
 from vault.rights import MEDIA_TYPE
 
 router = APIRouter(tags=["rights"])
@@ -83,10 +81,5 @@ def describe_export(export_id: str, vault: Safe, actor: Caller) -> Response:
 def download_everything(export_id: str, vault: Safe, actor: Caller) -> Response:
     """Download everything."""
     made = vault.people.rights.exports.archive(actor, export_id)
-    headers = {
-        "Content-Type": MEDIA_TYPE,
-        "Content-Disposition": content_disposition(made.name),
-        "Content-Security-Policy": DOWNLOAD_CSP,
-        "Accept-Ranges": "none",
-    }
+    headers = {**file_headers(MEDIA_TYPE, made.name), "Accept-Ranges": "none"}
     return LeavingResponse(made.chunks, headers=headers)

@@ -11,9 +11,9 @@ from starlette.responses import StreamingResponse
 
 from api.auth import Caller, demand_proof
 from api.deps import Safe
+from api.downloads import file_headers
 from api.errors import wanted_language
 from api.paging import Cursor, after_of, page_of, per_page
-from api.security import DOWNLOAD_CSP
 from api.v1.describe import BEARER, LOOK_PROBLEMS, OCTETS, problems
 from api.v1.schemas_journal import (
     JournalLine,
@@ -36,7 +36,6 @@ from vault.ids import looks_like_id
 from vault.journal_lines import Filters
 from vault.journal_rows import Line
 from vault.journal_words import agent_of, event_words, purpose_words, who_words
-from vault.names import content_disposition
 from vault.purposes import ServiceNames
 from vault.service import Vault
 
@@ -134,12 +133,7 @@ def export_journal(
     demand_proof(request, actor, Action.EXPORT, safe_id, Act.EXPORT)
     filters = _filters(since, until, document, granted, None)
     file = vault.people.journal.exports.export(actor, safe_id, form, filters)
-    headers = {
-        "Content-Type": file.media_type,
-        "Content-Disposition": content_disposition(file.name),
-        "Content-Security-Policy": DOWNLOAD_CSP,
-        "Probans-Entry": str(file.seq),
-    }
+    headers = {**file_headers(file.media_type, file.name), "Probans-Entry": str(file.seq)}
     return StreamingResponse(file.chunks, headers=headers)
 
 
@@ -169,11 +163,7 @@ def line_proof(
     proof = vault.people.journal.proofs.proof(actor, entry, with_key=key == "true", wait=wait)
     if proof is None:
         raise Conflict("RECEIPT_PENDING")
-    headers = {
-        "Content-Type": MEDIA_TYPE,
-        "Content-Disposition": content_disposition(f"journal-{entry}.json"),
-        "Content-Security-Policy": DOWNLOAD_CSP,
-    }
+    headers = file_headers(MEDIA_TYPE, f"journal-{entry}.json")
     return Response(proof, headers=headers)
 
 

@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 
 from api.auth import Caller
 from api.deps import Purpose, Safe, Words
-from api.downloads import download_response
+from api.downloads import download_response, file_headers
 from api.errors import wanted_language
 from api.paging import Cursor, after_of, per_page
 from api.security import DOWNLOAD_CSP
@@ -31,7 +31,6 @@ from api.v1.schemas import DocumentDescription, DocumentPage, ReceiptLine, Recei
 from api.v1.views import described, json_response
 from vault.errors import Conflict, Refused
 from vault.ledger.generations import prefix_of
-from vault.names import content_disposition
 from vault.reading import Page
 from vault.searching import Wanted
 
@@ -223,11 +222,7 @@ def receipt_response(document_id: str, receipt: bytes | None) -> Response:
     """Answer with a receipt. Raises Conflict(RECEIPT_PENDING) when none covers the entry yet."""
     if receipt is None:
         raise Conflict("RECEIPT_PENDING")
-    headers = {
-        "Content-Type": RECEIPT_TYPE,
-        "Content-Disposition": content_disposition(f"{document_id}.tlog-proof"),
-        "Content-Security-Policy": DOWNLOAD_CSP,
-    }
+    headers = file_headers(RECEIPT_TYPE, f"{document_id}.tlog-proof")
     return Response(receipt, headers=headers)
 
 

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request, Response
 
 from api.auth import Caller
 from api.deps import Key, Safe
+from api.downloads import file_headers
 from api.paging import Cursor, after_of, page_of, per_page
-from api.security import DOWNLOAD_CSP
 from api.strict_json import parse_as
 from api.uploads import read_small_body
 from api.v1.describe import BEARER, JSON_PROBLEMS, LOOK_PROBLEMS, WRITE_PROBLEMS, keyed, problems
@@ -25,7 +25,6 @@ from vault.clock import rfc3339
 from vault.domain.documents import Outcome
 from vault.domain.matters import Matter
 from vault.fields import parse_instant
-from vault.names import content_disposition
 from vault.papers import PAPER_TYPE
 from vault.requisitions import NewRequisition
 
@@ -126,11 +125,7 @@ def describe_requisition(requisition_id: str, vault: Safe, actor: Caller) -> Res
 )
 def requisition_paper(requisition_id: str, vault: Safe, actor: Caller) -> Response:
     """Download the sealed paper."""
-    headers = {
-        "Content-Type": PAPER_TYPE,
-        "Content-Disposition": content_disposition(f"{requisition_id}.asice"),
-        "Content-Security-Policy": DOWNLOAD_CSP,
-    }
+    headers = file_headers(PAPER_TYPE, f"{requisition_id}.asice")
     return Response(vault.people.requisitions.paper(actor, requisition_id), headers=headers)
 
 

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request, Response
 from api.auth import Caller
 from api.browser import own_origin
 from api.deps import Key, Safe
+from api.downloads import file_headers
 from api.paging import Cursor, after_of, page_of, per_page
-from api.security import DOWNLOAD_CSP
 from api.strict_json import parse_as
 from api.uploads import read_small_body
 from api.v1.describe import BEARER, JSON_PROBLEMS, LOOK_PROBLEMS, WRITE_PROBLEMS, json_body, keyed, problems
@@ -19,7 +19,6 @@ from api.v1.views import json_response, step_taken
 from vault.clock import parse_rfc3339, rfc3339
 from vault.domain.documents import Outcome
 from vault.fields import parse_instant
-from vault.names import content_disposition
 from vault.share_codes import grouped
 from vault.share_slip import page_address, typeset_slip
 from vault.shares import NewShare, SeenShare
@@ -140,11 +139,7 @@ def print_slip(request: Request, share_id: str, vault: Safe, actor: Caller) -> R
     said = parse_as(SlipRequest, read_small_body(request, vault.settings.max_json_bytes))
     share = vault.people.sharing.shares.with_code(actor, share_id, said.code)
     pdf = typeset_slip(share, said.code, own_origin(request), vault.parts.clock.now())
-    headers = {
-        "Content-Disposition": content_disposition("code-de-partage.pdf"),
-        "Content-Security-Policy": DOWNLOAD_CSP,
-    }
-    return Response(pdf, headers=headers, media_type="application/pdf")
+    return Response(pdf, headers=file_headers("application/pdf", "code-de-partage.pdf"))
 
 
 def _receipt(outcome: Outcome, **secrets: str) -> Response:

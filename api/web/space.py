@@ -181,6 +181,27 @@ def trouble_of(request: Request, error: VaultError) -> Trouble:
     return Trouble(said.title, said.action, name)
 
 
+def shown_again(
+    request: Request,
+    error: VaultError,
+    section: str,
+    title: str,
+    said: Mapping[str, Any] | None = None,
+    address: str = "",
+) -> Shown:
+    """Return how a page is shown whose form was not accepted; what the form cannot mend is raised again.
+
+    Args:
+        request: the form.
+        error: why it was not.
+        section: see `Shown`.
+        title: see `Shown`.
+        said: see `Shown`; None for nothing.
+        address: see `Shown`.
+    """
+    return Shown(section, title, status_of(error), trouble_of(request, error), said or {}, address)
+
+
 def refused(request: Request, name: str, word: str = "") -> Trouble:
     """Return the trouble with one field."""
     return Trouble(words(language(request))(word or f"wrong_{name}"), "", name)

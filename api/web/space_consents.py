@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.deps import Safe
+from api.downloads import file_headers
 from api.paging import after_of, page_of
-from api.security import DOWNLOAD_CSP
 from api.web.space import (
     PAGE,
     PLACE,
@@ -17,14 +17,12 @@ from api.web.space import (
     gone_to,
     posted,
     show,
-    status_of,
-    trouble_of,
+    shown_again,
 )
 from vault.access import Action
 from vault.consents import CONSENT, WITHDRAWAL
 from vault.domain.matters import Matter
 from vault.errors import NotFound, VaultError
-from vault.names import content_disposition
 from vault.papers import PAPER_TYPE
 from vault.service import Vault
 
@@ -79,9 +77,8 @@ def withdraw(request: Request, consent_id: str, vault: Safe) -> Response:
     try:
         service.withdraw(space.actor, consent_id, fields.one("key"), fields.text("reason"))
     except VaultError as error:
-        trouble = trouble_of(request, error)
         place = f"{PLACE}/consentements/{consent_id}"
-        shown = Shown("requests", "consent_title", status_of(error), trouble, fields.kept(), place)
+        shown = shown_again(request, error, "requests", "consent_title", fields.kept(), place)
         return _consent(request, vault, space, consent_id, shown)
     return gone_to(f"{PLACE}/consentements/{consent_id}", "retire")
 
@@ -116,8 +113,4 @@ def _demand_own(space: Space, matter: Matter) -> None:
 
 
 def _paper(octets: bytes, name: str) -> Response:
-    headers = {
-        "Content-Disposition": content_disposition(f"{name}.asice"),
-        "Content-Security-Policy": DOWNLOAD_CSP,
-    }
-    return Response(octets, media_type=PAPER_TYPE, headers=headers)
+    return Response(octets, headers=file_headers(PAPER_TYPE, f"{name}.asice"))

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api.deps import Safe
 from api.web.forms import Fields
-from api.web.space import PLACE, Shown, Space, enter, gone_to, posted, show, status_of, trouble_of
+from api.web.space import PLACE, Shown, Space, enter, gone_to, posted, show, shown_again
 from vault.access import Action
 from vault.assurance import Act
 from vault.domain.contacts import Choice, Choices, When
@@ -102,8 +102,7 @@ def _change(request: Request, vault: Vault, work: Callable[[Space, Fields], obje
     try:
         work(space, fields)
     except VaultError as error:
-        trouble = trouble_of(request, error)
-        shown = Shown("rights", "contacts_title", status_of(error), trouble, fields.kept(), _HERE)
+        shown = shown_again(request, error, "rights", "contacts_title", fields.kept(), _HERE)
         return _show(request, vault, space, shown)
     return gone_to(_HERE, done)
 

@@ -29,6 +29,7 @@ from api.web.space import (
     gone_to,
     posted,
     show,
+    shown_again,
     status_of,
     trouble_of,
 )
@@ -93,8 +94,7 @@ def label(request: Request, document_id: str, vault: Safe) -> Response:
     try:
         vault.people.labels.put(space.actor, document_id, labels)
     except VaultError as error:
-        trouble = trouble_of(request, error)
-        shown = Shown("documents", "document_title", status_of(error), trouble, fields.kept())
+        shown = shown_again(request, error, "documents", "document_title", fields.kept())
         return _document(request, vault, space, document_id, shown)
     place = f"{PLACE}/documents/{document_id}" if space.may(Action.DESCRIBE) else PLACE
     return gone_to(place, "etiquettes")

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from api.deps import Safe
+from api.downloads import file_headers
 from api.paging import after_of, page_of
-from api.security import DOWNLOAD_CSP
 from api.v1.journal import described_line, names_of
 from api.v1.schemas_journal import JournalLine
 from api.web.rendering import language
@@ -27,9 +27,8 @@ from api.web.space import (
     posted,
     refused,
     show,
+    shown_again,
     start_of_day,
-    status_of,
-    trouble_of,
 )
 from vault.access import Action
 from vault.assurance import Act
@@ -37,7 +36,6 @@ from vault.errors import Conflict, NotFound, Refused, VaultError
 from vault.evidence.journal_line import MEDIA_TYPE
 from vault.ids import looks_like_id
 from vault.journal_lines import Filters
-from vault.names import content_disposition
 from vault.service import Vault
 
 router = APIRouter(include_in_schema=False)
@@ -98,11 +96,7 @@ def journal_file(
     vault.people.login.assurance.demand(space.actor, Act.EXPORT)
     filters = _filters({"du": du, "au": au, "acces": acces, "document": document})
     file = vault.people.journal.exports.export(space.actor, space.safe_id, form, filters)
-    headers = {
-        "Content-Type": file.media_type,
-        "Content-Disposition": content_disposition(file.name),
-        "Content-Security-Policy": DOWNLOAD_CSP,
-    }
+    headers = file_headers(file.media_type, file.name)
     return StreamingResponse(file.chunks, headers=headers)
 
 
@@ -114,11 +108,7 @@ def proof(request: Request, entry: str, vault: Safe) -> Response:
     octets = vault.people.journal.proofs.proof(space.actor, seq, with_key=False, wait=_PROOF_WAIT)
     if octets is None:
         raise Conflict("RECEIPT_PENDING")
-    headers = {
-        "Content-Type": MEDIA_TYPE,
-        "Content-Disposition": content_disposition(f"journal-{seq}.json"),
-        "Content-Security-Policy": DOWNLOAD_CSP,
-    }
+    headers = file_headers(MEDIA_TYPE, f"journal-{seq}.json")
     return Response(octets, headers=headers)
 
 
@@ -137,8 +127,7 @@ def report(request: Request, entry: str, vault: Safe) -> Response:
     try:
         outcome = vault.people.journal.reports.open(space.actor, seq, fields.text("words"), fields.one("key"))
     except VaultError as error:
-        trouble = trouble_of(request, error)
-        shown = Shown("journal", "report_title", status_of(error), trouble, fields.kept())
+        shown = shown_again(request, error, "journal", "report_title", fields.kept())
         return _report_form(request, vault, space, seq, shown)
     return gone_to(f"{PLACE}/signalements/{outcome.document_id}", "signale")
 
@@ -179,8 +168,7 @@ def move_report(request: Request, report_id: str, vault: Safe) -> Response:
         else:
             reports.reopen(space.actor, report_id, fields.text("words"), key)
     except VaultError as error:
-        trouble = trouble_of(request, error)
-        shown = Shown("journal", "report_one", status_of(error), trouble, fields.kept())
+        shown = shown_again(request, error, "journal", "report_one", fields.kept())
         return _report(request, vault, space, report_id, shown)
     return gone_to(f"{PLACE}/signalements/{report_id}", "reponse")
 

@@ -23,9 +23,8 @@ from api.web.space import (
     gone_to,
     posted,
     show,
+    shown_again,
     start_of_day,
-    status_of,
-    trouble_of,
 )
 from api.web.space_documents import type_code
 from vault.access import MANDATE_SCOPES, Action
@@ -91,12 +90,8 @@ def give(request: Request, vault: Safe) -> Response:
             return show(request, space, "space_mandate_check.html", shown, new=new)
         vault.people.mandates.grant(space.actor, new, fields.one("key"))
     except VaultError as error:
-        trouble = trouble_of(request, error)
-        return _form(
-            request,
-            space,
-            Shown("mandates", "mandate_new", status_of(error), trouble, _said(fields), _NEW),
-        )
+        shown = shown_again(request, error, "mandates", "mandate_new", _said(fields), _NEW)
+        return _form(request, space, shown)
     return gone_to(f"{PLACE}/mandats", "mandat-donne")
 
 
@@ -114,9 +109,8 @@ def end(request: Request, mandate_id: str, vault: Safe) -> Response:
     try:
         vault.people.mandates.end(space.actor, mandate_id, fields.text("reason"), fields.one("key"))
     except VaultError as error:
-        trouble = trouble_of(request, error)
         place = f"{PLACE}/mandats/{mandate_id}"
-        shown = Shown("mandates", "mandate_one", status_of(error), trouble, fields.kept(), place)
+        shown = shown_again(request, error, "mandates", "mandate_one", fields.kept(), place)
         return _mandate(request, vault, space, mandate_id, shown)
     return gone_to(f"{PLACE}/mandats", "mandat-fini")
 

@@ -24,8 +24,7 @@ from api.web.space import (
     posted,
     refused,
     show,
-    status_of,
-    trouble_of,
+    shown_again,
 )
 from vault.access import Action
 from vault.assurance import Act, demand_assurance
@@ -93,8 +92,7 @@ def answer(request: Request, request_id: str, vault: Safe) -> Response:
             return _check(request, vault, space, view, fields, chosen)
         vault.people.tell_once.answers.answer(space.actor, request_id, chosen, fields.one("key"))
     except VaultError as error:
-        trouble = trouble_of(request, error)
-        shown = Shown("requests", "answer_title", status_of(error), trouble, _said(fields), place)
+        shown = shown_again(request, error, "requests", "answer_title", _said(fields), place)
         return _answer_form(request, vault, space, view, shown)
     return gone_to(f"{PLACE}/demandes/{request_id}", "repondu")
 
@@ -116,8 +114,7 @@ def decline(request: Request, request_id: str, vault: Safe) -> Response:
     try:
         vault.people.tell_once.answers.answer(space.actor, request_id, said, fields.one("key"))
     except VaultError as error:
-        trouble = trouble_of(request, error)
-        shown = Shown("requests", "decline_title", status_of(error), trouble, fields.kept())
+        shown = shown_again(request, error, "requests", "decline_title", fields.kept())
         return show(request, space, "space_decline.html", shown, view=view)
     return gone_to(f"{PLACE}/demandes/{request_id}", "decline")
 

@@ -6,9 +6,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.deps import Safe
-from api.downloads import LeavingResponse
+from api.downloads import LeavingResponse, file_headers
 from api.paging import after_of, page_of
-from api.security import DOWNLOAD_CSP
 from api.web.space import (
     PAGE,
     PLACE,
@@ -19,8 +18,7 @@ from api.web.space import (
     gone_to,
     posted,
     show,
-    status_of,
-    trouble_of,
+    shown_again,
 )
 from vault.access import Action
 from vault.assurance import Act
@@ -28,7 +26,6 @@ from vault.closed_safes import WISH
 from vault.closures import NewClosure
 from vault.domain.matters import Matter
 from vault.errors import NotFound, VaultError
-from vault.names import content_disposition
 from vault.rights import MEDIA_TYPE
 from vault.service import Vault
 
@@ -66,8 +63,7 @@ def export(request: Request, vault: Safe) -> Response:
     try:
         outcome = vault.people.rights.exports.ask(space.actor, space.safe_id, fields.one("key"))
     except VaultError as error:
-        trouble = trouble_of(request, error)
-        shown = Shown("rights", "export_title", status_of(error), trouble)
+        shown = shown_again(request, error, "rights", "export_title")
         return show(request, space, "space_export_form.html", shown)
     return gone_to(f"{PLACE}/export/{outcome.document_id}", "export")
 
@@ -85,12 +81,7 @@ def archive(request: Request, export_id: str, vault: Safe) -> Response:
     """Download the copy, made while it leaves."""
     space = enter(request, vault, Action.EXPORT)
     made = vault.people.rights.exports.archive(space.actor, export_id)
-    headers = {
-        "Content-Type": MEDIA_TYPE,
-        "Content-Disposition": content_disposition(made.name),
-        "Content-Security-Policy": DOWNLOAD_CSP,
-        "Accept-Ranges": "none",
-    }
+    headers = {**file_headers(MEDIA_TYPE, made.name), "Accept-Ranges": "none"}
     return LeavingResponse(made.chunks, headers=headers)
 
 
@@ -112,8 +103,7 @@ def ask_closure(request: Request, vault: Safe) -> Response:
         new = NewClosure(space.holder, WISH)
         vault.people.closures.ask(space.actor, new, fields.one("key"))
     except VaultError as error:
-        trouble = trouble_of(request, error)
-        shown = Shown("rights", "closure_title", status_of(error), trouble, fields.kept())
+        shown = shown_again(request, error, "rights", "closure_title", fields.kept())
         return _closure(request, vault, space, shown)
     return gone_to(_CLOSURE, "cloture-demandee")
 
@@ -125,8 +115,7 @@ def confirm_closure(request: Request, closure_id: str, vault: Safe) -> Response:
     try:
         vault.people.closures.confirm(space.actor, closure_id, fields.one("key"))
     except VaultError as error:
-        trouble = trouble_of(request, error)
-        shown = Shown("rights", "closure_title", status_of(error), trouble, address=_CLOSURE)
+        shown = shown_again(request, error, "rights", "closure_title", address=_CLOSURE)
         return _closure(request, vault, space, shown)
     return gone_to(_CLOSURE, "cloture-confirmee")
 
@@ -138,8 +127,7 @@ def cancel_closure(request: Request, closure_id: str, vault: Safe) -> Response:
     try:
         vault.people.closures.cancel(space.actor, closure_id, fields.text("reason"), fields.one("key"))
     except VaultError as error:
-        trouble = trouble_of(request, error)
-        shown = Shown("rights", "closure_title", status_of(error), trouble, fields.kept(), _CLOSURE)
+        shown = shown_again(request, error, "rights", "closure_title", fields.kept(), _CLOSURE)
         return _closure(request, vault, space, shown)
     return gone_to(f"{PLACE}/droits", "cloture-annulee")
 
@@ -178,8 +166,7 @@ def add_note(request: Request, document_id: str, vault: Safe) -> Response:
     try:
         vault.people.rights.notes.add(space.actor, document_id, fields.text("words"), fields.one("key"))
     except VaultError as error:
-        trouble = trouble_of(request, error)
-        shown = Shown("documents", "note_title", status_of(error), trouble, fields.kept())
+        shown = shown_again(request, error, "documents", "note_title", fields.kept())
         return show(request, space, "space_note_form.html", shown, document_id=document_id)
     return gone_to(f"{PLACE}/remarques", "remarque")
 

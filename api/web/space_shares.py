@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from api.browser import own_origin
 from api.deps import Safe
+from api.downloads import file_headers
 from api.paging import after_of, page_of
-from api.security import DOWNLOAD_CSP
 from api.web.forms import Fields
 from api.web.rendering import language
 from api.web.space import (
@@ -24,13 +24,11 @@ from api.web.space import (
     gone_to,
     posted,
     show,
-    status_of,
-    trouble_of,
+    shown_again,
 )
 from vault.access import Action
 from vault.assurance import Act
 from vault.errors import NotFound, Refused, VaultError
-from vault.names import content_disposition
 from vault.purposes import OWN_PURPOSES
 from vault.reading import View
 from vault.searching import Wanted
@@ -98,8 +96,7 @@ def create(request: Request, vault: Safe) -> Response:
             )
         made = service.create(space.actor, new, fields.one("key"))
     except VaultError as error:
-        trouble = trouble_of(request, error)
-        shown = Shown("shares", "sharing_new", status_of(error), trouble, _said(fields), _NEW)
+        shown = shown_again(request, error, "shares", "sharing_new", _said(fields), _NEW)
         return _form(request, vault, space, shown)
     place = f"{PLACE}/partages/{made.outcome.document_id}"
     if not made.code:
@@ -130,11 +127,7 @@ def slip(request: Request, share_id: str, vault: Safe) -> Response:
     space, fields = posted(request, vault, Action.SHARE_SEE)
     share = vault.people.sharing.shares.with_code(space.actor, share_id, fields.one("code"))
     pdf = typeset_slip(share, fields.one("code"), own_origin(request), vault.parts.clock.now())
-    headers = {
-        "Content-Disposition": content_disposition("code-de-partage.pdf"),
-        "Content-Security-Policy": DOWNLOAD_CSP,
-    }
-    return Response(pdf, headers=headers, media_type="application/pdf")
+    return Response(pdf, headers=file_headers("application/pdf", "code-de-partage.pdf"))
 
 
 @router.post("/espace/partages/{share_id}/retrait")
@@ -144,9 +137,8 @@ def withdraw(request: Request, share_id: str, vault: Safe) -> Response:
     try:
         vault.people.sharing.shares.withdraw(space.actor, share_id, fields.one("key"))
     except VaultError as error:
-        trouble = trouble_of(request, error)
         place = f"{PLACE}/partages/{share_id}"
-        shown = Shown("shares", "sharing_one", status_of(error), trouble, address=place)
+        shown = shown_again(request, error, "shares", "sharing_one", address=place)
         return _share(request, vault, space, share_id, shown)
     return gone_to(f"{PLACE}/partages/{share_id}", "partage-retire")
 
