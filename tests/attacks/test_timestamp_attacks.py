@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signing.trust import TrustStore
+from tests.services.certificates import key_usage as granting
 from timestamping import der
 from timestamping.algorithms import low_s
 from timestamping.authority import EmbeddedAuthority
@@ -135,20 +136,7 @@ def issue(
     if usages is not None:
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=critical)
     if key_usage is not None:
-        names = (
-            "digital_signature",
-            "content_commitment",
-            "key_encipherment",
-            "data_encipherment",
-            "key_agreement",
-            "key_cert_sign",
-            "crl_sign",
-            "encipher_only",
-            "decipher_only",
-        )
-        builder = builder.add_extension(
-            x509.KeyUsage(**{name: name in key_usage for name in names}), critical=True
-        )
+        builder = builder.add_extension(granting(*key_usage), critical=True)
     return Party(builder.sign(signer_key, algorithm_hash or hashes.SHA256()), key)
 
 

@@ -274,7 +274,7 @@ def test_twins_are_noticed_across_threads(database: Database, tmp_path: Path) ->
     seen: list[bool] = []
 
     def try_it(key: bytes) -> None:
-        with guard.hold(key) as mine:
+        with TwinGuard(tmp_path, database.locks).hold(key) as mine:
             seen.append(mine)
 
     with guard.hold(b"a") as mine:

@@ -7,15 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
 from tests.e2e.conftest import Plan
-from tests.e2e.harness.judge import check_ledger, check_objects, check_records
+from tests.e2e.harness.judge import check_whole
 from tests.e2e.harness.load import Load
 from tests.e2e.harness.server import serving
-from vault.bootstrap import open_vault
-from vault.db import models
-from vault.ledger.policy import Policy
 from vault.settings import Settings
 
 pytestmark = pytest.mark.timeout(3600)
@@ -31,18 +27,9 @@ def loaded(folder: Path, seed: int, seconds: float, figure: Callable[[str], None
     assert not load.wrong, load.wrong
     assert load.cut == 0
     assert not load.unanswered
-    vault = open_vault(Settings(data=data), background=False)
-    try:
-        entries = check_ledger(vault, Policy.from_vkeys("\n".join(vault.trust.vkeys) + "\n"))
-        check_objects(vault)
-        check_records(vault)
-        with vault.parts.database.reading() as connection:
-            documents = list(connection.scalars(select(models.documents.c.id)))
-            keys = connection.execute(select(models.idempotency.c.document_id)).all()
-    finally:
-        vault.close()
+    entries, documents, keys = check_whole(Settings(data=data))
     assert sorted(documents) == sorted(each.document_id for each in load.given.values())
-    assert len(keys) == len(load.asked) == len(set(documents))
+    assert keys == len(load.asked) == len(set(documents))
     figure(
         f"8 clients, 2 workers, {seconds:.0f} s: {load.requests} requests ({load.requests / seconds:.0f}/s), "
         f"{len(documents)} documents ({len(documents) / seconds:.0f}/s), {entries} ledger entries, 0 errors, "

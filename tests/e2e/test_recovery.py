@@ -18,7 +18,14 @@ from sqlalchemy import select
 from signing.trust import TrustStore
 from tests.e2e.conftest import Plan
 from tests.e2e.harness.client import agent, holder
-from tests.e2e.harness.judge import check_bundle, check_forgotten, check_ledger, check_objects, check_records
+from tests.e2e.harness.judge import (
+    check_bundle,
+    check_forgotten,
+    check_ledger,
+    check_objects,
+    check_records,
+    holds_key_of,
+)
 from tests.e2e.harness.load import Load
 from tests.e2e.harness.promises import Answer, keeps
 from tests.e2e.harness.replay import MARK
@@ -190,7 +197,7 @@ def test_a_destroyed_document_stays_destroyed_when_an_older_copy_is_put_back(tmp
     # An older copy of the records over those of today: the destroyed one's are back, the later ones stay.
     shutil.copytree(older / "records", data / "records", dirs_exist_ok=True)
     assert len(later_records) > 0
-    assert holds_key_of(data, doomed), "the older copy could bring it back"
+    assert holds_key_of(Settings(data=data), doomed), "the older copy could bring it back"
     refuses_to_start(data)
     done = recover(data)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -199,21 +206,8 @@ def test_a_destroyed_document_stays_destroyed_when_an_older_copy_is_put_back(tmp
             assert holder(server).ask("GET", f"/v1/documents/{doomed}/{part}").status == 410
         for document in (kept, later):
             assert holder(server).ask("GET", f"/v1/documents/{document}/original").status == 200
-    assert not holds_key_of(data, doomed)
+    assert not holds_key_of(Settings(data=data), doomed)
     holds(data, [kept, later], tmp_path)
-
-
-def holds_key_of(data: Path, document: str) -> bool:
-    """Tell whether a recovery record could still bring a document back."""
-    parts = open_parts(Settings(data=data))
-    try:
-        return any(
-            f'"{document}"'.encode() in record and b'"wrapped_key":{' in record
-            for name in parts.records.names()
-            for record in parts.records.read(name)
-        )
-    finally:
-        parts.close()
 
 
 def test_records_under_each_others_names_are_reported_and_the_rest_recovered(

@@ -14,7 +14,14 @@ from sqlalchemy import func, select
 
 from signing.trust import TrustStore
 from storage.base import RecordStore
-from tests.e2e.harness.judge import check_bundle, check_forgotten, check_ledger, check_objects, send
+from tests.e2e.harness.judge import (
+    check_bundle,
+    check_forgotten,
+    check_ledger,
+    check_objects,
+    holds_key_of,
+    send,
+)
 from tests.e2e.harness.samples import HOLDER, OPERATOR, PURPOSE, Sample
 from tests.e2e.harness.stack import Place, on_servers, run
 from tests.e2e.harness.town import ASKED, Life, consented, live, opened, proven, read
@@ -193,19 +200,6 @@ def put_records(drill: Drill, records: Mapping[str, bytes]) -> None:
         store.write(name, octets)
 
 
-def holds_key_of(drill: Drill, document: str) -> bool:
-    """Tell whether a recovery record could still bring a document back."""
-    parts = open_parts(drill.place.settings)
-    try:
-        return any(
-            f'"{document}"'.encode() in record and b'"wrapped_key":{' in record
-            for name in parts.records.names()
-            for record in parts.records.read(name)
-        )
-    finally:
-        parts.close()
-
-
 def test_yesterdays_dump_is_refused_and_brought_up_to_today(
     drill: Drill, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
@@ -244,12 +238,12 @@ def test_dump_and_records_of_yesterday_together(drill: Drill, tmp_path: Path) ->
     today = all_records(drill)
     drill.restore()
     put_records(drill, drill.records)
-    assert holds_key_of(drill, drill.doomed), "yesterday's copy could bring it back"
+    assert holds_key_of(drill.place.settings, drill.doomed), "yesterday's copy could bring it back"
     assert drill.refuses() == "LEDGER_BEHIND"
     done = run("recover", "--data", str(drill.place.settings.data), place=drill.place)
     # What only today's records knew is gone, and every entry of it is told, none made up; destroyed it stays.
     assert "1 destructions" in done.stdout, done.stdout
-    assert not holds_key_of(drill, drill.doomed)
+    assert not holds_key_of(drill.place.settings, drill.doomed)
     with opened(drill.place.settings) as vault:
         assert code_of(lambda: read(vault, drill.doomed)) in {"DOCUMENT_DESTROYED", "NOT_FOUND"}
         assert read(vault, drill.life.documents[0])
@@ -271,13 +265,13 @@ def test_lost_records_beside_a_whole_database(
     assert "RECORD" in told
     # An older copy of them, from before a destruction: what it brings back of that document goes again.
     put_records(drill, all_records(drill) | today | drill.records)
-    assert holds_key_of(drill, drill.doomed)
+    assert holds_key_of(drill.place.settings, drill.doomed)
     # Yesterday and today are seconds apart here.
     monkeypatch.setattr("vault.recovery_following._SLACK", timedelta(0))
     parts = open_parts(drill.place.settings)
     assert parts.recovery().run(parts.clock).findings == []
     parts.close()
-    assert not holds_key_of(drill, drill.doomed)
+    assert not holds_key_of(drill.place.settings, drill.doomed)
     code, told = drill.audit()
     assert code == 0, told
     stands(drill, tmp_path, bundles=3)

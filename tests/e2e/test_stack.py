@@ -12,17 +12,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from sqlalchemy import select
 
 from tests.e2e.conftest import Plan
 from tests.e2e.harness.client import agent, holder
 from tests.e2e.harness.crowd import Crowd, Told
 from tests.e2e.harness.heads import HeadLog, NotOneByOne
-from tests.e2e.harness.judge import check_ledger, check_objects, check_records, demand
+from tests.e2e.harness.judge import check_whole, demand
 from tests.e2e.harness.production import DATABASE, Production
 from tests.services.softhsm import Tokens
 from vault.bootstrap import open_vault
-from vault.db import models
 from vault.evidence.findings import Outcome
 from vault.evidence.verify import verify_file
 from vault.ledger.policy import Policy
@@ -158,19 +156,10 @@ def published_policy(stack: Production) -> Policy:
 
 def judged(stack: Production, crowd: Crowd) -> int:
     """Judge the safe as it lies; return the size of its ledger."""
-    vault = open_vault(stack.opened_settings(0), background=False)
-    try:
-        entries = check_ledger(vault, Policy.from_vkeys("\n".join(vault.trust.vkeys) + "\n"))
-        check_objects(vault)
-        check_records(vault)
-        with vault.parts.database.reading() as connection:
-            documents = list(connection.scalars(select(models.documents.c.id)))
-            keys = connection.execute(select(models.idempotency.c.document_id)).all()
-    finally:
-        vault.close()
+    entries, documents, keys = check_whole(stack.opened_settings(0))
     assert len(crowd.given) == len(crowd.asked)
     assert sorted(documents) == sorted(each.document_id for each in crowd.given.values())
-    assert len(keys) == len(set(documents)) == len(crowd.asked)
+    assert keys == len(set(documents)) == len(crowd.asked)
     done = subprocess.run(
         [
             sys.executable,

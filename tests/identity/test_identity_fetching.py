@@ -3,61 +3,26 @@
 from __future__ import annotations
 
 import socket
-import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
 from identity.errors import IdentityError, ProviderMisconfigured, ProviderUnavailable
 from identity.fetching import MAX_ANSWER, Answer, HttpFetcher, check_address, finite
+from tests.services.answering import Serve, answering
+from tests.services.certificates import local_tls
 
 LIMIT = 0.6
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., str]]:
-    """Answer one connection after the other with given octets, a pause between each two pieces."""
-    servers: list[socket.socket] = []
-
-    def do(*pieces: bytes, pause: float = 0.0, tls: ssl.SSLContext | None = None) -> str:
-        server = socket.create_server(("127.0.0.1", 0))
-        servers.append(server)
-
-        def run() -> None:
-            while True:
-                try:
-                    wire, _ = server.accept()
-                except OSError:
-                    return
-                try:
-                    if tls is not None:
-                        wire = tls.wrap_socket(wire, server_side=True)
-                    wire.recv(65536)
-                    for piece in pieces:
-                        wire.sendall(piece)
-                        time.sleep(pause)
-                except OSError:
-                    pass
-                finally:
-                    wire.close()
-
-        threading.Thread(target=run, daemon=True).start()
-        return f"{'http' if tls is None else 'https'}://127.0.0.1:{server.getsockname()[1]}"
-
-    yield do
-    for server in servers:
-        server.close()
+def serve() -> Iterator[Serve]:
+    with answering() as do:
+        yield do
 
 
 def ok(body: bytes, *headers: bytes) -> bytes:
@@ -134,7 +99,7 @@ def test_nobody_there() -> None:
 
 
 def test_certificates_count(serve: Callable[..., str], tmp_path: Path) -> None:
-    pem, context = _certificate(tmp_path)
+    pem, context = local_tls(tmp_path)
     url = serve(ok(b"{}"), tls=context)
     with pytest.raises(ProviderUnavailable):
         HttpFetcher(5).get(url)
@@ -144,31 +109,6 @@ def test_certificates_count(serve: Callable[..., str], tmp_path: Path) -> None:
     for wrong in (tmp_path / "absent.pem", tmp_path):
         with pytest.raises(ProviderMisconfigured):
             HttpFetcher(5, wrong)
-
-
-def _certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    import ipaddress
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(
-            name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1)
-        )
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, both = folder / "ca.pem", folder / "both.pem"
-    pem.write_bytes(certificate.public_bytes(Encoding.PEM))
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    both.write_bytes(pem.read_bytes() + private)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(both)
-    return pem, context
 
 
 @pytest.mark.parametrize(

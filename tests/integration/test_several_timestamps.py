@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from signing.trust import TrustStore
+from tests.services.clocks import Shifted
 from tests.services.timestamps import POLICY, Outside, OutsideOpenssl, until
 from vault.bootstrap import open_vault
 from vault.bootstrap_tsa import dating
@@ -221,21 +222,13 @@ def test_both_down_is_received_and_follows_by_itself(
         assert vault.health()["timestamps"].ok
 
 
-class Shifted:
-    def __init__(self) -> None:
-        self.by = timedelta()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.by
-
-
 def test_a_clock_of_ours_that_is_off_lets_sealing_wait_and_is_named(
     tmp_path: Path, first: Outside, second: Outside, act_pdf: bytes
 ) -> None:
     clock = Shifted()
     with running(settings(tmp_path, first, second), clock) as vault:
         assert issue(vault, act_pdf)[1] == 201
-        clock.by = timedelta(minutes=3)
+        clock.ahead = timedelta(minutes=3)
         document, status = issue(vault, act_pdf, "k2")
         assert status == 202
         vault.healer.heal()
@@ -243,7 +236,7 @@ def test_a_clock_of_ours_that_is_off_lets_sealing_wait_and_is_named(
         assert not health.ok
         assert "this service's clock is off" in health.note
         assert "180 s behind" in health.note or "179 s behind" in health.note
-        clock.by = timedelta()
+        clock.ahead = timedelta()
         assert vault.healer.heal() == 1
         assert judged(vault, tmp_path, document, first)[0] is Outcome.PASSED
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pikepdf
 import pytest
 from sqlalchemy import func, select
 
+from tests.services.clocks import Shifted
 from tests.services.database import lose
 from vault.audit import audit_safe
 from vault.bootstrap import open_parts, open_vault
@@ -41,16 +42,6 @@ from vault.shares import Created, NewShare
 TOWN = "mairie-specimen"
 ADDRESS = "https://coffre.example/partage"
 keys = (f"share-key-{number}" for number in count())
-
-
-class Shifted:
-    """The machine's clock, put forward by tests."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta(0)
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
 
 
 class Town:

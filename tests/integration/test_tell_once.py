@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from signing.trust import TrustStore
+from tests.services.clocks import Shifted
 from tests.services.database import lose
 from timestamping.errors import AuthorityUnavailable
 from vault.access import Action
@@ -41,16 +42,6 @@ TYPE = "acte-de-naissance"
 TOWN, EMPLOYER = "mairie-specimen", "employeur-specimen"
 WAY = OtherWay("counter", "Au guichet, de 9 h à 16 h.", "At the counter, 9 am to 4 pm.")
 keys = (f"key-{number}" for number in count())
-
-
-class Shifted:
-    """The machine's clock, put forward by tests."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta(0)
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
 
 
 class Town:

@@ -17,13 +17,12 @@ import pytest
 import requests
 
 from tests.e2e.harness.litewitness import Litewitness
+from tests.services.merkle import Tree
 from vault.clock import SystemClock
-from vault.ledger import tree
 from vault.ledger.checkpoint import Checkpoint, checkpoint_text
 from vault.ledger.keys import LedgerKeys
 from vault.ledger.note import Note, NoteSignature, encode
 from vault.ledger.policy import Policy
-from vault.ledger.tree import TreeHasher
 from vault.ledger.witness import Witness
 from vault.ledger.witness_keys import WitnessKeys
 from vault.ledger.witness_protocol import PATH, AddCheckpoint, Answer, read_cosignatures
@@ -40,33 +39,7 @@ NAMELESS = "it looks an empty origin up; we do not read such a note"
 WORDS = "the words of a refusal that the specification leaves open"
 
 
-class Tree:
-    """A log's tree; of different seeds they differ from leaf 5 on."""
-
-    def __init__(self, seed: int) -> None:
-        self.leaves = [tree.leaf_hash(b"%d" % at if at < 5 else b"%d/%d" % (seed, at)) for at in range(250)]
-
-    def tile(self, level: int, index: int, width: int) -> bytes:
-        assert (level, index) == (0, 0)
-        return b"".join(self.leaves[:width])
-
-    def root(self, size: int) -> bytes:
-        hasher = TreeHasher()
-        for leaf in self.leaves[:size]:
-            hasher.add(leaf)
-        return hasher.root()
-
-    def note(self, size: int, keys: LedgerKeys = LOG) -> bytes:
-        return keys.sign_checkpoint(size, self.root(size), NOW)
-
-    def proof(self, old: int, size: int) -> tuple[bytes, ...]:
-        return tuple(tree.consistency_proof(self, old, size)) if 0 < old < size else ()
-
-    def request(self, old: int, size: int, keys: LedgerKeys = LOG) -> bytes:
-        return AddCheckpoint(old, self.proof(old, size), self.note(size, keys)).encode()
-
-
-TREE, FORK = Tree(0), Tree(1)
+TREE, FORK = Tree(LOG, NOW, 0, 250), Tree(LOG, NOW, 1, 250)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from signing.der import tlv
 from signing.judge_signature import judge_cms
 from signing.judgement import JudgedSignature, JudgingPolicy, OutsideData
 from signing.trust import TrustStore
+from tests.services.certificates import key_usage
 from timestamping.verify import Rfc3161Verifier
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -120,17 +121,7 @@ class World:
         return Holder(key, builder.sign(key if issuer is None else issuer.key, hashes.SHA256()))
 
     def authority(self, name: str, issuer: Holder | None, key: Any = None, **times: datetime) -> Holder:
-        usage = x509.KeyUsage(
-            key_cert_sign=True,
-            crl_sign=True,
-            digital_signature=False,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            encipher_only=False,
-            decipher_only=False,
-        )
+        usage = key_usage("key_cert_sign", "crl_sign")
         constraints = x509.BasicConstraints(ca=True, path_length=None)
         return self.build(name, issuer, key or self.key(), [(constraints, True), (usage, True)], **times)
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from signing.ocsp import read_ocsps
 from signing.revocation_data import Known, Moment, RevocationData, Standing, status
+from tests.services.certificates import key_usage
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -75,17 +76,7 @@ class TestCrl:
     def test_a_key_that_may_not_sign_lists(self, world: Any) -> None:
         key = world.key()
         constraints = x509.BasicConstraints(ca=True, path_length=None)
-        usage = x509.KeyUsage(
-            key_cert_sign=True,
-            crl_sign=False,
-            digital_signature=False,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            encipher_only=False,
-            decipher_only=False,
-        )
+        usage = key_usage("key_cert_sign")
         issuer = world.build("No CRLs", world.root, key, [(constraints, True), (usage, True)])
         holder = world.leaf("Under it", issuer)
         data = RevocationData((world.crl(issuer),))

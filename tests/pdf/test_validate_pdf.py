@@ -25,6 +25,7 @@ from signing.pdf_values import pdf_date
 from signing.revision import MaterialObjects, draft_revision, hash_source
 from signing.trust import TrustStore
 from signing.validate import Evidence, validate_pdf_signature
+from tests.services.certificates import key_usage
 from timestamping.authority import EmbeddedAuthority
 from timestamping.verify import Rfc3161Verifier
 
@@ -249,13 +250,7 @@ class Foreign:
         return self.private.sign(data, ec.ECDSA(hashes.SHA256()))
 
 
-def usage(**allowed: bool) -> x509.KeyUsage:
-    names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment")
-    names += ("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
-    return x509.KeyUsage(**{name: allowed.get(name, False) for name in names})
-
-
-SIGNING = usage(content_commitment=True)
+SIGNING = key_usage("content_commitment")
 CA = x509.BasicConstraints(ca=True, path_length=None)
 
 
@@ -268,8 +263,8 @@ CA = x509.BasicConstraints(ca=True, path_length=None)
         ((SIGNING, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])), "SIG_CONSTRAINTS_FAILURE ?"),
         ((SIGNING, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])), "SIG_CONSTRAINTS_FAILURE ?"),
         ((SIGNING, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])), "SIG_CONSTRAINTS_FAILURE ?"),
-        ((usage(key_agreement=True),), "SIG_CONSTRAINTS_FAILURE ?"),
-        ((usage(digital_signature=True, key_cert_sign=True), CA), "SIG_CONSTRAINTS_FAILURE ?"),
+        ((key_usage("key_agreement"),), "SIG_CONSTRAINTS_FAILURE ?"),
+        ((key_usage("digital_signature", "key_cert_sign"), CA), "SIG_CONSTRAINTS_FAILURE ?"),
     ],
 )
 def test_the_role_of_foreign_certificates(
@@ -279,7 +274,7 @@ def test_the_role_of_foreign_certificates(
     pdf_bench: Any,
     tmp_path: Path,
 ) -> None:
-    root = Foreign(None, pdf_bench.now, CA, usage(key_cert_sign=True, crl_sign=True))
+    root = Foreign(None, pdf_bench.now, CA, key_usage("key_cert_sign", "crl_sign"))
     key = Foreign(root, pdf_bench.now, *extensions)
     trust = TrustStore([root.certificate], require_revocation=False)
     material = pdf_bench.material(pdf_bench.key())

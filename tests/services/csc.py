@@ -6,11 +6,9 @@ It authorises and signs as the API says, checks everything that it is sent, and 
 from __future__ import annotations
 
 import base64
-import ipaddress
 import json
 import secrets
 import shutil
-import ssl
 import tempfile
 import threading
 import time
@@ -18,7 +16,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -28,11 +25,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from signing.csc import CscConfig, CscService
 from signing.secret_files import Secret
+from tests.services.certificates import local_tls
 
 SHA256 = "2.16.840.1.101.3.4.2.1"
 ECDSA = "1.2.840.10045.4.3.2"
@@ -114,7 +111,7 @@ class RemoteSigner:
         self._released = threading.Event()
         self._guard = threading.Lock()
         self._folder = Path(tempfile.mkdtemp(prefix="probans-csc-"))
-        self.ca, context = _tls(self._folder)
+        self.ca, context = local_tls(self._folder)
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -324,30 +321,3 @@ def _sign(credential: Credential, digest: bytes, asked: Mapping[str, Any]) -> by
 
 def _text(octets: bytes) -> str:
     return base64.b64encode(octets).decode()
-
-
-def _tls(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "signing service of the tests")])
-    now = datetime.now(UTC)
-    local = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    certificate = (
-        x509.CertificateBuilder(
-            name,
-            name,
-            key.public_key(),
-            x509.random_serial_number(),
-            now - timedelta(1),
-            now + timedelta(1),
-        )
-        .add_extension(local, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, both = folder / "ca.pem", folder / "both.pem"
-    pem.write_bytes(certificate.public_bytes(Encoding.PEM))
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    both.write_bytes(pem.read_bytes() + private)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(both)
-    return pem, context

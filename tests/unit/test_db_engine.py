@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import sqlite3
 import stat
-import threading
 import time
 from pathlib import Path
 
@@ -131,25 +130,6 @@ def test_other_databases_are_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(SettingsRefused) as caught:
         Database.open(url, tmp_path)
     assert caught.value.code == "DATABASE_UNSUPPORTED"
-
-
-def test_twins_are_noticed_across_threads(tmp_path: Path) -> None:
-    guard = TwinGuard(tmp_path)
-    seen: list[bool] = []
-
-    def try_it(key: bytes) -> None:
-        with TwinGuard(tmp_path).hold(key) as mine:
-            seen.append(mine)
-
-    with guard.hold(b"a") as mine:
-        assert mine
-        for key in (b"a", b"b"):
-            thread = threading.Thread(target=try_it, args=(key,))
-            thread.start()
-            thread.join()
-    assert seen == [False, True]
-    with guard.hold(b"a") as mine:
-        assert mine
 
 
 def _hold_for_ever(folder: str, ready: object) -> None:

@@ -9,19 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.services.merkle import Proofs, split
 from vault.ledger import tree
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.tiles import Tile, changed_bundles, changed_tiles, decode_bundle, encode_bundle
 
 COUNT = 300
 LEAVES = [hashlib.sha256(b"\0leaf %d" % i).digest() for i in range(COUNT)]
-
-
-def split(count: int) -> int:
-    power = 1
-    while power * 2 < count:
-        power *= 2
-    return power
 
 
 @cache
@@ -35,24 +29,8 @@ def mth(start: int, end: int) -> bytes:
     return hashlib.sha256(b"\1" + mth(start, middle) + mth(middle, end)).digest()
 
 
-def path(index: int, start: int, end: int) -> list[bytes]:
-    """RFC 6962 section 2.1.1."""
-    if end - start == 1:
-        return []
-    middle = start + split(end - start)
-    if index < middle:
-        return [*path(index, start, middle), mth(middle, end)]
-    return [*path(index, middle, end), mth(start, middle)]
-
-
-def subproof(old: int, start: int, end: int, *, whole: bool) -> list[bytes]:
-    """RFC 6962 section 2.1.2; `old` counts from 0, not from `start`."""
-    if old == end:
-        return [] if whole else [mth(start, end)]
-    middle = start + split(end - start)
-    if old <= middle:
-        return [*subproof(old, start, middle, whole=whole), mth(middle, end)]
-    return [*subproof(old, middle, end, whole=False), mth(start, middle)]
+PROOFS = Proofs(mth)
+path, subproof = PROOFS.path, PROOFS.subproof
 
 
 class Reader:

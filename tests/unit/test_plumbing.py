@@ -22,6 +22,7 @@ from plumbing.deadlines import Wire, limited
 from plumbing.kept import cut_after, timed_session
 from plumbing.locks import if_free, in_turn, lock_file
 from plumbing.once import connected, read_whole, target
+from tests.services.answering import Serve, answering
 
 LIMIT = 0.5
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -33,40 +34,12 @@ DRIPS = {
     "body without length": (HEAD + b"Connection: close\r\n\r\n", b"x"),
     "chunk size": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
 }
-Serve = Callable[..., str]
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Answer each connection with octets at once, then with some now and then."""
-    servers: list[socket.socket] = []
-
-    def do(at_once: bytes, now_and_then: bytes = b"", times: int = 0) -> str:
-        server = socket.create_server(("127.0.0.1", 0))
-        servers.append(server)
-
-        def run() -> None:
-            while True:
-                try:
-                    wire, _ = server.accept()
-                except OSError:
-                    return
-                with wire:
-                    try:
-                        wire.recv(65536)
-                        wire.sendall(at_once)
-                        for _ in range(times):
-                            time.sleep(0.05)
-                            wire.sendall(now_and_then)
-                    except OSError:
-                        continue
-
-        threading.Thread(target=run, daemon=True).start()
-        return f"http://127.0.0.1:{server.getsockname()[1]}/x?y=1"
-
-    yield do
-    for server in servers:
-        server.close()
+    with answering() as do:
+        yield do
 
 
 def once(url: str, most: int = 10_000) -> bytes:
@@ -95,7 +68,8 @@ def test_an_answer_comes_whole(serve: Serve, ask: Callable[[str], bytes]) -> Non
 def test_octets_now_and_then_cost_one_limit(
     serve: Serve, ask: Callable[[str], bytes], drip: tuple[bytes, bytes]
 ) -> None:
-    url = serve(*drip, times=100)
+    at_once, now_and_then = drip
+    url = serve(at_once, *[now_and_then] * 100, pause=0.05)
     begun = time.monotonic()
     with pytest.raises(
         (OSError, http.client.HTTPException, requests.RequestException, urllib3.exceptions.HTTPError)

@@ -22,16 +22,16 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.services.merkle import Tree
 from vault import faults
 from vault.clock import SystemClock
 from vault.errors import SettingsRefused
-from vault.ledger import tree, witness_server
+from vault.ledger import witness_server
 from vault.ledger.checkpoint import Checkpoint, verify_checkpoint
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.keys import LedgerKeys
 from vault.ledger.note import MAX_NOTE, Note, encode
 from vault.ledger.policy import Policy, origins
-from vault.ledger.tree import TreeHasher
 from vault.ledger.vkeys import Algorithm, VerifierKey
 from vault.ledger.witness import Witness
 from vault.ledger.witness_keys import WitnessKeys
@@ -54,35 +54,7 @@ KEYS = WitnessKeys.new(NAME)
 SPAWN = multiprocessing.get_context("spawn")
 
 
-class Tree:
-    """A log's tree; `Tree(seed)` of different seeds differ from leaf 5 on."""
-
-    def __init__(self, seed: int = 0, size: int = 600) -> None:
-        self.leaves = [tree.leaf_hash(b"%d" % i if i < 5 else b"%d/%d" % (seed, i)) for i in range(size)]
-
-    def tile(self, level: int, index: int, width: int) -> bytes:
-        row = self.leaves
-        for _ in range(level):
-            row = [tree.fold(b"".join(row[at : at + 256])) for at in range(0, len(row) // 256 * 256, 256)]
-        return b"".join(row[index * 256 :][:width])
-
-    def root(self, size: int) -> bytes:
-        hasher = TreeHasher()
-        for leaf in self.leaves[:size]:
-            hasher.add(leaf)
-        return hasher.root()
-
-    def note(self, size: int, keys: LedgerKeys = LOG) -> bytes:
-        return keys.sign_checkpoint(size, self.root(size), NOW)
-
-    def request(self, old: int, size: int) -> bytes:
-        return AddCheckpoint(old, self.proof(old, size), self.note(size)).encode()
-
-    def proof(self, old: int, size: int) -> tuple[bytes, ...]:
-        return tuple(tree.consistency_proof(self, old, size)) if 0 < old < size else ()
-
-
-TREE, FORK = Tree(), Tree(1)
+TREE, FORK = Tree(LOG, NOW), Tree(LOG, NOW, 1)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from storage.base import LogStore
 from storage.errors import StorageError
 from tests.e2e.harness.samples import ADMINISTRATION, AGENT, HOLDER, PURPOSE, Sample
 from timestamping.verify import Rfc3161Verifier
+from vault.bootstrap import open_parts, open_vault
 from vault.changes import Change
 from vault.db import models
 from vault.db.engine import Database
@@ -28,6 +29,7 @@ from vault.ledger.anchors import read_anchor, stored_sizes
 from vault.ledger.audit import audit_database, audit_log_store
 from vault.ledger.policy import Policy
 from vault.service import Vault
+from vault.settings import Settings
 
 
 class Broken(AssertionError):
@@ -206,3 +208,31 @@ def send(vault: Vault, sample: Sample) -> Outcome:
         return vault.issuing.issue(agent, ADMINISTRATION, sample.description(), iter((content,)), transfer)
     holder = vault.personas.named(HOLDER).actor
     return vault.submissions.deposit(holder, sample.description(), iter((content,)), transfer)
+
+
+def check_whole(settings: Settings) -> tuple[int, list[str], int]:
+    """Open a safe nobody runs and check all of it; return its entries, its documents and its kept answers' number."""
+    vault = open_vault(settings, background=False)
+    try:
+        entries = check_ledger(vault, Policy.from_vkeys("\n".join(vault.trust.vkeys) + "\n"))
+        check_objects(vault)
+        check_records(vault)
+        with vault.parts.database.reading() as connection:
+            documents = list(connection.scalars(select(models.documents.c.id)))
+            keys = connection.execute(select(models.idempotency.c.document_id)).all()
+    finally:
+        vault.close()
+    return entries, documents, len(keys)
+
+
+def holds_key_of(settings: Settings, document: str) -> bool:
+    """Tell whether a recovery record could still bring a document back."""
+    parts = open_parts(settings)
+    try:
+        return any(
+            f'"{document}"'.encode() in record and b'"wrapped_key":{' in record
+            for name in parts.records.names()
+            for record in parts.records.read(name)
+        )
+    finally:
+        parts.close()

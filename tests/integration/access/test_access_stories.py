@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from tests.integration.access.facts import EMPLOYER, PURPOSE, TYPE, soon
 from tests.integration.access.test_access_measured import plain
 from tests.integration.access.world import World
+from tests.services.clocks import Shifted
 from vault.audit import audit_safe
 from vault.bootstrap import open_vault
 from vault.settings import Settings
@@ -30,16 +31,6 @@ from vault.cli.main import run
 run()
 """
 WORDS = "Vérification du dossier d’embauche"
-
-
-class Shifted:
-    """The machine's clock, put forward by the story."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta(0)
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
 
 
 class Rest:

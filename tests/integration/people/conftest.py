@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from tests.services.clocks import Shifted
 from tests.services.database import lose
 from vault.audit import audit_safe
 from vault.bootstrap import open_parts, open_vault
@@ -25,19 +26,6 @@ from vault.settings import Settings
 
 TOWN, EMPLOYER = "mairie-specimen", "employeur-specimen"
 KEYS = (f"key-{number}" for number in count())
-
-
-class Shifted:
-    """The machine's clock, put forward by tests."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta(0)
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-    def forward(self, **more: float) -> None:
-        self.ahead += timedelta(**more)
 
 
 class World:

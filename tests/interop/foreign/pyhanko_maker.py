@@ -10,7 +10,6 @@ import pikepdf
 from asn1crypto import crl as asn1_crl
 from asn1crypto import keys as asn1_keys
 from asn1crypto import x509 as asn1_x509
-from cryptography import x509 as crypto_x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -25,19 +24,10 @@ from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from tests.judging.conftest import Holder, World
+from tests.services.certificates import key_usage
 
 DAY = timedelta(days=1)
-SIGNING = crypto_x509.KeyUsage(
-    digital_signature=True,
-    content_commitment=True,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=False,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)
+SIGNING = key_usage("digital_signature", "content_commitment")
 
 
 def _certificate(holder: Holder) -> asn1_x509.Certificate:

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from cryptography import x509
-
 from tests.judging.conftest import NOW, Holder, World
+from tests.services.certificates import key_usage
 
 SIGN_AT = NOW - timedelta(days=1)
 _HOLE = 6000  # hex digits kept for a signature
@@ -85,17 +84,7 @@ class Bench:
     def __init__(self, world: World) -> None:
         self.world = world
         # Other verifiers want the usage stated.
-        usage = x509.KeyUsage(
-            digital_signature=True,
-            content_commitment=True,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            key_cert_sign=False,
-            crl_sign=False,
-            encipher_only=False,
-            decipher_only=False,
-        )
+        usage = key_usage("digital_signature", "content_commitment")
         self.signer = world.build("Signer", world.ca, world.key(), [(usage, True)])
         self._made: dict[str, Doc] = {}
 

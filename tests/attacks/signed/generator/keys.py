@@ -24,21 +24,11 @@ from tests.attacks.signed.generator.base import (
     second,
 )
 from tests.judging.conftest import DAY, NOW, YEAR, Holder, World
+from tests.services.certificates import key_usage
 
 FORMAT = "FORMAT_FAILURE"
 ROLE = "SIG_CONSTRAINTS_FAILURE"
 PLAIN = b"/Type /Sig /Filter /Adobe.PPKLite /SubFilter /adbe.pkcs7.detached"
-ALL_USAGES = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
 
 
 def _pdf(bench: Bench, cms: Callable[[bytes], bytes], kind: bytes = Signing.kind, **options: Any) -> Made:
@@ -51,10 +41,6 @@ def _signed_by(
     chain = (holder.certificate, bench.world.ca.certificate)
     options.setdefault("certificates", chain)
     return _pdf(bench, lambda octets: bench.cms(octets, holder, **options), kind, at=at)
-
-
-def _usage(*names: str) -> x509.KeyUsage:
-    return x509.KeyUsage(**{name: name in names for name in ALL_USAGES})
 
 
 def _with(bench: Bench, *extensions: tuple[x509.ExtensionType, bool], **times: Any) -> Holder:
@@ -182,11 +168,11 @@ for _name, _purpose in (
     ("ocsp-certificate", ExtendedKeyUsageOID.OCSP_SIGNING),
 ):
     _role(_name, (x509.ExtendedKeyUsage([_purpose]), True))
-_role("encipherment-only", (_usage("key_encipherment"), True))
+_role("encipherment-only", (key_usage("key_encipherment"), True))
 _role(
     "ca-certificate",
     (x509.BasicConstraints(ca=True, path_length=0), True),
-    (_usage("key_cert_sign", "digital_signature"), True),
+    (key_usage("key_cert_sign", "digital_signature"), True),
 )
 
 
@@ -262,7 +248,7 @@ def _(bench: Bench) -> Made:
         "Short",
         world.root,
         world.key(),
-        [(x509.BasicConstraints(True, 0), True), (_usage("key_cert_sign"), True)],
+        [(x509.BasicConstraints(True, 0), True), (key_usage("key_cert_sign"), True)],
     )
     below = world.authority("Below", short)
     leaf = world.leaf("Signer", below)
@@ -286,7 +272,7 @@ def _(bench: Bench) -> Made:
         "Bound",
         world.root,
         world.key(),
-        [(x509.BasicConstraints(True, None), True), (_usage("key_cert_sign"), True), (allowed, True)],
+        [(x509.BasicConstraints(True, None), True), (key_usage("key_cert_sign"), True), (allowed, True)],
     )
     leaf = world.leaf("Signer", bound)
     return _signed_by(bench, leaf, certificates=(leaf.certificate, bound.certificate))
