@@ -78,7 +78,12 @@ def create_durably(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 
 def replace_durably(
-    path: Path, content: bytes, mode: int = 0o600, former: os.stat_result | None = None
+    path: Path,
+    content: bytes,
+    mode: int = 0o600,
+    former: os.stat_result | None = None,
+    *,
+    alone: bool = False,
 ) -> None:
     """Put a small file in its place, whole and durably: power loss leaves the old one or the new one.
 
@@ -87,11 +92,14 @@ def replace_durably(
         content: its octets.
         mode: of the file, whatever the umask: a service under another name than the operator's reads it too.
         former: of the file whose owner it gets; None for one's own.
+        alone: the caller keeps other writers of it out: what a writer that was killed left beside it is removed.
 
     Raises:
         OSError: it cannot be written.
     """
-    temporary = _beside(path)
+    temporary = path.with_name(f".{path.name}.new") if alone else _beside(path)
+    if alone:
+        temporary.unlink(missing_ok=True)
     try:
         _write_new(temporary, content, mode, former)
         temporary.replace(path)

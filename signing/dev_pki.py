@@ -205,7 +205,7 @@ class DevPki:
             lines = {
                 str(number): [entry.at.isoformat(), entry.reason.value] for number, entry in revoked.items()
             }
-            replace_durably(self._folder / "revoked.json", json.dumps(lines, sort_keys=True).encode())
+            _write(self._folder / "revoked.json", json.dumps(lines, sort_keys=True).encode())
         self.refresh_crls(now or max(at, self._now))
 
     def _renew(self, name: str, issuer: Issuer, everything: Mapping[int, Revoked], now: datetime) -> bool:
@@ -229,7 +229,7 @@ class DevPki:
             if not due and listed == {serial: entry.at for serial, entry in revoked.items()}:
                 return False
             number = current.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number + 1
-        replace_durably(path, profiles.revocation_list(issuer, revoked, number, now))
+        _write(path, profiles.revocation_list(issuer, revoked, number, now))
         return True
 
     def _newest(self) -> datetime:
@@ -268,9 +268,9 @@ class DevPki:
         certificate = profiles.leaf_certificate(self._authority, private, subject, purpose, self._now)
         # Before the key can be used: a list older than a certificate proves nothing of it, so a new one is due.
         newest = max(self._newest(), certificate.not_valid_before_utc)
-        replace_durably(self._folder / _NEWEST, newest.isoformat().encode())
+        _write(self._folder / _NEWEST, newest.isoformat().encode())
         chain = [self._authority.certificate]
-        replace_durably(
+        _write(
             path,
             pkcs12.serialize_key_and_certificates(
                 name.encode(), private, certificate, chain, BestAvailableEncryption(self._passphrase)
@@ -292,11 +292,11 @@ def _create(folder: Path, now: datetime) -> None:
         leftover.unlink()
     for stale in ("root.crl", "authority.crl", "revoked.json", _NEWEST):
         (folder / stale).unlink(missing_ok=True)
-    replace_durably(folder / "passphrase", passphrase)
-    replace_durably(folder / "roots.pem", root.certificate.public_bytes(Encoding.PEM))
+    _write(folder / "passphrase", passphrase)
+    _write(folder / "roots.pem", root.certificate.public_bytes(Encoding.PEM))
     for file, issuer in (("authority.p12", authority), ("root.p12", root)):
         encryption = BestAvailableEncryption(passphrase)
-        replace_durably(
+        _write(
             folder / file,
             pkcs12.serialize_key_and_certificates(None, issuer.key, issuer.certificate, None, encryption),
         )
@@ -328,3 +328,8 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise KeyUnusable("a file of the development PKI cannot be read") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace a file whole and durably, readable by its owner only; who writes holds the folder's lock."""
+    replace_durably(path, content, alone=True)

@@ -106,7 +106,7 @@ def read_note(data: Path) -> Note | None:
 def write_note(data: Path, note: Note) -> None:
     """Write or replace the note, durably. Raises OSError."""
     text = json.dumps({"v": _VERSION, **asdict(note)}, ensure_ascii=False, indent=1)
-    replace_durably(data / NOTE, text.encode("utf-8"))
+    replace_durably(data / NOTE, text.encode("utf-8"), alone=True)
 
 
 def remove_note(data: Path) -> None:

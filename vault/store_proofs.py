@@ -39,7 +39,7 @@ def to_json(proof: Proof) -> dict[str, Any]:
 
 def save(proof: Proof, path: Path) -> None:
     """Write a proof, readable by the service's user only. Raises OSError."""
-    replace_durably(path, json.dumps(to_json(proof), indent=1).encode())
+    replace_durably(path, json.dumps(to_json(proof), indent=1).encode(), alone=True)
 
 
 def load(path: Path) -> Proof:

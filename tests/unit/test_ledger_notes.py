@@ -494,7 +494,7 @@ def test_key_folders_that_are_refused(tmp_path: Path) -> None:
 def test_a_crash_while_keys_are_made_is_begun_again(tmp_path: Path) -> None:
     before = LedgerKeys.open(tmp_path, ORIGIN)
     (tmp_path / ED25519_FILE).unlink()  # the file that is written last
-    (tmp_path / "ledger-ed25519.new").write_bytes(b"half")
+    (tmp_path / f".{ED25519_FILE}.new").write_bytes(b"half")
     after = LedgerKeys.open(tmp_path, ORIGIN)
     assert not set(before.vkeys) & set(after.vkeys)
     assert {path.name for path in tmp_path.iterdir()} == {ED25519_FILE, ML_DSA_FILE}

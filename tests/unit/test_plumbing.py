@@ -159,6 +159,14 @@ def test_a_file_is_made_once_and_replaced_whole(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["key"], "nothing is left beside it"
 
 
+def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    (tmp_path / ".key.new").write_bytes(b"half of a secret")
+    disk.replace_durably(path, b"whole", alone=True)
+    assert path.read_bytes() == b"whole"
+    assert [each.name for each in tmp_path.iterdir()] == ["key"]
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,7 +145,7 @@ def _keep(alarm: Alarm, state: Path) -> str:
     names = []
     for number, note in enumerate(alarm.notes, start=1):
         path = state.with_name(f"{state.name}.alarm-{number}")
-        replace_durably(path, note)
+        replace_durably(path, note, alone=True)
         names.append(str(path))
     return f"; preuve / proof: {', '.join(names)}"
 

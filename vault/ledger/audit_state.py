@@ -90,7 +90,7 @@ class StateFile:
             {"v": _VERSION, **found, "problems": [asdict(item) for item in position.problems]}
         )
         try:
-            replace_durably(self.path, hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+            replace_durably(self.path, hashlib.sha256(data).hexdigest().encode() + b"\n" + data, alone=True)
         except OSError as error:
             raise self.refusal(f"it cannot be written: {type(error).__name__}") from error
 

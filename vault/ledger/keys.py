@@ -179,7 +179,7 @@ def _make_elsewhere(first: Path, second: Path, make: Maker) -> None:
     with _turn(first.parent):
         if not first.exists():
             _write(second, MLDSA44PrivateKey.generate())
-            replace_durably(first, make())
+            replace_durably(first, make(), alone=True)
 
 
 def _turn(folder: Path) -> AbstractContextManager[None]:
@@ -187,7 +187,8 @@ def _turn(folder: Path) -> AbstractContextManager[None]:
 
 
 def _write(path: Path, key: Ed25519PrivateKey | MLDSA44PrivateKey) -> None:
-    replace_durably(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    octets = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    replace_durably(path, octets, alone=True)
 
 
 def _octets(path: Path) -> bytes:

@@ -90,4 +90,4 @@ def save(path: Path, memory: Memory) -> None:
             "statements": [base64.b64encode(item).decode() for item in memory.statements],
         }
     )
-    replace_durably(path, data)
+    replace_durably(path, data, alone=True)
