@@ -300,9 +300,7 @@ class Cases(MatterService):
         return self._matters.once(actor, "case-steps", idempotency_key, request, work, status_code=200)
 
     def _entitled(self, connection: Connection, actor: Actor, action: Action, case_id: str) -> Matter:
-        case = self._matters.rows.load(connection, case_id, MatterKind.CASE)
-        if case is None:
-            raise NotFound("NOT_FOUND")
+        case = self._load_matter(connection, case_id, MatterKind.CASE)
         self._ties.demand(connection, actor, action, Subject.about(case))
         if not _is_of_service(actor, case):
             raise NotFound("NOT_FOUND")

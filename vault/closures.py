@@ -279,14 +279,8 @@ class Closures(MatterService):
         return closure
 
     def _entitled(self, connection: Connection, actor: Actor, action: Action, closure_id: str) -> Matter:
-        closure = self._load(connection, closure_id)
+        closure = self._load_matter(connection, closure_id, MatterKind.CLOSURE)
         self._ties.demand(connection, actor, action, Subject.about(closure))
-        return closure
-
-    def _load(self, connection: Connection, closure_id: str) -> Matter:
-        closure = self._matters.rows.load(connection, closure_id, MatterKind.CLOSURE)
-        if closure is None:
-            raise NotFound("NOT_FOUND")
         return closure
 
 

@@ -95,7 +95,7 @@ class JournalLines(MatterService):
         """
         with self._database.reading() as connection:
             grant = self._ties.demand(connection, actor, Action.JOURNAL, Subject(safe_id))
-            types = self._types(connection, grant.cited(Relation.MANDATE))
+            types = self._mandate_types(connection, grant.cited(Relation.MANDATE))
             wanted = replace(filters, document_types=types)
             if self._replica is None:
                 return self.page(connection, safe_id, wanted, limit)
@@ -130,7 +130,7 @@ class JournalLines(MatterService):
             raise NotFound("NOT_FOUND")
         subject = Subject(row["safe_id"], None, row["document_id"], row["document_type"] or "")
         grant = self._ties.demand(connection, actor, action, subject)
-        types = self._types(connection, grant.cited(Relation.MANDATE))
+        types = self._mandate_types(connection, grant.cited(Relation.MANDATE))
         if types and row["document_type"] not in types:
             raise NotFound("NOT_FOUND")
         return self.found(connection, seq)
@@ -153,11 +153,6 @@ class JournalLines(MatterService):
         chosen = sorted(seqs, reverse=True)[:limit]
         opener = Opener(connection, self._keyring, self._rows)
         return [opener.line(row) for row in rows_of(connection, chosen)]
-
-    def _types(self, connection: Connection, mandate_id: str) -> tuple[str, ...]:
-        """A mandate for some types of document shows nothing of the others."""
-        mandate = self._rows.load(connection, mandate_id, MatterKind.MANDATE) if mandate_id else None
-        return () if mandate is None else tuple(mandate.private.get("document_types", ()))
 
     def _queries(
         self, connection: Connection, safe_id: str, filters: Filters

@@ -19,12 +19,10 @@ from vault.changes import Change
 from vault.db import models
 from vault.domain.actors import Actor
 from vault.domain.documents import Document
-from vault.domain.matters import MatterKind
 from vault.errors import LedgerError, NotFound, Refused
 from vault.fields import check_text
 from vault.keyring import DocumentKey, Keyring
 from vault.matter_services import MatterService, Means
-from vault.matters import Matters
 from vault.records import RecordBook
 from vault.ties import Subject
 
@@ -162,7 +160,7 @@ class Labels(MatterService):
         table, owner = models.document_labels, models.documents
         with self._database.reading() as connection:
             grant = self._ties.demand(connection, actor, Action.LIST, Subject(safe_id))
-            types = mandate_types(connection, self._matters, grant.cited(Relation.MANDATE))
+            types = self._mandate_types(connection, grant.cited(Relation.MANDATE))
             query = (
                 select(table.c.label_ix, func.count(), func.min(table.c.document_id))
                 .join(owner, owner.c.id == table.c.document_id)
@@ -187,12 +185,6 @@ class Labels(MatterService):
         if key is None:
             raise NotFound("DOCUMENT_DESTROYED")
         return document, key
-
-
-def mandate_types(connection: Connection, matters: Matters, mandate_id: str) -> tuple[str, ...]:
-    """Return the document types a mandate is limited to; none: it is not, or there is no mandate."""
-    mandate = matters.rows.load(connection, mandate_id, MatterKind.MANDATE) if mandate_id else None
-    return () if mandate is None else tuple(mandate.private.get("document_types", ()))
 
 
 def _role(index: bytes) -> str:

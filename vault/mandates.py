@@ -183,7 +183,7 @@ class Mandates(MatterService):
     def see(self, actor: Actor, mandate_id: str) -> MandateView:
         """Return a mandate, to its holder, its mandatary and the administration that gave it. Raises NotFound."""
         with self._database.reading() as connection:
-            mandate = self._load(connection, mandate_id)
+            mandate = self._load_matter(connection, mandate_id, MatterKind.MANDATE)
             if self._is_mandatary(actor, mandate):
                 return self._named(connection, mandate)
             self._demand_sight(connection, actor, Subject.about(mandate))
@@ -237,7 +237,7 @@ class Mandates(MatterService):
             NotFound: none such.
         """
         with self._database.reading() as connection:
-            mandate = self._load(connection, mandate_id)
+            mandate = self._load_matter(connection, mandate_id, MatterKind.MANDATE)
         if mandate.private["mandatary"] != person:
             raise NotFound("NOT_FOUND")
         return mandate
@@ -304,7 +304,7 @@ class Mandates(MatterService):
 
     def _endable(self, connection: Connection, actor: Actor, mandate_id: str) -> tuple[Matter, str]:
         """Return a mandate the caller may end, and by which event."""
-        mandate = self._load(connection, mandate_id)
+        mandate = self._load_matter(connection, mandate_id, MatterKind.MANDATE)
         if self._is_mandatary(actor, mandate):
             return mandate, "mandate.renounced"
         if actor.role is Role.MANDATARY:
@@ -326,12 +326,6 @@ class Mandates(MatterService):
 
     def _view(self, mandate: Matter) -> MandateView:
         return MandateView(mandate, self.state_of(mandate))
-
-    def _load(self, connection: Connection, mandate_id: str) -> Matter:
-        mandate = self._matters.rows.load(connection, mandate_id, MatterKind.MANDATE)
-        if mandate is None:
-            raise NotFound("NOT_FOUND")
-        return mandate
 
     @staticmethod
     def _is_mandatary(actor: Actor, mandate: Matter) -> bool:

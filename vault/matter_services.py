@@ -9,7 +9,9 @@ from sqlalchemy import Connection
 from vault.clock import Clock
 from vault.db.engine import Database
 from vault.db.repositories import Documents, Safes
+from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document
+from vault.domain.matters import Matter, MatterKind
 from vault.errors import NotFound
 from vault.ids import looks_like_id
 from vault.keyring import Keyring
@@ -60,3 +62,22 @@ class MatterService:
         if document is None:
             raise NotFound("NOT_FOUND")
         return document
+
+    def _load_matter(self, connection: Connection, matter_id: str, kind: MatterKind) -> Matter:
+        """Return a matter, whoever asks. Raises NotFound."""
+        matter = self._matters.rows.load(connection, matter_id, kind)
+        if matter is None:
+            raise NotFound("NOT_FOUND")
+        return matter
+
+    def _acting_safe(self, connection: Connection, actor: Actor) -> str | None:
+        """Return the safe that somebody acts in: the own one, or that of the mandate."""
+        if actor.role is not Role.MANDATARY or actor.mandate_id is None:
+            return actor.safe_id
+        mandate = self._matters.rows.load(connection, actor.mandate_id, MatterKind.MANDATE)
+        return None if mandate is None else mandate.safe_id
+
+    def _mandate_types(self, connection: Connection, mandate_id: str) -> tuple[str, ...]:
+        """Return the document types a mandate is limited to; none: it is not, or there is no mandate."""
+        mandate = self._matters.rows.load(connection, mandate_id, MatterKind.MANDATE) if mandate_id else None
+        return () if mandate is None else tuple(mandate.private.get("document_types", ()))

@@ -152,7 +152,7 @@ class Notes(MatterService):
         with self._database.reading() as connection:
             theirs = actor.administration_id if actor.role in {Role.AGENT, Role.SYSTEM} else None
             whole = theirs is not None or actor.role is Role.OFFICER
-            safe_id = None if whole else self._safe_of(connection, actor)
+            safe_id = None if whole else self._acting_safe(connection, actor)
             self._ties.demand(connection, actor, Action.NOTE_SEE, Subject(safe_id, theirs))
             return self._visible(connection, actor, before, limit, safe_id=safe_id, administration_id=theirs)
 
@@ -235,9 +235,7 @@ class Notes(MatterService):
         return document
 
     def _entitled(self, connection: Connection, actor: Actor, action: Action, note_id: str) -> Matter:
-        note = self._matters.rows.load(connection, note_id, MatterKind.NOTE)
-        if note is None:
-            raise NotFound("NOT_FOUND")
+        note = self._load_matter(connection, note_id, MatterKind.NOTE)
         self._ties.demand(connection, actor, action, _subject(connection, note))
         return note
 
@@ -256,12 +254,6 @@ class Notes(MatterService):
     def _sees(self, connection: Connection, actor: Actor, note: Matter) -> bool:
         subject = _subject(connection, note)
         return self._ties.grant(connection, actor, Action.NOTE_SEE, subject) is not None
-
-    def _safe_of(self, connection: Connection, actor: Actor) -> str | None:
-        if actor.role is not Role.MANDATARY or actor.mandate_id is None:
-            return actor.safe_id
-        mandate = self._matters.rows.load(connection, actor.mandate_id, MatterKind.MANDATE)
-        return None if mandate is None else mandate.safe_id
 
     def _demand_few(self, connection: Connection, safe_id: str, document_id: str | None) -> None:
         found = self._matters.rows.visible(

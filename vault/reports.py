@@ -19,7 +19,7 @@ from vault.db import models
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import Outcome
 from vault.domain.matters import Matter, MatterKind
-from vault.errors import Conflict, NotFound
+from vault.errors import Conflict
 from vault.fields import check_text
 from vault.journal_lines import JournalLines
 from vault.journal_rows import Line
@@ -105,10 +105,7 @@ class Reports(MatterService):
     def see(self, actor: Actor, report_id: str) -> Report:
         """Return a report. Raises NotFound."""
         with self._database.reading() as connection:
-            matter = self._matters.rows.load(connection, report_id, MatterKind.REPORT)
-            if matter is None:
-                raise NotFound("NOT_FOUND")
-            self._ties.demand(connection, actor, Action.REPORT_SEE, _subject(connection, matter))
+            matter = self._demand(connection, actor, Action.REPORT_SEE, report_id)
             return self._report(connection, actor, matter)
 
     def all(self, actor: Actor, before: int | None, limit: int) -> Sequence[Report]:
@@ -118,7 +115,7 @@ class Reports(MatterService):
             NotFound: the caller has none to see.
         """
         with self._database.reading() as connection:
-            safe_id = None if actor.role is Role.OFFICER else self._safe_of(connection, actor)
+            safe_id = None if actor.role is Role.OFFICER else self._acting_safe(connection, actor)
             self._ties.demand(connection, actor, Action.REPORT_SEE, Subject(safe_id))
             found = self._matters.rows.visible(
                 connection,
@@ -156,9 +153,7 @@ class Reports(MatterService):
         return self._matters.once(actor, f"reports/{verb}", idempotency_key, request, work, status_code=200)
 
     def _demand(self, connection: Connection, actor: Actor, action: Action, report_id: str) -> Matter:
-        matter = self._matters.rows.load(connection, report_id, MatterKind.REPORT)
-        if matter is None:
-            raise NotFound("NOT_FOUND")
+        matter = self._load_matter(connection, report_id, MatterKind.REPORT)
         self._ties.demand(connection, actor, action, _subject(connection, matter))
         return matter
 
@@ -184,12 +179,6 @@ class Reports(MatterService):
         line = self._lines.found(connection, int(matter.private["entry"])).line
         shown = line if actor.role in {Role.HOLDER, Role.MANDATARY} else replace(line, title="", case="")
         return Report(matter, shown)
-
-    def _safe_of(self, connection: Connection, actor: Actor) -> str | None:
-        if actor.role is not Role.MANDATARY or actor.mandate_id is None:
-            return actor.safe_id
-        mandate = self._matters.rows.load(connection, actor.mandate_id, MatterKind.MANDATE)
-        return None if mandate is None else mandate.safe_id
 
     def _holder(self, connection: Connection, safe_id: str) -> str:
         safe = self._safes.load(connection, safe_id)

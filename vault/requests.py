@@ -23,7 +23,6 @@ from vault.domain.matters import Matter, MatterKind
 from vault.domain.requests import OTHER_WAYS, NewRequest, RequestView
 from vault.errors import Conflict, NotFound, Refused
 from vault.fields import check_code, check_text
-from vault.labels import mandate_types
 from vault.ledger.writer import LedgerTransaction
 from vault.matter_services import MatterService, Means
 from vault.matters import Mark, NewMatter, Said
@@ -285,7 +284,7 @@ class Requests(MatterService):
         return [self._view(connection, request) for request in found]
 
     def _types(self, connection: Connection, grant: Grant) -> Collection[str]:
-        return mandate_types(connection, self._matters, grant.cited(Relation.MANDATE))
+        return self._mandate_types(connection, grant.cited(Relation.MANDATE))
 
     def _reaches(self, request: Matter, types: Collection[str]) -> bool:
         """Tell whether a mandate for these types (none: all) reaches a request: one of them could answer it."""

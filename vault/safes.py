@@ -17,7 +17,6 @@ from vault.domain.actors import Actor
 from vault.domain.matters import Matter
 from vault.errors import Conflict, NotFound, Refused
 from vault.fields import check_text
-from vault.labels import mandate_types
 from vault.matter_services import MatterService, Means
 from vault.records import RecordBook
 from vault.safe_opening import open_safe_within
@@ -134,7 +133,7 @@ class SafeRegistry(MatterService):
             safe = self._safes.load(connection, safe_id)
             if safe is None:
                 raise NotFound("NOT_FOUND")
-            types = mandate_types(connection, self._matters, granted.cited(Relation.MANDATE))
+            types = self._mandate_types(connection, granted.cited(Relation.MANDATE))
             return SafeView(
                 safe, count(connection, safe_id, types), self._closures.running(connection, safe_id)
             )

@@ -25,7 +25,7 @@ from vault.domain.documents import Document, Kind
 from vault.domain.states import Status
 from vault.errors import LedgerError, Refused
 from vault.fields import check_code, check_text
-from vault.labels import LONGEST, LabelRows, folded, mandate_types
+from vault.labels import LONGEST, LabelRows, folded
 from vault.ledger.stored import read_head
 from vault.matter_services import MatterService, Means
 from vault.ties import Subject
@@ -127,7 +127,7 @@ class Search(MatterService):
         wanted.check()
         with self._database.reading() as connection:
             grant = self._ties.demand(connection, actor, Action.LIST, Subject(safe_id))
-            types = mandate_types(connection, self._matters, grant.cited(Relation.MANDATE))
+            types = self._mandate_types(connection, grant.cited(Relation.MANDATE))
             find = partial(
                 self._found,
                 query=self._query(safe_id, types, wanted),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -17,6 +19,7 @@ from vault.domain.actors import Actor, Role
 from vault.errors import NotFound, VaultError
 from vault.ids import looks_like_id
 from vault.purposes import MAX_WORDS
+from vault.reading import Download
 from vault.service import Vault
 
 router = APIRouter(include_in_schema=False)
@@ -79,20 +82,21 @@ def open_document(request: Request, document_id: str, vault: Safe) -> Response:
 @router.post("/agent/documents/{document_id}/original")
 def original(request: Request, document_id: str, vault: Safe) -> Response:
     """Download the original, for the purpose that was said."""
-    actor, fields = _posted(request)
-    try:
-        download = vault.reading.original(actor, document_id, fields.one("purpose"), fields.text("words"))
-    except VaultError as error:
-        return _asked_again(request, vault, actor, document_id, fields, error)
-    return download_response(request, download)
+    return _download(request, vault, document_id, vault.reading.original)
 
 
 @router.post("/agent/documents/{document_id}/dossier")
 def bundle(request: Request, document_id: str, vault: Safe) -> Response:
     """Download the evidence bundle, for the purpose that was said."""
+    return _download(request, vault, document_id, vault.reading.bundle)
+
+
+def _download(
+    request: Request, vault: Vault, document_id: str, read: Callable[[Actor, str, str, str], Download]
+) -> Response:
     actor, fields = _posted(request)
     try:
-        download = vault.reading.bundle(actor, document_id, fields.one("purpose"), fields.text("words"))
+        download = read(actor, document_id, fields.one("purpose"), fields.text("words"))
     except VaultError as error:
         return _asked_again(request, vault, actor, document_id, fields, error)
     return download_response(request, download)
