@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from signing import der
 from signing.cms_form import SignerForm, ascending
 from signing.cms_read import CmsReport, ParsedCms, parse_cms, verify_cms
+from signing.cms_template import CmsTemplate
 from signing.hostile import refusing
 
 __all__ = ["CmsDraft", "CmsReport", "CmsSigner", "HeldKey", "ParsedCms", "parse_cms", "verify_cms"]
@@ -43,13 +44,11 @@ class _Enclosed:
 
     Attributes:
         given: the sequences they were made of.
-        certificates: DER, in the order of our own form.
-        crls: the same.
+        template: what every CMS that encloses them is made of.
     """
 
     given: tuple[Sequence[x509.Certificate], Sequence[bytes]] = field(repr=False)
-    certificates: tuple[bytes, ...] = field(repr=False)
-    crls: tuple[bytes, ...] = field(repr=False)
+    template: CmsTemplate = field(repr=False)
 
     def made_of(self, certificates: Sequence[x509.Certificate], crls: Sequence[bytes]) -> bool:
         """Whether these are the very tuples it was made of; equal ones are merely encoded again."""
@@ -61,18 +60,14 @@ class CmsDraft:
     """A CMS signature that lacks its timestamp.
 
     Attributes:
-        form: the pieces of the seal certificate.
+        template: what it will be made of besides.
         signature: the signature value.
         attributes: the signed attributes, DER SET OF.
-        certificates: what SignedData.certificates will hold, DER.
-        crls: what SignedData.crls will hold.
     """
 
-    form: SignerForm
+    template: CmsTemplate = field(repr=False)
     signature: bytes
     attributes: bytes = field(repr=False)
-    certificates: tuple[bytes, ...] = field(repr=False)
-    crls: tuple[bytes, ...] = field(repr=False)
 
     @property
     def imprint(self) -> bytes:
@@ -87,7 +82,7 @@ class CmsDraft:
         """
         with refusing("the timestamp token"):
             der.require_sole_sequence(token)
-        return self.form.cms(self.attributes, self.signature, token, self.certificates, self.crls)
+        return self.template.cms(self.attributes, self.signature, token)
 
 
 class CmsSigner:
@@ -105,7 +100,7 @@ class CmsSigner:
         """
         self._key = key
         self._form = SignerForm.of(key.certificate)
-        self._enclosed = _Enclosed(((), ()), (self._form.encoded,), ())
+        self._enclosed = _Enclosed(((), ()), CmsTemplate(self._form, (self._form.encoded,), ()))
         self._bound: tuple[_Enclosed, int, int] | None = None
 
     def sign(
@@ -125,9 +120,8 @@ class CmsSigner:
             crls: DER CRLs for SignedData.crls.
         """
         attributes = self._form.attributes(digest, signing_time)
-        enclosed = self._enclose(certificates, crls)
-        signature = self._key.sign(attributes)
-        return CmsDraft(self._form, signature, attributes, enclosed.certificates, enclosed.crls)
+        template = self._enclose(certificates, crls).template
+        return CmsDraft(template, self._key.sign(attributes), attributes)
 
     def max_size(
         self,
@@ -146,7 +140,7 @@ class CmsSigner:
             return bound[2]
         attributes = self._form.attributes(bytes(32), signing_time)
         signature, token = bytes(self._key.max_signature_size), bytes(token_size)
-        size = len(self._form.cms(attributes, signature, token, enclosed.certificates, enclosed.crls))
+        size = len(enclosed.template.cms(attributes, signature, token))
         if signing_time is None:
             self._bound = (enclosed, token_size, size)
         return size
@@ -155,7 +149,8 @@ class CmsSigner:
         held = self._enclosed
         if not held.made_of(certificates, crls):
             encoded = (item.public_bytes(Encoding.DER) for item in certificates)
-            held = _Enclosed((certificates, crls), ascending((self._form.encoded, *encoded)), ascending(crls))
+            inside = ascending((self._form.encoded, *encoded))
+            held = _Enclosed((certificates, crls), CmsTemplate(self._form, inside, ascending(crls)))
             # A list may change while it stays the same object.
             if isinstance(certificates, tuple) and isinstance(crls, tuple):
                 self._enclosed = held

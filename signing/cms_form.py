@@ -35,6 +35,10 @@ _SIGNING_TIME = bytes.fromhex("06092a864886f70d010905")
 _SIGNING_CERTIFICATE_V2 = bytes.fromhex("060b2a864886f70d010910022f")
 _ID_TIME_STAMP_TOKEN = bytes.fromhex("060b2a864886f70d010910020e")
 DETACHED_DATA = der.tlv(der.SEQUENCE, _ID_DATA)
+#: What stands before the digest in our signed attributes.
+DIGEST_FOLLOWS = _MESSAGE_DIGEST + bytes.fromhex("31220420")
+# The digest of nothing else: where it is found, the attributes are cut.
+_MARK = hashlib.sha256(b"probans digest of the content goes here").digest()
 _CONTENT_TYPE_DATA = der.tlv(der.SEQUENCE, _CONTENT_TYPE, der.tlv(der.SET, _ID_DATA))
 
 
@@ -98,6 +102,7 @@ class SignerForm:
         sid: SignerIdentifier.
         algorithm: AlgorithmIdentifier of the signatures.
         reference: the attribute signing-certificate-v2 (RFC 5035).
+        timeless: our signed attributes without signing-time, cut where the digest stands.
     """
 
     certificate: x509.Certificate
@@ -105,6 +110,7 @@ class SignerForm:
     sid: bytes = field(repr=False)
     algorithm: bytes = field(repr=False)
     reference: bytes = field(repr=False)
+    timeless: tuple[bytes, bytes] = field(repr=False)
 
     @classmethod
     def of(cls, certificate: x509.Certificate) -> SignerForm:
@@ -113,16 +119,21 @@ class SignerForm:
         Raises:
             KeyUnusable: the key is neither P-256 nor RSA of at least 3072 bits.
         """
+        reference = _reference(certificate)
+        before, after = _attributes(_MARK, reference, None).split(_MARK)
         return cls(
             certificate,
             certificate.public_bytes(Encoding.DER),
             issuer_and_serial(certificate),
             signature_algorithm(certificate),
-            _reference(certificate),
+            reference,
+            (before, after),
         )
 
     def attributes(self, digest: bytes, signing_time: datetime | None) -> bytes:
         """Encode our signed attributes as the DER SET OF that is signed; see `signed_attributes`."""
+        if signing_time is None and len(digest) == len(_MARK):
+            return digest.join(self.timeless)
         return _attributes(digest, self.reference, signing_time)
 
     def cms(
@@ -142,7 +153,6 @@ class SignerForm:
             certificates: DER, ascending, each once (`ascending`).
             crls: the same.
         """
-        header = len(attributes) - _contents_size(attributes)
         return SignedDataForm(
             version=1,
             digest_algorithm=SHA256,
@@ -150,10 +160,10 @@ class SignerForm:
             certificates=certificates,
             crls=crls,
             sid=self.sid,
-            signed_attributes=attributes[header:],
+            signed_attributes=contents_of(attributes),
             signature_algorithm=self.algorithm,
             signature=signature,
-            unsigned_attributes=_attribute(_ID_TIME_STAMP_TOKEN, token),
+            unsigned_attributes=timestamp_attribute(token),
         ).encode()
 
 
@@ -188,8 +198,14 @@ def own_form(
     return SignerForm.of(certificate).cms(attributes, signature, token, encoded, ascending(crls))
 
 
-def _contents_size(element: bytes) -> int:
-    return len(element) - (2 if element[1] < 0x80 else 2 + (element[1] & 0x7F))
+def contents_of(element: bytes) -> bytes:
+    """Return what follows the header of a DER element."""
+    return element[2 if element[1] < 0x80 else 2 + (element[1] & 0x7F) :]
+
+
+def timestamp_attribute(token: bytes) -> bytes:
+    """Encode the attribute that holds a timestamp over the signature (EN 319 122-1 section 5.3)."""
+    return _attribute(_ID_TIME_STAMP_TOKEN, token)
 
 
 def signed_attributes(digest: bytes, certificate: x509.Certificate, signing_time: datetime | None) -> bytes:

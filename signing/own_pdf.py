@@ -10,35 +10,39 @@ exactly as written is None, and goes there.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from binascii import unhexlify
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import NamedTuple
 
 from cryptography import x509
 
 from signing.base import KeyPurpose, TimestampVerifier
-from signing.cms_form import SignerForm, ascending
+from signing.cms_form import DIGEST_FOLLOWS, SignerForm, ascending
+from signing.cms_template import CmsTemplate
 from signing.der import element_size
 from signing.errors import SignatureRefused
 from signing.findings import ValidatedSignature, ValidTimestamp
 from signing.pades import MAX_PADDING
-from signing.roles import require_signing_role
+from signing.roles import require_signing_role, stated_purposes
 from signing.signers import PublicKey, algorithm_of, verifies
 from signing.trust import TrustStore
 
 _WINDOW = 1 << 17  # octets at the end of the file, where our revision lies unless the input was odd
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 _END_OF_SIGNATURE = b" >>\nendobj\n"
 _CONTENTS = b" /Contents "
 _BYTE_RANGE_WIDTH = 48
 _START = re.compile(rb"startxref\n([1-9][0-9]{0,14})\n%%EOF\n\Z")
 _SIGNATURE = re.compile(
-    rb"\nendobj\n([1-9][0-9]{0,6}) 0 obj\n"
-    rb"<< /Type /Sig /Filter /Adobe\.PPKLite /SubFilter /ETSI\.CAdES\.detached /M \(D:([0-9]{14})Z\) "
+    rb"\nendobj\n[1-9][0-9]{0,6} 0 obj\n"
+    rb"<< /Type /Sig /Filter /Adobe\.PPKLite /SubFilter /ETSI\.CAdES\.detached "
+    rb"/M \(D:([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})Z\) "
     rb"/Reference \[<< /Type /SigRef /TransformMethod /DocMDP "
     rb"/TransformParams << /Type /TransformParams /P 1 /V /1\.2 >> >>\] /ByteRange \Z"
 )
@@ -57,10 +61,29 @@ class _Signer:
     form: SignerForm
     key: PublicKey
     algorithm: str
+    purposes: frozenset[KeyPurpose]
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _Maker:
+    """What stands in a CMS before its digest, read once for all seals that begin alike.
+
+    Attributes:
+        signer: the certificate that the CMS names.
+        template: writes the CMS again.
+        inside: every certificate in it.
+        issuers: those but the signer's.
+        between: octets from the digest to the signature.
+    """
+
+    signer: _Signer
+    template: CmsTemplate
+    inside: tuple[x509.Certificate, ...]
+    issuers: tuple[x509.Certificate, ...]
+    between: int
+
+
+class _Read(NamedTuple):
     """What stands where our writer puts it.
 
     Attributes:
@@ -96,53 +119,54 @@ def check_own_pdf(
         purposes: those that the certificate may state.
     """
     try:
-        with path.open("rb") as stream:
-            return _check(stream, trust, timestamps, purposes)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return _check(descriptor, trust, timestamps, purposes)
+        finally:
+            os.close(descriptor)
     except Exception:
         # None is no verdict: whatever was met, the full engine says what it is.
         return None
 
 
 def _check(
-    stream: BinaryIO, trust: TrustStore, timestamps: TimestampVerifier, purposes: AbstractSet[KeyPurpose]
+    file: int, trust: TrustStore, timestamps: TimestampVerifier, purposes: AbstractSet[KeyPurpose]
 ) -> ValidatedSignature:
-    size = stream.seek(0, 2)
+    size = os.lseek(file, 0, os.SEEK_END)
     start = max(0, size - _WINDOW)
-    stream.seek(start)
-    window = stream.read(_WINDOW)
+    window = os.pread(file, size - start, start)
     # 1, 2, 3
     read = _read(window, start, size)
+    contents = read.contents
     # 4
-    length = element_size(read.contents)
-    cms, padding = read.contents[:length], read.contents[length:]
-    _require(len(padding) <= MAX_PADDING and not any(padding))
+    length = element_size(contents)
+    cms = contents[:length]
+    _require(len(contents) - length <= MAX_PADDING and not any(contents[length:]))
     # 5
-    certificates, sid, signature, token = _cms_parts(cms)
-    signer = next(item for item in map(_signer, certificates) if item is not None and item.form.sid == sid)
-    attributes = signer.form.attributes(_digest(stream, window, start, read.gap), None)
-    _require(signer.form.cms(attributes, signature, token, ascending(certificates), ()) == cms)
+    digest_at = cms.index(DIGEST_FOLLOWS) + len(DIGEST_FOLLOWS)
+    maker = _maker(cms[:digest_at])
+    signature, token = _signature_and_token(cms, digest_at + 32 + maker.between)
+    signer, held = maker.signer, maker.signer.form.certificate
+    attributes = signer.form.attributes(_digest(file, window, start, read.gap), None)
+    _require(maker.template.cms(attributes, signature, token) == cms)
     # 6
     digest = hashlib.sha256(attributes).digest()
     _require(verifies(signer.key, signer.algorithm, signature, digest))
     # 7
-    held = signer.form.certificate
-    stated = require_signing_role(held, purposes)
-    _require(len(stated) == 1)
+    _require(signer.purposes <= purposes)
     # 8
     imprint = hashlib.sha256(signature).digest()
     finding = timestamps.verify(token, imprint, crls=read.crls)
     # 9
-    inside = [_certificate(item) for item in certificates]
-    issuers = [item for item in inside if item is not held]
-    path = tuple(trust.validate(held, issuers, read.crls, finding.gen_time))
-    _require(len(inside) == len(path) - 1 and all(item in path[:-1] for item in inside))
+    path = tuple(trust.validate(held, maker.issuers, read.crls, finding.gen_time))
+    _require(len(maker.inside) == len(path) - 1 and all(item in path[:-1] for item in maker.inside))
     stamp = ValidTimestamp(token, finding.gen_time, finding.policy, finding.signer, finding.certificates)
     return ValidatedSignature(
         form="PAdES",
         level="B-T",
         signer=held,
         path=path,
-        purposes=stated,
+        purposes=signer.purposes,
         claimed_time=read.stated,
         timestamps=(stamp,),
         best_time=finding.gen_time,
@@ -165,18 +189,16 @@ def _read(window: bytes, start: int, size: int) -> _Read:
     before = gap_start - len(_CONTENTS) - _BYTE_RANGE_WIDTH
     written = b"[0 %d %d %d]" % (start + gap_start, start + gap_end, len(window) - gap_end)
     _require(before > 0 and window[before:gap_start] == written.ljust(_BYTE_RANGE_WIDTH) + _CONTENTS)
-    said = _found(_SIGNATURE.search(window, max(0, before - 400), before))[2]
+    said = _found(_SIGNATURE.search(window, max(0, before - 400), before))
     # 3
     tail = window[gap_end:]
     streamed = not tail.startswith(b"xref\n", len(_END_OF_SIGNATURE))
     _require(tail.count(b"endobj") == 1 + streamed and tail.count(b"startxref") == 1)
     digits = window[gap_start + 1 : gap_end - 1]
-    contents = bytes.fromhex(digits.decode("ascii"))
-    _require(window[gap_end - 1 : gap_end] == b">" and contents.hex().encode("ascii") == digits)
-    year, month, day, hour, minute, second = (
-        int(said[:4]),
-        *(int(said[at : at + 2]) for at in range(4, 14, 2)),
-    )
+    contents = unhexlify(digits)
+    # Looked for one by one: a letter that is nowhere is found out at once.
+    _require(window[gap_end - 1 : gap_end] == b">" and not any(map(digits.__contains__, b"ABCDEF")))
+    year, month, day, hour, minute, second = map(int, said.groups())
     stated = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     return _Read((start + gap_start, start + gap_end), contents, stated, _revocation_lists(window, gap_start))
 
@@ -202,40 +224,68 @@ def _revocation_lists(window: bytes, end: int) -> tuple[bytes, ...]:
     return tuple(streams)
 
 
-def _digest(stream: BinaryIO, window: bytes, start: int, gap: tuple[int, int]) -> bytes:
+def _digest(file: int, window: bytes, start: int, gap: tuple[int, int]) -> bytes:
     """SHA-256 of the file without the gap, in one pass."""
     state = hashlib.sha256()
-    stream.seek(0)
-    left = start
-    while left:
-        chunk = stream.read(min(left, _CHUNK))
-        _require(bool(chunk))
-        state.update(chunk)
-        left -= len(chunk)
-    state.update(window[: gap[0] - start])
-    state.update(window[gap[1] - start :])
+    if start:
+        room = memoryview(bytearray(min(start, _CHUNK)))
+        at = 0
+        while at < start:
+            count = os.preadv(file, [room[: start - at]], at)
+            _require(count > 0)
+            state.update(room[:count])
+            at += count
+    view = memoryview(window)
+    state.update(view[: gap[0] - start])
+    state.update(view[gap[1] - start :])
     return state.digest()
 
 
-def _cms_parts(cms: bytes) -> tuple[list[bytes], bytes, bytes, bytes]:
-    """Certificates, signer identifier, signature and token, where our own form has them."""
-    signed_data = _children(_children(_children(cms)[1])[0])
-    certificates = _children(signed_data[3])
-    info = _children(_children(signed_data[4])[0])
-    attribute = _children(_children(info[6])[0])
-    return certificates, info[1], _content(info[5]), _children(attribute[1])[0]
+@lru_cache(maxsize=256)
+def _maker(head: bytes) -> _Maker:
+    """Read the beginning of a CMS of our own form; what is not of it shows when it is written again."""
+    # ContentInfo, its type, [0], SignedData: version, digest algorithms, content; certificates.
+    at = _inner(head, _inner(head, _next(head, _inner(head, 0))))
+    at = _next(head, _next(head, _next(head, at)))
+    end = _next(head, at)
+    encoded = _children(head[at:end])
+    # signerInfos, SignerInfo, its version; the identifier.
+    at = _next(head, _inner(head, _inner(head, end)))
+    sid = head[at : _next(head, at)]
+    signer = next(item for item in map(_signer, encoded) if item is not None and item.form.sid == sid)
+    inside = tuple(map(_certificate, encoded))
+    return _Maker(
+        signer,
+        CmsTemplate(signer.form, ascending(encoded), ()),
+        inside,
+        tuple(item for item in inside if item is not signer.form.certificate),
+        len(signer.form.timeless[1]) + len(signer.form.algorithm),
+    )
 
 
-def _content(element: bytes) -> bytes:
-    return element[2 if element[1] < 0x80 else 2 + (element[1] & 0x7F) :]
+def _signature_and_token(cms: bytes, at: int) -> tuple[bytes, bytes]:
+    """What stands at the end of our own form: the signature value, and the token in the only unsigned attribute."""
+    end = _next(cms, at)
+    signature = cms[_inner(cms, at) : end]
+    # [1], Attribute, its type, SET.
+    return signature, cms[_inner(cms, _next(cms, _inner(cms, _inner(cms, end)))) :]
+
+
+def _inner(data: bytes, at: int) -> int:
+    """Where the contents of an element begin."""
+    return at + 2 if data[at + 1] < 0x80 else at + 2 + (data[at + 1] & 0x7F)
+
+
+def _next(data: bytes, at: int) -> int:
+    """Where the element after this one begins."""
+    return at + element_size(data, at)
 
 
 def _children(element: bytes) -> list[bytes]:
-    content = _content(element)
-    at, found = 0, []
-    while at < len(content):
-        end = at + element_size(content, at)
-        found.append(content[at:end])
+    at, found = _inner(element, 0), []
+    while at < len(element):
+        end = _next(element, at)
+        found.append(element[at:end])
         at = end
     return found
 
@@ -249,12 +299,13 @@ def _certificate(encoded: bytes) -> x509.Certificate:
 def _signer(encoded: bytes) -> _Signer | None:
     try:
         form = SignerForm.of(_certificate(encoded))
+        purposes = require_signing_role(form.certificate, stated_purposes(form.certificate))
     except Exception:
         return None
     key = form.certificate.public_key()
-    if form.encoded != encoded or not isinstance(key, PublicKey):
+    if form.encoded != encoded or len(purposes) != 1 or not isinstance(key, PublicKey):
         return None
-    return _Signer(form, key, algorithm_of(key))
+    return _Signer(form, key, algorithm_of(key), purposes)
 
 
 def _require(condition: bool) -> None:

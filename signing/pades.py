@@ -41,6 +41,8 @@ class PadesSealer:
         self._key = key
         self._signer = CmsSigner(key)
         self._objects = MaterialObjects.of(ValidationMaterial((), ()))
+        # The certificate reads them anew each time.
+        self._validity = key.certificate.not_valid_before_utc, key.certificate.not_valid_after_utc
 
     @property
     def purpose(self) -> KeyPurpose:
@@ -69,7 +71,8 @@ class PadesSealer:
             PdfRefused: the PDF cannot take a seal.
             KeyUnusable: the certificate is not valid at `at`.
         """
-        self._key.require_valid_at(at)
+        if not self._validity[0] <= at <= self._validity[1]:
+            self._key.require_valid_at(at)
         reserve = self._signer.max_size(self._key.chain, (), token_size, None)
         # The source of material answers with the same object for as long as its lists are fresh.
         objects = self._objects
@@ -97,10 +100,11 @@ class PadesSealer:
         cms = pending.cms.finish(token)
         if not 0 <= pending.revision.reserve - len(cms) <= MAX_PADDING:
             raise ReserveExceeded(len(token))
-        filled = pending.revision.fill(cms) + pending.revision.tail
+        filled = pending.revision.fill(cms)
         state = pending.state.copy()
         state.update(filled)
-        appended = pending.revision.head + filled
+        state.update(pending.revision.tail)
+        appended = b"".join((pending.revision.head, filled, pending.revision.tail))
         return Revision(
             appended=appended,
             sha256=state.digest(),

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -30,8 +29,11 @@ _qpdf.propagate = False
 MAX_OBJECT_NUMBER = 8_388_607
 # qpdf looks for the last startxref this far from the end.
 _TAIL = 1054
+# Up to here one read of the whole file costs less than the four places looked at.
+_SMALL = 1 << 15
 _STARTXREF = re.compile(rb"startxref\s+([0-9]{1,15})\s")
 _MAX_NODES = 200_000
+_USUAL_DEPTH = 40
 _NO_MORE = object()
 _PAGE = pikepdf.Name.Page
 _DAMAGE: tuple[type[Exception], ...] = (pikepdf.PdfError, pikepdf.ForeignObjectError, OSError, *HOSTILE)
@@ -41,6 +43,11 @@ _LEFT_OUT_OF_TRAILER = frozenset(
     | {"/Size", "/Prev", "/XRefStm", "/Root"}
 )
 _USUAL_IN_TRAILER = frozenset({"/Info", "/ID"})
+# Entries of a dictionary as qpdf writes them, of the kinds that need no parser: nothing in them can look like another.
+_PLAIN_ENTRY = re.compile(
+    rb" (/[A-Za-z]+) (/[A-Za-z0-9]+|[0-9]+(?: [0-9]+ R)?|\[ (?:[0-9]+ )+\]|\[ <[0-9a-f]+> <[0-9a-f]+> \]"
+    rb"|<<(?: /[A-Za-z]+ [0-9]+)+ >>)(?= [/>])"
+)
 _REFERENCE = re.compile(rb"(?<![0-9.])([0-9]{1,10}) [0-9]{1,5} R(?![A-Za-z0-9])")
 _OWN_CATALOG_KEYS = frozenset({"/AcroForm", "/DSS", "/Perms"})
 _OWN_FORM_KEYS = frozenset({"/Fields", "/SigFlags"})
@@ -129,8 +136,8 @@ def _read(pdf: pikepdf.Pdf, stream: BinaryIO, file_size: int) -> SealablePdf:
     if pdf.is_encrypted:
         raise PdfRefused("PDF_ENCRYPTED", "the PDF is encrypted; remove the protection and try again")
     _require_no_warning(pdf)
-    stream.seek(0)
-    if stream.read(5) != b"%PDF-":
+    octets = _octets_of(stream, file_size)
+    if octets(0, 5) != b"%PDF-":
         raise PdfRefused("PDF_DAMAGED", "octets stand before the PDF header; save the file anew")
     root = _dictionary(pdf.trailer.get("/Root"), "catalog")
     if not root.is_indirect:
@@ -141,7 +148,7 @@ def _read(pdf: pikepdf.Pdf, stream: BinaryIO, file_size: int) -> SealablePdf:
     # 2
     names = _refuse_signed(root, fields)
     # 3
-    startxref, xref_stream = _newest_section(stream, file_size)
+    startxref, xref_stream = _newest_section(octets, file_size)
     size = int(pdf.trailer["/Size"])
     # 4
     require_page_tree(pdf)
@@ -189,17 +196,28 @@ def _require_no_warning(pdf: pikepdf.Pdf) -> None:
         raise PdfRefused("PDF_DAMAGED", "the PDF is damaged; save it anew and try again")
 
 
-def _newest_section(stream: BinaryIO, file_size: int) -> tuple[int, bool]:
-    stream.seek(max(0, file_size - _TAIL))
-    tail = stream.read(_TAIL)
+def _octets_of(stream: BinaryIO, file_size: int) -> Callable[[int, int], bytes]:
+    """Return what reads octets of a file: from where, how many."""
+    if file_size > _SMALL:
+
+        def read(start: int, count: int) -> bytes:
+            stream.seek(start)
+            return stream.read(count)
+
+        return read
+    stream.seek(0)
+    whole = stream.read(file_size + 1)
+    return lambda start, count: whole[start : start + count]
+
+
+def _newest_section(octets: Callable[[int, int], bytes], file_size: int) -> tuple[int, bool]:
+    tail = octets(max(0, file_size - _TAIL), _TAIL)
     found = _STARTXREF.match(tail + b"\n", tail.rfind(b"startxref"))
     if found is None or not 0 < int(found[1]) < file_size:
         raise ValueError("no usable startxref")
     startxref = int(found[1])
-    stream.seek(startxref)
-    head = stream.read(64).lstrip(b"\x00\t\n\x0c\r ")
-    stream.seek(0, os.SEEK_END)
-    if stream.tell() != file_size:
+    head = octets(startxref, 64).lstrip(b"\x00\t\n\x0c\r ")
+    if len(octets(file_size - 1, 2)) != 1:
         raise PdfRefused("SOURCE_CHANGED", "the file does not have the size that intake measured")
     return startxref, not head.startswith(b"xref")
 
@@ -210,9 +228,17 @@ def _trailer(trailer: pikepdf.Object, *, stream: bool) -> bytes:
     Into a cross-reference stream only the usual ones: it is an object, and a dangling reference elsewhere in the
     file may lead to its number; nothing that the file's maker chose may be found there.
     """
-    if stream:
-        return _entries(trailer, frozenset(trailer.keys()) - _USUAL_IN_TRAILER)
-    return _entries(trailer, _LEFT_OUT_OF_TRAILER)
+    text: bytes = trailer.unparse(resolved=True)
+    plain: list[tuple[bytes, bytes]] = _PLAIN_ENTRY.findall(text)
+    if sum([len(key) + len(value) + 2 for key, value in plain]) == len(text) - len(b"<< >>"):
+        kept = [entry for entry in plain if _is_carried_over(entry[0].decode(), stream=stream)]
+        return b" ".join([b"%b %b" % entry for entry in kept])
+    unwanted = (key for key in trailer.keys() if not _is_carried_over(key, stream=stream))  # noqa: SIM118 - qpdf's
+    return _entries(trailer, frozenset(unwanted))
+
+
+def _is_carried_over(key: str, *, stream: bool) -> bool:
+    return key in _USUAL_IN_TRAILER if stream else key not in _LEFT_OUT_OF_TRAILER
 
 
 def _require_no_dangling(known: SealablePdf) -> None:
@@ -236,7 +262,7 @@ def _get(dictionary: pikepdf.Object, key: str) -> Any:
 
 def _entries(dictionary: pikepdf.Object, without: frozenset[str]) -> bytes:
     """Return a dictionary's entries as PDF text, references kept, some left out, brackets cut."""
-    unwanted = without.intersection(dictionary.keys())
+    unwanted = [key for key in without if key in dictionary]
     if unwanted:
         dictionary = copy.copy(dictionary)
         for key in unwanted:
@@ -303,28 +329,50 @@ def walk_tree(nodes: Iterable[Any]) -> Iterator[tuple[int, Any]]:
 
 
 def _first_page(root: pikepdf.Dictionary) -> Any:
-    for _, node in walk_tree([root.get("/Pages")]):
+    page = _straight_down(root)
+    if page is None:
+        page = next((node for _, node in walk_tree([root.get("/Pages")]) if "/Kids" not in node), None)
+    if page is None:
+        raise ValueError("no page")
+    if not page.is_indirect or page.get("/Type") != _PAGE:
+        raise ValueError("the first page is not an indirect page object")
+    return page
+
+
+def _straight_down(root: pikepdf.Dictionary) -> Any:
+    """Return the leaf to which first kids lead; None where one is missing or odd, and the tree has to be walked."""
+    node = _get(root, "/Pages")
+    for _ in range(_USUAL_DEPTH):
+        if not isinstance(node, pikepdf.Dictionary):
+            break
         if "/Kids" not in node:
-            if not node.is_indirect or node.get("/Type") != _PAGE:
-                raise ValueError("the first page is not an indirect page object")
             return node
-    raise ValueError("no page")
+        kids = node["/Kids"]
+        if not isinstance(kids, pikepdf.Array) or not len(kids):
+            break
+        node = kids[0]
+    return None
 
 
 def _corner(page: pikepdf.Dictionary) -> tuple[bytes, bytes]:
     """Return the lower left corner of the crop box, where an empty rectangle counts as outside (PDF/UA)."""
-    for name in ("/CropBox", "/MediaBox"):
-        node: Any = page
-        seen: set[tuple[int, int]] = set()
-        while isinstance(node, pikepdf.Dictionary) and node.objgen not in seen:
-            seen.add(node.objgen)
-            box = _get(node, name)
-            if isinstance(box, pikepdf.Array) and len(box) == 4:
-                numbers = _numbers(box)
-                low = [min(numbers[axis], numbers[axis + 2]) for axis in (0, 1)]
-                return tuple(f"{value:f}".rstrip("0").rstrip(".").encode() for value in low)  # type: ignore[return-value]
-            node = _get(node, "/Parent")
-    return b"0", b"0"
+    found: dict[str, pikepdf.Array] = {}
+    node: Any = page
+    seen: set[tuple[int, int]] = set()
+    while isinstance(node, pikepdf.Dictionary) and node.objgen not in seen:
+        seen.add(node.objgen)
+        for name in ("/CropBox", "/MediaBox"):
+            if name not in found and name in node:
+                box = node[name]
+                if isinstance(box, pikepdf.Array) and len(box) == 4:
+                    found[name] = box
+        node = None if "/CropBox" in found else _get(node, "/Parent")
+    box = found.get("/CropBox", found.get("/MediaBox"))
+    if box is None:
+        return b"0", b"0"
+    numbers = _numbers(box)
+    low = [min(numbers[axis], numbers[axis + 2]) for axis in (0, 1)]
+    return tuple(f"{value:f}".rstrip("0").rstrip(".").encode() for value in low)  # type: ignore[return-value]
 
 
 def _numbers(box: pikepdf.Array) -> list[float]:

@@ -7,6 +7,7 @@ in a DSS dictionary of the same revision, so that the signature covers it too. /
 from __future__ import annotations
 
 import hashlib
+from binascii import hexlify
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -46,7 +47,7 @@ class RevisionDraft:
 
     def fill(self, cms: bytes) -> bytes:
         """Return what stands between head and tail: the CMS and zero octets up to the reserve."""
-        return b"<%b>" % cms.ljust(self.reserve, b"\x00").hex().encode("ascii")
+        return b"<%b>" % hexlify(cms.ljust(self.reserve, b"\x00"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ class _Writer:
             b"%d 0 obj\n<< /Type /Sig /Filter /Adobe.PPKLite /SubFilter /ETSI.CAdES.detached /M (D:%b) "
             b"/Reference [<< /Type /SigRef /TransformMethod /DocMDP "
             b"/TransformParams << /Type /TransformParams /P 1 /V /1.2 >> >>] /ByteRange "
-            % (number, f"{at.astimezone(UTC):%Y%m%d%H%M%S}Z".encode())
+            % (number, b"%04d%02d%02d%02d%02d%02dZ" % at.astimezone(UTC).timetuple()[:6])
         )
         contents = b" /Contents "
         gap_start = self._position + _BYTE_RANGE_WIDTH + len(contents)
@@ -243,9 +244,12 @@ class _Writer:
     def _xref_stream(self, number: int) -> bytes:
         numbers = sorted(self._entries)
         width = (max(position for position, _ in self._entries.values()).bit_length() + 7) // 8
+        in_use = 1 << 8 * (width + 2)
         data = b"".join(
-            b"\x01" + position.to_bytes(width, "big") + generation.to_bytes(2, "big")
-            for position, generation in (self._entries[item] for item in numbers)
+            [
+                (in_use | position << 16 | generation).to_bytes(width + 3, "big")
+                for position, generation in map(self._entries.__getitem__, numbers)
+            ]
         )
         index = b" ".join(b"%d %d" % (run[0], len(run)) for run in _runs(numbers))
         entries = b"/Type /XRef /W [1 %d 2] /Index [%b] %b" % (width, index, self._trailer())

@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from itertools import pairwise
 
 from cryptography import x509
@@ -296,6 +295,15 @@ def _cache_key(
     return hashlib.sha256(b"".join(digests)).digest()
 
 
-@lru_cache(maxsize=_CACHE_SIZE)
 def _fingerprint(certificate: x509.Certificate) -> bytes:
-    return certificate.fingerprint(hashes.SHA256())
+    # A hash of a certificate reads all of it; which object it is is known at once, and nobody else is while it is kept.
+    known = _fingerprints.get(id(certificate))
+    if known is None or known[0] is not certificate:
+        known = certificate, certificate.fingerprint(hashes.SHA256())
+        if len(_fingerprints) >= _CACHE_SIZE:
+            _fingerprints.clear()
+        _fingerprints[id(certificate)] = known
+    return known[1]
+
+
+_fingerprints: dict[int, tuple[x509.Certificate, bytes]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ _TIME = bytes((der.GENERALIZED_TIME, 15))
 _ECDSA = ec.ECDSA(hashes.SHA256())
 _PSS = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
 _MIN_RSA_BITS = 3072
+# Of one authority, signatures on P-256 differ by two octets in length; of several, certificates do.
+_MOST_SIZES, _MOST_OF_ONE_SIZE = 64, 4
 __all__ = ["OwnTokenVerifier"]
 
 
@@ -42,12 +45,46 @@ class _Unit:
     algorithm: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Tokens of one unit that have the same length: where each part stands, found out once.
+
+    Attributes:
+        unit: the certificate that the tokens name.
+        template: writes them again.
+        inside: every certificate in them.
+        issuers: those but the unit's.
+        policy: that they state, dotted.
+        content: offsets of TSTInfo.
+        signature: octets of it, at the end.
+        information: TSTInfo in the one way to write it; imprint, serial number and six parts of its time are groups.
+    """
+
+    unit: _Unit
+    template: TokenTemplate
+    inside: tuple[x509.Certificate, ...]
+    issuers: tuple[x509.Certificate, ...]
+    policy: str
+    content: tuple[int, int]
+    signature: int
+    information: re.Pattern[bytes]
+
+    def read(self, token: bytes) -> tuple[bytes, bytes, bytes] | None:
+        """Return TSTInfo, its digest and the signature; None for a token that is not exactly of this layout."""
+        content = token[slice(*self.content)]
+        signature = token[len(token) - self.signature :]
+        digest = hashlib.sha256(content).digest()
+        if self.template.token(content, digest, signature) != token:
+            return None
+        return content, digest, signature
+
+
 class OwnTokenVerifier:
     """Verifies tokens as `Rfc3161Verifier(strict=True)` does, at little more than the cost of their signature.
 
     A token of our own form is found out by its parts (TSTInfo, certificates, signature) and written again from
     them; only the same octets pass. Whatever differs, and whatever does not verify, is judged by the full
-    verifier, so that it alone says why something is refused.
+    verifier, so that it alone says why something is refused. Where the parts stand is known from the tokens before.
 
     Args:
         paths: decides whether a certificate leads to a trusted timestamp anchor.
@@ -77,91 +114,113 @@ class OwnTokenVerifier:
         self, token: bytes, imprint: bytes, others: Sequence[x509.Certificate], crls: Sequence[bytes]
     ) -> TokenReport | None:
         try:
-            content, encoded, identifier, signature = _parts(token)
+            layout, (content, digest, signature) = _taken_apart(token)
             # Imprint, version, policy, serial number, time, and nothing else.
-            policy, serial, moment = _tst_info(content, imprint)
-            inside = [_certificate(item) for item in encoded]
-            unit = next(unit for item in encoded if (unit := _unit(item)).identifier == identifier)
-            content_digest = hashlib.sha256(content).digest()
-            template = _template(unit.encoded, encoded, len(content))
-            if template.token(content, content_digest, signature) != token:
+            said = layout.information.fullmatch(content)
+            if said is None or said[1] != imprint:
                 return None
-            message = template.message(content_digest)
+            year, month, day, hour, minute, second = map(int, said.group(3, 4, 5, 6, 7, 8))
+            moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+            unit, message = layout.unit, layout.template.message(digest)
             if isinstance(unit.key, ec.EllipticCurvePublicKey):
                 if low_s(signature) != signature:
                     return None
                 unit.key.verify(signature, message, _ECDSA)
             else:
                 unit.key.verify(signature, message, _PSS, hashes.SHA256())
-            issuers = [item for item in inside if item is not unit.certificate]
-            path = self._paths.validate(unit.certificate, [*issuers, *others], crls, moment)
-            if len(set(encoded)) != len(encoded) or not all(item in path for item in inside):
+            path = self._paths.validate(unit.certificate, [*layout.issuers, *others], crls, moment)
+            if not all(item in path for item in layout.inside):
                 return None
+            _remember(len(token), layout)
         except Exception:
             # Hostile octets and the port's own refusals raise anything: the full verifier finds the words.
             return None
         return TokenReport(
             gen_time=moment,
-            policy=policy,
-            serial=serial,
+            policy=layout.policy,
+            serial=int.from_bytes(said[2], "big", signed=True),
             imprint_algorithm="sha256",
             imprint=imprint,
             signer=unit.certificate,
-            certificates=tuple(inside),
+            certificates=layout.inside,
         )
 
 
-def _content(element: bytes) -> bytes:
-    return element[2 if element[1] < 0x80 else 2 + (element[1] & 0x7F) :]
+_layouts: dict[int, tuple[_Layout, ...]] = {}
 
 
-def _children(element: bytes) -> list[bytes]:
-    """Cut an element into those it holds; what is not in its shortest form shows when it is written again."""
-    at, found = len(element) - len(_content(element)), []
-    while at < len(element):
-        size = element[at + 1]
-        body = at + 2
-        if size & 0x80:
-            body += size & 0x7F
-            size = int.from_bytes(element[at + 2 : body], "big")
-        found.append(element[at : body + size])
-        at = body + size
-    return found
+def _taken_apart(token: bytes) -> tuple[_Layout, tuple[bytes, bytes, bytes]]:
+    """Find the layout of a token, one seen before or the one it shows. Raises whatever another form makes it raise."""
+    for layout in _layouts.get(len(token), ()):
+        if (parts := layout.read(token)) is not None:
+            return layout, parts
+    layout = _layout(token)
+    parts = layout.read(token)
+    if parts is None:
+        raise der.DerError("not a token of our own form")
+    return layout, parts
 
 
-def _parts(token: bytes) -> tuple[bytes, tuple[bytes, ...], bytes, bytes]:
-    """TSTInfo, certificates, signer identifier and signature, where our own form has them."""
-    signed_data = _children(_children(_children(token)[1])[0])
-    _version, _digests, encapsulated, certificates, signers = signed_data
-    content = _content(_children(_children(encapsulated)[1])[0])
-    info = _children(_children(signers)[0])
-    return content, tuple(_children(certificates)), info[1], _content(info[5])
+def _remember(size: int, layout: _Layout) -> None:
+    """Keep a layout whose token was good; strangers' would only take the place of ours."""
+    known = _layouts.get(size, ())
+    if layout not in known:
+        if len(_layouts) >= _MOST_SIZES:
+            _layouts.clear()
+        _layouts[size] = (layout, *known[: _MOST_OF_ONE_SIZE - 1])
 
 
-def _tst_info(content: bytes, imprint: bytes) -> tuple[str, int, datetime]:
-    _version, policy, _imprint, serial, moment, _accuracy = _children(content)
-    if der.sequence(_VERSION_1, policy, _IMPRINT + imprint, serial, moment, _ACCURACY) != content:
-        raise der.DerError("not the TSTInfo of our own form")
-    text = moment[2:]
-    if (
-        moment[:2] != _TIME
-        or len(text) != 15
-        or len(imprint) != 32
-        or not text[:14].isdigit()
-        or text[14:] != b"Z"
-    ):
-        raise der.DerError("not the TSTInfo of our own form")
-    year, month, day, hour, minute, second = (
-        int(text[:4]),
-        *(int(text[at : at + 2]) for at in range(4, 14, 2)),
+def _layout(token: bytes) -> _Layout:
+    """Read where the parts of a token stand; what is not of our own form shows when it is written again."""
+    info = der.only(token, der.SEQUENCE).reader()
+    info.take(der.OBJECT_ID)
+    signed = info.take(0xA0).reader().take(der.SEQUENCE).reader()
+    signed.take(der.INTEGER)
+    signed.take(der.SET)
+    encapsulated = signed.take(der.SEQUENCE).reader()
+    encapsulated.take(der.OBJECT_ID)
+    content = encapsulated.take(0xA0).reader().take(der.OCTET_STRING)
+    encoded = tuple(item.raw for item in signed.take(0xA0).reader().rest())
+    if len(set(encoded)) != len(encoded):
+        raise der.DerError("a certificate stands there twice")
+    signer = signed.take(der.SET).reader().take(der.SEQUENCE).reader()
+    signer.take(der.INTEGER)
+    identifier = signer.take(der.SEQUENCE).raw
+    for tag in (der.SEQUENCE, 0xA0, der.SEQUENCE):
+        signer.take(tag)
+    signature = signer.take(der.OCTET_STRING)
+    unit = next(unit for item in encoded if (unit := _unit(item)).identifier == identifier)
+    inside = tuple(map(_certificate, encoded))
+    policy, information = _information(content)
+    return _Layout(
+        unit,
+        _template(unit.encoded, encoded, content.end - content.body),
+        inside,
+        tuple(item for item in inside if item is not unit.certificate),
+        policy,
+        (content.body, content.end),
+        signature.end - signature.body,
+        information,
     )
-    when = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-    return _policy(policy), der.integer_value(der.only(serial, der.INTEGER)), when
 
 
-@lru_cache(maxsize=64)
-def _policy(encoded: bytes) -> str:
-    return der.object_id_value(der.only(encoded, der.OBJECT_ID))
+def _information(content: der.Element) -> tuple[str, re.Pattern[bytes]]:
+    """Return the policy of a TSTInfo, and what one with this policy and a serial number of this length looks like."""
+    stated = content.reader().take(der.SEQUENCE).reader()
+    stated.take(der.INTEGER)
+    policy = stated.take(der.OBJECT_ID)
+    stated.take(der.SEQUENCE)
+    serial = stated.take(der.INTEGER)
+    size = serial.end - serial.body
+    parts = b"".join((_VERSION_1, policy.raw, _IMPRINT, bytes(32), serial.raw, _TIME, bytes(15), _ACCURACY))
+    fixed = der.sequence(parts).removesuffix(parts) + _VERSION_1 + policy.raw + _IMPRINT
+    header = serial.raw[: serial.body - serial.start]
+    # An INTEGER in its shortest form does not begin with nine bits alike (X.690 8.3.2).
+    shortest = rb"(?!\x00[\x00-\x7f]|\xff[\x80-\xff])" if size > 1 else b""
+    text = rb"%b(.{32})%b(%b.{%d})%b([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})Z%b" % (
+        *(re.escape(fixed), re.escape(header), shortest, size, re.escape(_TIME), re.escape(_ACCURACY)),
+    )
+    return der.object_id_value(policy), re.compile(text, re.DOTALL)
 
 
 @lru_cache(maxsize=256)
