@@ -131,6 +131,16 @@ class Sealer(Protocol):
         """
         ...
 
+    def rehearse(self, source: SealSource, at: datetime) -> None:
+        """Refuse now what `prepare` would refuse, whatever the key says; it is not asked.
+
+        Raises:
+            PdfRefused: the PDF cannot take a seal.
+            ContainerRefused: the file's name or media type may not stand in a container.
+            KeyUnusable: the key may not do this.
+        """
+        ...
+
     def complete(self, prepared: Prepared, token: bytes) -> Revision:
         """Put the token in. Raises ReserveExceeded when it does not fit what was reserved."""
         ...

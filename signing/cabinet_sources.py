@@ -75,11 +75,17 @@ class Sources:
         source = entry.source
         names = tuple(source.get(each, "") for each in ("module", "token", "serial", "pin_file"))
         with self._guard:
-            if names not in self._tokens:
-                place = TokenPlace(Path(source["module"]), source.get("token", ""), source.get("serial", ""))
-                pin = Secret.in_file(self._at(entry, "pin_file"))
-                self._tokens[names] = Pkcs11Token.open(place, pin, seconds=self._seconds)
-            return self._tokens[names]
+            token = self._tokens.get(names)
+        if token is None:
+            place = TokenPlace(Path(source["module"]), source.get("token", ""), source.get("serial", ""))
+            pin = Secret.in_file(self._at(entry, "pin_file"))
+            # Not within the guard: one that does not answer would keep the other keys from being opened.
+            opened = Pkcs11Token.open(place, pin, seconds=self._seconds)
+            with self._guard:
+                token = self._tokens.setdefault(names, opened)
+            if token is not opened:
+                opened.close()
+        return token
 
     def close(self) -> None:
         """Log out of the tokens."""

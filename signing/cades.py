@@ -81,9 +81,16 @@ class CadesSealer:
             ContainerRefused: the file's name or media type may not stand in a container.
             KeyUnusable: the certificate is not valid at this time.
         """
+        return self._prepare(self._manifest(source), material, at, source.sha256, source.size)
+
+    def rehearse(self, source: SealSource, at: datetime) -> None:
+        """Refuse now what `prepare` would refuse; the key is not asked. Raises as there."""
+        self._key.require_valid_at(at)
+        self._manifest(source)
+
+    def _manifest(self, source: SealSource) -> bytes:
         reference = Reference(self._folder + source.name, source.media_type, source.sha256)
-        manifest = build_manifest(self._signature_name, [reference])
-        return self._prepare(manifest, material, at, source.sha256, source.size)
+        return build_manifest(self._signature_name, [reference])
 
     def prepare_manifest(
         self, references: Sequence[Reference], material: ValidationMaterial, at: datetime

@@ -18,13 +18,15 @@ class CmsTemplate:
 
     Attributes:
         form: the pieces of the seal certificate.
+        certificates: what SignedData.certificates holds, DER.
+        crls: what SignedData.crls holds.
     """
 
     def __init__(self, form: SignerForm, certificates: Sequence[bytes], crls: Sequence[bytes]) -> None:
-        """Take what is the same in all; certificates and CRLs as in `SignerForm.cms`."""
+        """Take what is the same in all; certificates and CRLs in the order of our own form."""
         self.form = form
-        self._certificates = certificates
-        self._crls = crls
+        self.certificates = certificates
+        self.crls = crls
         self._cuts: dict[tuple[int, int, int], tuple[bytes, bytes, bytes]] = {}
 
     def cms(self, attributes: bytes, signature: bytes, token: bytes) -> bytes:
@@ -47,7 +49,7 @@ class CmsTemplate:
     def _cut(self, attributes: bytes, signature: int, token: int) -> tuple[bytes, bytes, bytes]:
         """Write one whole and cut it from its end: the token is its last element, the signature the one before."""
         empty, dated = bytes(signature), bytes(token)
-        whole = self.form.cms(attributes, empty, dated, self._certificates, self._crls)
+        whole = self.form.cms(attributes, empty, dated, self.certificates, self.crls)
         token_at = len(whole) - token
         signature_end = token_at - (len(der.tlv(0xA1, timestamp_attribute(dated))) - token)
         signature_at = signature_end - signature

@@ -26,6 +26,7 @@ from signing.csc_http import Answer, Wire
 from signing.errors import KeyUnusable, SigningUnavailable
 from signing.secret_files import Secret
 from signing.signers import ECDSA_P256, RSA_PKCS1, RSA_PSS, CheckedSigner, PublicKey, algorithm_of
+from signing.turns import Turns
 
 _SHA256 = "2.16.840.1.101.3.4.2.1"
 _ECDSA_SHA256 = "1.2.840.10045.4.3.2"
@@ -46,6 +47,7 @@ _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
 _EARLIER_S = 30.0
 _LONGEST_S = 86_400.0
+_AT_ONCE = 8  # signatures
 _ERROR = re.compile(r"[A-Za-z_]{1,40}")
 _REFUSED_PIN = frozenset({"invalid_pin", "invalid_otp", "invalid_authdata", "locked_pin"})
 
@@ -122,6 +124,7 @@ class CscService:
         self._refused: dict[str, bytes] = {}
         self._accepted_pins: dict[str, bytes] = {}
         self._trying = threading.Lock()
+        self._turns = Turns(_AT_ONCE, "the signing service")
 
     def info(self) -> Mapping[str, Any]:
         """Return what the service says of itself (section 11.1 of the API). Raises SigningUnavailable, KeyUnusable."""
@@ -174,7 +177,7 @@ class CscService:
     def sign_hash(
         self, credential: str, algorithm: str, factor: str, pin: Secret | None, digest: bytes
     ) -> bytes:
-        """Have a SHA-256 digest signed: authorised for this digest alone, then signed.
+        """Have a SHA-256 digest signed: authorised for this digest alone, then signed; so many at once, others in turn.
 
         Both assurance levels of the API are served so: SCAL2 demands that the authorisation names the digest, SCAL1
         allows it.
@@ -187,9 +190,15 @@ class CscService:
             digest: 32 octets.
 
         Raises:
-            SigningUnavailable: the service does not answer.
+            SigningUnavailable: the service does not answer, or is slow and others are before.
             KeyUnusable: it refuses.
         """
+        with self._turns.one():
+            return self._signed(credential, algorithm, factor, pin, digest)
+
+    def _signed(
+        self, credential: str, algorithm: str, factor: str, pin: Secret | None, digest: bytes
+    ) -> bytes:
         hashed = {"credentialID": credential, "hashes": [_text(digest)], "hashAlgorithmOID": _SHA256}
         wanted: dict[str, Any] = {**hashed, "numSignatures": 1}
         secret = None if pin is None else pin.read()

@@ -16,6 +16,7 @@ from signing.revision import MaterialObjects, RevisionDraft, draft_revision, has
 
 # The strict form of our own acts: more zero octets after the CMS are refused by verification.
 MAX_PADDING = 16
+_REHEARSED_RESERVE = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,12 @@ class PadesSealer:
         covered.update(revision.tail)
         cms = self._signer.sign(covered.digest(), signing_time=None, certificates=self._key.chain, crls=())
         return Prepared(imprint=cms.imprint, state=_Pending(cms, revision, state, source.size))
+
+    def rehearse(self, source: SealSource, at: datetime) -> None:
+        """Refuse now what `prepare` would refuse; the key is not asked. Raises as there."""
+        self._key.require_valid_at(at)
+        draft_revision(source, MaterialObjects.of(ValidationMaterial((), ())), _REHEARSED_RESERVE, at)
+        hash_source(source)
 
     def complete(self, prepared: Prepared, token: bytes) -> Revision:
         """Put the token in.

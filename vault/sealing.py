@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -22,7 +21,6 @@ from vault.clock import Clock
 from vault.errors import Unavailable
 
 _ATTEMPTS = 4
-_REHEARSED_RESERVE = 8192
 
 
 class Sealers(Protocol):
@@ -106,15 +104,12 @@ class SealingDesk:
         )
 
     def rehearse(self, sealer: Sealer, source: SealSource) -> None:
-        """Prepare a seal that gets no timestamp, to see now whether the file can take one later.
+        """See now whether the file can take a seal later. The key is not asked: it may be what one has to wait for.
 
         Raises:
             signing.errors.SigningError: this file or key cannot be sealed at all.
         """
-        # Not the authority's own size: one that never answered yet cannot say it. The key is asked last: when it
-        # does not answer, nothing in the file stood against a seal.
-        with suppress(SigningUnavailable):
-            sealer.prepare(source, ValidationMaterial((), ()), _REHEARSED_RESERVE, self._clock.now())
+        sealer.rehearse(source, self._clock.now())
 
     def seal_evidence(self, references: Callable[[ValidationMaterial], Sequence[Reference]]) -> Sealed:
         """Seal a list of members with the evidence seal.

@@ -1,13 +1,16 @@
 """Broken and odd PDFs handed in as acts: refused, or sealed so that every judge says yes and the same is shown.
 
-In every run 2,000 mutants; `make soak seal-mutants` makes 100,000 (`--count N`, `--seed S` for others), a twentieth of
-them for DSS and poppler too. One that goes wrong is kept in `.cache/mutants`.
+In every run 2,000 mutants; the soak makes 100,000 (`--count N`, `--seed S` for others), a twentieth of them for DSS and
+poppler too, in parts. Parts that are done are kept in `.cache/soak` with what they found: after `--seconds`, or a kill,
+the same seed goes on at the same commit. A mutant that goes wrong is kept in `.cache/mutants`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import shutil
 import subprocess
 import time
 import warnings
@@ -44,8 +47,10 @@ from vault.intake import receive
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / ".cache" / "mutants"
+DONE = ROOT / ".cache" / "soak"
 REAL = ROOT / "tests" / "data" / "pdf-real"
 IN_CI, IN_SOAK = 2000, 100_000
+PART = 5000
 LIMIT = 10.0  # seconds of CPU that one file may take
 LARGEST = 40_000
 # Its annotations have no appearance: DSS at its strictest sees a difference, whoever seals (tests/interop).
@@ -172,11 +177,12 @@ class Bench:
         (KEPT / f"seal-{name}").write_bytes(data)
         self.faults.append(f"{label} (seal-{name}): {why}")
 
-    def run(self, count: int, start: str, sample: int) -> None:
-        """Judge so many mutants, and keep so many for the other judges."""
+    def run(self, count: int, start: str, sample: int, first: int = 0) -> None:
+        """Judge so many mutants from a number on, and keep so many for the other judges."""
         files = originals()
         weights = [1 / (1 + len(data) / 8000) for _, data in files]
-        for index, (name, data) in enumerate(Random(start).choices(files, weights, k=count)):
+        chosen = Random(start).choices(files, weights, k=first + count)[first:]
+        for index, (name, data) in enumerate(chosen, first):
             # About one in three is sealed at all.
             sampled = len(self.sample) < sample and index % max(1, count // (4 * sample)) == 0
             self.mutate(name, data, Random(f"{start}:{index}"), f"{start}-{index}", sampled=sampled)
@@ -248,10 +254,48 @@ def test_soak_of_sealed_mutants(
     record_property: Any,
 ) -> None:
     start, count = os.environ.get("SOAK_SEED", "0"), int(os.environ.get("SOAK_COUNT", IN_SOAK))
-    bench = Bench(tmp_path)
-    bench.run(count, start, count // 20)
-    others(bench, pdfsig, count // 100)
-    refused = 0
+    until = time.monotonic() + float(os.environ.get("SOAK_SECONDS", "inf"))
+    book = DONE / f"seal-mutants-{_commit()}-{start}-{count}.jsonl"
+    book.parent.mkdir(parents=True, exist_ok=True)
+    book.touch()
+    parts = [json.loads(line) for line in book.read_text().splitlines()]
+    earlier = len(parts)
+    for first in range(earlier * PART, count, PART):
+        if time.monotonic() > until:
+            break
+        place = tmp_path / str(first)
+        place.mkdir()
+        parts.append(_part(place, start, first, min(PART, count - first), pdfsig, dss))
+        with book.open("a") as lines:
+            lines.write(json.dumps(parts[-1]) + "\n")
+        shutil.rmtree(place)
+    total = sum((Counter(part["numbers"]) for part in parts), Counter[str]())
+    counts = sum((Counter(part["counts"]) for part in parts), Counter[str]())
+    faults = [fault for part in parts for fault in part["faults"]]
+    before = f", {earlier} of {len(parts)} parts in a run before" if earlier else ""
+    record_property(
+        "figure",
+        f"{total['made']} mutants of {count} asked for, of {len(originals())} files{before}: {dict(counts)}; "
+        f"{total['sampled']} of them judged by poppler and DSS (DSS undecided on {total['undecided']}), "
+        f"{total['drawn']} drawn before and after; {len(faults)} went wrong",
+    )
+    assert parts
+    assert not faults, "\n".join(faults[:50])
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short=12", "HEAD"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _part(folder: Path, start: str, first: int, count: int, pdfsig: Any, dss: Any) -> dict[str, Any]:  # noqa: F811
+    """Judge the mutants from a number on; return what was found."""
+    bench = Bench(folder)
+    bench.run(count, start, count // 20, first)
+    drawn = min(count // 100, len(bench.sample))
+    others(bench, pdfsig, drawn)
+    undecided = 0
     for at in range(0, len(bench.sample), 500):
         part = bench.sample[at : at + 500]
         for (label, plain, _), verdict in zip(
@@ -261,11 +305,6 @@ def test_soak_of_sealed_mutants(
             faulty = signature["indication"] == "TOTAL_FAILED" and not label.endswith(FAULTY_FOR_DSS)
             if faulty or not signature["wholeDocument"]:
                 bench.blame(f"DSS: {signature}", label, plain.read_bytes())
-            refused += signature["indication"] != "TOTAL_PASSED"
-    record_property(
-        "figure",
-        f"{count} mutants of {len(originals())} files: {dict(bench.counts)}; {len(bench.sample)} of them judged by "
-        f"poppler and DSS (DSS undecided on {refused}), {min(count // 100, len(bench.sample))} drawn before and after; "
-        f"{len(bench.faults)} went wrong",
-    )
-    assert not bench.faults, "\n".join(bench.faults[:50])
+            undecided += signature["indication"] != "TOTAL_PASSED"
+    numbers = {"made": count, "sampled": len(bench.sample), "undecided": undecided, "drawn": drawn}
+    return {"first": first, "numbers": numbers, "counts": dict(bench.counts), "faults": bench.faults}

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asn1crypto import cms as asn1_cms
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 
 from signing.cms import CmsSigner, parse_cms, verify_cms
+from signing.cms_form import SignerForm, ascending, signed_attributes
+from signing.cms_template import CmsTemplate
 from signing.errors import SignatureRefused
 from signing.pades import PadesSealer
 from tests.pdf.pyhanko_cms import PyHankoCmsSigner, read
@@ -150,11 +154,37 @@ def test_what_is_encoded_once_is_not_taken_for_something_else(key: Any, pdf_benc
     changing = [*key.chain]
     for certificates in (key.chain, (), (*key.chain, pdf_bench.pki.root), changing, key.chain):
         draft = signer.sign(DIGEST, signing_time=None, certificates=certificates, crls=())
-        assert len(draft.certificates) == 1 + len(certificates)
+        assert len(draft.template.certificates) == 1 + len(certificates)
         bound = signer.max_size(certificates, (), 900, None)
         assert bound == CmsSigner(key).max_size(tuple(certificates), (), 900, None)
     changing.append(pdf_bench.pki.root)
-    assert len(signer.sign(DIGEST, signing_time=None, certificates=changing, crls=()).certificates) == 3
+    assert (
+        len(signer.sign(DIGEST, signing_time=None, certificates=changing, crls=()).template.certificates) == 3
+    )
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    digest=st.binary(min_size=32, max_size=32),
+    signing_time=st.none() | st.datetimes(EPOCH, EPOCH.replace(year=2049), timezones=st.just(UTC)),
+    signature=st.binary(min_size=1, max_size=400),
+    token=st.binary(min_size=1, max_size=400),
+)
+def test_a_cms_from_pieces_is_the_one_written_whole(
+    digest: bytes, signing_time: datetime | None, signature: bytes, token: bytes, key: Any, pdf_bench: Any
+) -> None:
+    template = _template(key, pdf_bench)
+    attributes = template.form.attributes(digest, signing_time)
+    assert attributes == signed_attributes(digest, key.certificate, signing_time)
+    whole = template.form.cms(attributes, signature, token, template.certificates, template.crls)
+    for _ in range(2):
+        assert template.cms(attributes, signature, token) == whole
+
+
+@lru_cache
+def _template(key: Any, bench: Any) -> CmsTemplate:
+    certificates = [item.public_bytes(Encoding.DER) for item in (key.certificate, *key.chain)]
+    return CmsTemplate(SignerForm.of(key.certificate), ascending(certificates), bench.pki.crls(bench.now))
 
 
 @given(

@@ -1,6 +1,6 @@
 """Runs the long form of a suite and writes what it found to `docs/soak/NAME.md`.
 
-python -m tests.soak NAME [--seed N] [--count N] [pytest arguments]
+python -m tests.soak NAME [--seed N] [--count N] [--seconds N] [pytest arguments]
 """
 
 from __future__ import annotations
@@ -43,11 +43,16 @@ def main() -> int:
     parser.add_argument("name", help="suite: kill, power-loss, gigabyte, load, flips…")
     parser.add_argument("--seed", type=int, default=None, help="of every choice by chance")
     parser.add_argument("--count", type=int, default=None, help="repetitions; the suite's own when absent")
+    parser.add_argument(
+        "--seconds", type=int, default=None, help="for suites that go on where they ended: no more after"
+    )
     arguments, rest = parser.parse_known_args()
     seed = random.SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
     os.environ["SOAK_SEED"] = str(seed)
     if arguments.count is not None:
         os.environ["SOAK_COUNT"] = str(arguments.count)
+    if arguments.seconds is not None:
+        os.environ["SOAK_SECONDS"] = str(arguments.seconds)
     notes, begun = Notes(), datetime.now(UTC)
     code = pytest.main(
         ["-m", "soak", "--soak", arguments.name, f"--rootdir={REPOSITORY}", str(REPOSITORY / "tests"), *rest],

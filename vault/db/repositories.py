@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from storage.errors import KeyRefused, ObjectDamaged
 from vault.clock import parse_rfc3339
@@ -127,11 +127,21 @@ class Documents:
         rows = connection.execute(query.order_by(table.c.first_seq.desc()).limit(limit)).mappings()
         return [self._document(connection, row) for row in rows]
 
-    def waiting(self, connection: Connection, limit: int) -> Sequence[str]:
-        """Return the identifiers of documents that wait for their seal, in order of reception."""
+    def waiting(
+        self, connection: Connection, limit: int, *, but: Collection[str] = (), of: Collection[str] = ()
+    ) -> Sequence[tuple[str, str]]:
+        """Return documents that wait for their seal, in order of reception: identifier, and administration or "".
+
+        Args:
+            connection: to the database.
+            limit: how many.
+            but: administrations whose documents are left out; "" for those of no administration.
+            of: administrations that they are of; none for all.
+        """
         table = models.documents
+        issuer = func.coalesce(table.c.issuer_id, "")
         query = (
-            select(table.c.id)
+            select(table.c.id, issuer)
             .where(
                 table.c.sealing == Sealing.WAITING.value,
                 table.c.reception == Reception.RECEIVED.value,
@@ -140,7 +150,11 @@ class Documents:
             .order_by(table.c.first_seq)
             .limit(limit)
         )
-        return list(connection.scalars(query))
+        if but:
+            query = query.where(issuer.not_in(but))
+        if of:
+            query = query.where(issuer.in_(of))
+        return [(row[0], row[1]) for row in connection.execute(query)]
 
     def _scan_said(self, connection: Connection, row: RowMapping) -> Mapping[str, str]:
         """Return what is said beside a verdict that keeps a document back."""
