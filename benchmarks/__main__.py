@@ -42,7 +42,8 @@ def _line(figure: Figure) -> str:
     summary = figure.summary()
     beside = ", ".join(f"{name} {value:,.4g}" for name, value in summary["baseline"].items())
     value = f"{summary['value']:,.4g} {figure.unit} (median of {len(figure.runs)})"
-    return f"{figure.name}: {value}; {beside or 'no baseline'}"
+    goal = f"; goal {figure.goal}" if figure.goal else ""
+    return f"{figure.name}: {value}{goal}; {beside or 'no baseline'}"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import pikepdf
 from cryptography.hazmat.primitives import hashes
@@ -71,15 +71,18 @@ class Work:
 
     def seal(self) -> None:
         """Seal as the service does: hash of the upload, inspection's qpdf object, fresh material, token."""
-        state = hashlib.sha256(self.data)
+        self.seal_uploaded(self._stream, self.path, len(self.data), hashlib.sha256(self.data))
+
+    def seal_uploaded(self, stream: BinaryIO, path: Path, size: int, state: hashlib._Hash) -> None:
+        """Seal a file whose upload is over: its hash is there."""
         begun = time.perf_counter()
-        pdf = pikepdf.open(self.path, attempt_recovery=False, inherit_page_attributes=False)
+        pdf = pikepdf.open(path, attempt_recovery=False, inherit_page_attributes=False)
         # qpdf's own walk over the page tree, which the inspection has it do.
         len(pdf.pages)
         self.opened = time.perf_counter() - begun
         now = datetime.now(UTC)
         material = self.bench.revocation.material([self._chain, self.bench.authority.chain()], now)
-        source = SealSource(self._stream, self.path, len(self.data), state.digest(), state, pdf)
+        source = SealSource(stream, path, size, state.digest(), state, pdf)
         prepared = self._sealer.prepare(source, material, self.bench.authority.expected_size, now)
         token = self.bench.authority.token(prepared.imprint)
         self.sealed = self._sealer.complete(prepared, token.der).appended
@@ -153,6 +156,32 @@ def many_pages(path: Path, pages: int, *, streams: bool) -> Path:
             page.Resources = pikepdf.Dictionary(Font=pikepdf.Dictionary(F1=font))
             page.Contents = pdf.make_stream(b"BT /F1 18 Tf 60 760 Td (Page %d) Tj ET" % number)
         pdf.save(path, object_stream_mode=mode, deterministic_id=True)
+    return path
+
+
+def large_pdf(path: Path, size: int) -> Path:
+    """Write a PDF of about so many octets, nearly all of them in a stream of zeros, which take no room on the disk."""
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Resources << >> /PieceInfo << /A 4 0 R >> >>",
+        b"<< /Length %d >>\nstream\n" % size,
+    ]
+    places = []
+    with path.open("wb") as file:
+        file.write(b"%PDF-1.7\n")
+        for number, body in enumerate(objects, 1):
+            places.append(file.tell())
+            file.write(b"%d 0 obj\n%b" % (number, body))
+            if number == len(objects):
+                file.seek(size, 1)
+                file.write(b"\nendstream")
+            file.write(b"\nendobj\n")
+        section = file.tell()
+        file.write(b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1))
+        file.write(b"".join(b"%010d 00000 n \n" % place for place in places))
+        file.write(b"trailer\n<< /Size %d /Root 1 0 R >>\n" % (len(objects) + 1))
+        file.write(b"startxref\n%d\n%%%%EOF\n" % section)
     return path
 
 

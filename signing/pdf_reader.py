@@ -32,6 +32,8 @@ _TAIL = 1054
 # Up to here one read of the whole file costs less than the four places looked at.
 _SMALL = 1 << 15
 _STARTXREF = re.compile(rb"startxref\s+([0-9]{1,15})\s")
+# qpdf grants each object so many octets of the file, and takes those with larger numbers for absent.
+_OCTETS_EACH = 3
 _MAX_NODES = 200_000
 _USUAL_DEPTH = 40
 _NO_MORE = object()
@@ -114,8 +116,8 @@ def read_sealable(source: SealSource) -> SealablePdf:
 
     1. Not encrypted, opened without warning, header at offset 0. 2. No signature, filled signature field
     or permission signature (a signed file is never certified over). 3. Newest cross-reference section,
-    its kind and size. 4. Page tree, first page. 5. Form. 6. None of it refers to objects that the file has not: their
-    numbers are the ones that the seal's own objects get. 7. Still no warning.
+    its kind and size, which is one that qpdf believes. 4. Page tree, first page. 5. Form. 6. None of it refers to
+    objects that the file has not: their numbers are the ones that the seal's own objects get. 7. Still no warning.
 
     Args:
         source: the file; `source.pdf` is read, not changed, and must not have been changed.
@@ -150,6 +152,8 @@ def _read(pdf: pikepdf.Pdf, stream: BinaryIO, file_size: int) -> SealablePdf:
     # 3
     startxref, xref_stream = _newest_section(octets, file_size)
     size = int(pdf.trailer["/Size"])
+    if size - 1 > file_size // _OCTETS_EACH:
+        raise PdfRefused("PDF_DAMAGED", "object numbers that the file cannot have; save the file anew")
     # 4
     require_page_tree(pdf)
     page = _first_page(root)

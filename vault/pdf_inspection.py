@@ -32,6 +32,7 @@ from vault.pdf_guard import (
     too_complex,
     windows,
 )
+from vault.pdf_numbers import largest_number, refuse_far_references
 from vault.pdf_walk import Found, Walk
 
 _WHITE = rb"[\x00\t\n\x0c\r ]"
@@ -112,7 +113,8 @@ def examine(
     The numbered steps:
         1. the header stands at offset 0;
         2. qpdf opens the file without any repair, and it is not encrypted;
-        3. cross-reference table: not too many entries, each offset leads to the object it names;
+        3. cross-reference table: not too many entries, each offset leads to the object it names; no object number,
+           here or in a reference, that qpdf would take for absent (`vault.pdf_numbers`);
         4. object streams: usual filters, bounded once inflated;
         5. page tree: no cycle, no gap, not too deep, not too many pages;
         6. names searched in raw and inflated bytes; on a hit, everything reachable is walked;
@@ -180,13 +182,16 @@ def _examine(
         raise Refused("PDF_ENCRYPTED", "the file is encrypted")
     # 3
     names: set[bytes] = set()
+    largest = largest_number(len(data))
     for piece in windows(data):
         names |= _hits(piece)
+        refuse_far_references(piece, largest, budget.spend)
     report.signed = b"/ByteRange" in names
     containers = _check_table(data, pdf, limits, budget)
     # 4
     for text in _inflated(pdf, containers, limits, budget):
         names |= _hits(text)
+        refuse_far_references(text, largest, budget.spend)
     # 5
     report.pages = _count_pages(pdf, limits, budget)
     # The tree is bounded now; in it qpdf looks for what it would repair (step 7 hears of it).
@@ -226,6 +231,8 @@ def _check_table(data: mmap.mmap, pdf: pikepdf.Pdf, limits: InspectionLimits, bu
     """
     if int(pdf.trailer.get("/Size", 0)) > limits.max_objects:
         raise too_complex("objects", limits.max_objects)
+    if int(pdf.trailer.get("/Size", 0)) - 1 > largest_number(len(data)):
+        raise Refused("PDF_DAMAGED", "object numbers that the file cannot have", problem="numbers")
     table = pdf.get_xref_table()
     if len(table) > limits.max_objects:
         raise too_complex("objects", limits.max_objects)

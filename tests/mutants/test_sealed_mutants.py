@@ -139,8 +139,11 @@ class Bench:
         if check_own_pdf(path, self.trust, self.tokens, ACTS) is None:
             # It may leave odd ones to the full engine; how many is in the figure.
             self.counts["left to the full engine"] += 1
-        with pikepdf.open(path, attempt_recovery=False, inherit_page_attributes=False) as pdf:
-            warned = pdf.get_warnings()
+        try:
+            with pikepdf.open(path, attempt_recovery=False, inherit_page_attributes=False) as pdf:
+                warned = pdf.get_warnings()
+        except pikepdf.PdfError as error:
+            warned = [str(error)]
         if warned:
             self.blame(f"qpdf: {warned}", label, original)
         try:
