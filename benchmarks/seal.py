@@ -66,7 +66,10 @@ def _one_page(bench: Bench, name: str, seconds: float, runs: int) -> Iterator[Fi
         else:
             print("no EU DSS, so no figures of it: tools/install.sh dss", file=sys.stderr)
         figures = _over_floor(work, f"seal-b-t-{name}-17kB", seconds, runs, slow=True, plain=True, dss=dss)
-        goals = {"over-floor": (_OVER_FLOOR[name], None), "over-floor-at-p99": (_AT_P99.get(name), None)}
+        goals: dict[str, tuple[float | None, float | None]] = {
+            "over-floor": (_OVER_FLOOR[name], None),
+            "over-floor-at-p99": (_AT_P99.get(name), None),
+        }
         if name == "p256":
             goals |= {
                 "p99-over-minimum": (3.0, None),

@@ -146,6 +146,8 @@ def _read(pdf: pikepdf.Pdf, stream: BinaryIO, file_size: int) -> SealablePdf:
         raise ValueError("the catalog is not an indirect object")
     form = _get(root, "/AcroForm")
     form = None if form is None else _dictionary(form, "form")
+    if form is not None and "/Kids" in form:
+        raise ValueError("the form is a node of a tree")
     fields = None if form is None else _get(form, "/Fields")
     # 2
     names = _refuse_signed(root, fields)
@@ -371,10 +373,10 @@ def _corner(page: pikepdf.Dictionary) -> tuple[bytes, bytes]:
                 if isinstance(box, pikepdf.Array) and len(box) == 4:
                     found[name] = box
         node = None if "/CropBox" in found else _get(node, "/Parent")
-    box = found.get("/CropBox", found.get("/MediaBox"))
-    if box is None:
+    chosen = found.get("/CropBox", found.get("/MediaBox"))
+    if chosen is None:
         return b"0", b"0"
-    numbers = _numbers(box)
+    numbers = _numbers(chosen)
     low = [min(numbers[axis], numbers[axis + 2]) for axis in (0, 1)]
     return tuple(f"{value:f}".rstrip("0").rstrip(".").encode() for value in low)  # type: ignore[return-value]
 

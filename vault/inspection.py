@@ -104,6 +104,10 @@ def inspect(
     if as_act and found:
         report.close()
         raise Refused(found[0].code, found[0].detail, **found[0].params)
+    if as_act and report.dangles and not report.signed:
+        report.close()
+        # Harmless in itself, and met in genuine files; but a seal inside would give these numbers a meaning.
+        raise Refused("PDF_DAMAGED", "references to objects that the file has not", problem="numbers")
     if not as_act:
         report.close()
         report.pdf = None

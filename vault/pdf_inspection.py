@@ -32,7 +32,7 @@ from vault.pdf_guard import (
     too_complex,
     windows,
 )
-from vault.pdf_numbers import largest_number, refuse_far_references
+from vault.pdf_numbers import farthest_reference, largest_number, refuse_far_entries
 from vault.pdf_walk import Found, Walk
 
 _WHITE = rb"[\x00\t\n\x0c\r ]"
@@ -62,6 +62,7 @@ class PdfReport:
         version: such as `1.7`; None when it could not be read.
         pdf: the open file; None when it could not be opened. Closing is the caller's.
         embeds: False when it is known that no file can be reached within it.
+        dangles: True when it refers to objects that it has not, whose numbers a seal's would get.
     """
 
     findings: list[Found] = field(default_factory=list)
@@ -70,6 +71,7 @@ class PdfReport:
     version: str | None = None
     pdf: pikepdf.Pdf | None = None
     embeds: bool = True
+    dangles: bool = False
 
     @classmethod
     def from_json(cls, answer: dict[str, object]) -> PdfReport:
@@ -85,9 +87,10 @@ class PdfReport:
                 "signed": bool(signed),
                 "version": str() | None as version,
                 "embeds": bool(embeds),
+                "dangles": bool(dangles),
             }:
                 found = [(str(code), str(detail), dict(params)) for code, detail, params in findings]
-                return cls(found, pages, signed, version, embeds=embeds)
+                return cls(found, pages, signed, version, embeds=embeds, dangles=dangles)
             case _:
                 raise Refused("PDF_DAMAGED", "the probe gave no readable answer", problem="unreadable")
 
@@ -113,10 +116,10 @@ def examine(
     The numbered steps:
         1. the header stands at offset 0;
         2. qpdf opens the file without any repair, and it is not encrypted;
-        3. cross-reference table: not too many entries, each offset leads to the object it names; no object number,
-           here or in a reference, that qpdf would take for absent (`vault.pdf_numbers`);
+        3. cross-reference table: not too many entries, each offset leads to the object it names; neither it nor a
+           reference names an object that a file of this size cannot have (`vault.pdf_numbers`);
         4. object streams: usual filters, bounded once inflated;
-        5. page tree: no cycle, no gap, not too deep, not too many pages;
+        5. page tree: no cycle, no gap, not too deep, not too many pages, whose annotations can be read;
         6. names searched in raw and inflated bytes; on a hit, everything reachable is walked;
         7. qpdf has had nothing to complain about.
 
@@ -182,18 +185,25 @@ def _examine(
         raise Refused("PDF_ENCRYPTED", "the file is encrypted")
     # 3
     names: set[bytes] = set()
-    largest = largest_number(len(data))
+    believed = largest_number(len(data))
+    refuse_far_entries(data, believed)
+    known, farthest, annotated = max(0, int(pdf.trailer.get("/Size", 0)) - 1), 0, False
     for piece in windows(data):
         names |= _hits(piece)
-        refuse_far_references(piece, largest, budget.spend)
+        farthest = max(farthest, farthest_reference(piece, known, budget.spend))
+        annotated = annotated or b"/Annots" in piece
     report.signed = b"/ByteRange" in names
     containers = _check_table(data, pdf, limits, budget)
     # 4
     for text in _inflated(pdf, containers, limits, budget):
         names |= _hits(text)
-        refuse_far_references(text, largest, budget.spend)
+        farthest = max(farthest, farthest_reference(text, known, budget.spend))
+        annotated = annotated or b"/Annots" in text
+    if farthest > believed:
+        raise Refused("PDF_DAMAGED", "a reference to an object that the file cannot have", problem="numbers")
+    report.dangles = farthest > known
     # 5
-    report.pages = _count_pages(pdf, limits, budget)
+    report.pages = _count_pages(pdf, limits, budget, annotated=annotated)
     # The tree is bounded now; in it qpdf looks for what it would repair (step 7 hears of it).
     budget.spend()
     len(pdf.pages)
@@ -284,8 +294,25 @@ def _filters(container: pikepdf.Stream) -> set[str]:
     return {str(item) for item in (value if isinstance(value, pikepdf.Array) else [value])}
 
 
-def _count_pages(pdf: pikepdf.Pdf, limits: InspectionLimits, budget: Budget) -> int:
-    """Count the leaves of the page tree (ISO 32000-1 section 7.7.3), refusing what qpdf would repair."""
+def _look_at_annotations(page: pikepdf.Dictionary, budget: Budget) -> None:
+    annotations = page.get("/Annots")
+    if not isinstance(annotations, pikepdf.Array):
+        return
+    for annotation in annotations:
+        budget.spend()
+        node: object = annotation
+        for _ in range(_MAX_TREE_DEPTH):
+            if not isinstance(node, pikepdf.Dictionary) or "/Parent" not in node:
+                break
+            node = node["/Parent"]
+
+
+def _count_pages(pdf: pikepdf.Pdf, limits: InspectionLimits, budget: Budget, *, annotated: bool) -> int:
+    """Count the leaves of the page tree (ISO 32000-1 section 7.7.3), refusing what qpdf would repair.
+
+    Where there are annotations, each is looked at, as whoever verifies a seal looks for fields among them: qpdf warns
+    then of those that are broken.
+    """
     pages = 0
     seen: set[tuple[int, int]] = set()
     stack: list[tuple[pikepdf.Object, int]] = [(pdf.Root["/Pages"], 0)]
@@ -297,6 +324,8 @@ def _count_pages(pdf: pikepdf.Pdf, limits: InspectionLimits, budget: Budget) -> 
         kids = node.get("/Kids")
         if kids is None:
             pages += 1
+            if annotated:
+                _look_at_annotations(node, budget)
         elif isinstance(kids, pikepdf.Array) and depth < _MAX_TREE_DEPTH:
             for kid in kids:
                 budget.spend()

@@ -1,11 +1,13 @@
-"""Object numbers beyond what a file of its size can have: qpdf takes such objects for absent, other readers do not.
+"""Object numbers that a PDF names and cannot have: nothing inspected stands there, and an object of the seal would.
 
 qpdf grants each object three octets of the file and leaves out, without a word, what has a number beyond that. What it
-leaves out no inspection sees, until a seal has made the file longer. So nothing may lead there.
+leaves out no inspection sees, until a seal has made the file longer. And a reference to a number from /Size on means
+nothing (ISO 32000-1, 7.3.10), until an object of the seal gets that number.
 """
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -13,10 +15,17 @@ from functools import lru_cache
 from vault.errors import Refused
 
 _OCTETS_EACH = 3
-_REACH = 200
-_GAP = rb"(?:[\x00\t\n\x0c\r ]|%[^\r\n]*[\r\n])+"
+_NEAR, _REACH = 40, 200
+_WHITE = rb"[\x00\t\n\x0c\r ]"
+_GAP = rb"(?:" + _WHITE + rb"|%[^\r\n]*[\r\n])+"
+_USUAL = re.compile(rb"([0-9]+)" + _WHITE + rb"+[0-9]+" + _WHITE + rb"+\Z")
 # Every number that could be meant: what looks like a comment may be a string's, and hide the beginning of none.
 _MEANT = re.compile(rb"(?<![0-9])(?=([0-9]+)" + _GAP + rb"[0-9]+" + _GAP + rb"\Z)")
+_RANGE = re.compile(_WHITE + rb"*([0-9]{1,10})" + _WHITE + rb"+([0-9]{1,10})" + _WHITE + rb"+")
+_ENTRY = re.compile(_WHITE + rb"*[0-9]{1,10}" + _WHITE + rb"+[0-9]{1,5}" + _WHITE + rb"+[nf]")
+_ENTRY_SIZE = 20
+_END_OF_ENTRY = re.compile(rb"[nf]" + _WHITE + rb"*\Z")
+_INDEX = re.compile(rb"/Index" + _WHITE + rb"*\[([0-9\x00\t\n\x0c\r ]*)\]")
 
 
 def largest_number(size: int) -> int:
@@ -24,29 +33,82 @@ def largest_number(size: int) -> int:
     return size // _OCTETS_EACH
 
 
-def refuse_far_references(text: bytes, largest: int, spend: Callable[[], None]) -> None:
-    """Refuse text that refers to an object with a larger number (ISO 32000-1, 7.3.10), however it is spaced.
+def farthest_reference(text: bytes, above: int, spend: Callable[[], None]) -> int:
+    """Return the largest number of an object that text refers to, however it is spaced, if it is above another; else 0.
 
     Args:
         text: octets of a file, or of an inflated object stream.
-        largest: see `largest_number`.
+        above: smaller numbers, and this one, do not count.
         spend: called for each place that is looked at closely; may raise.
+    """
+    farthest = 0
+    for match in _suspects(_beginning(above)).finditer(text):
+        spend()
+        place = match.start()
+        usual = _USUAL.search(text, max(0, place - _NEAR), place)
+        found = [] if usual is None else [usual[1]]
+        before = text[max(0, place - _REACH) : place]
+        if b"%" in before:
+            found += [meant[1] for meant in _MEANT.finditer(before)]
+        farthest = max([farthest, *(int(number) for number in found)])
+    return farthest if farthest > above else 0
+
+
+def _beginning(number: int) -> tuple[int, int]:
+    """Return how many digits a number has, and the first two of them."""
+    digits = str(number)
+    return len(digits), int(digits[:2])
+
+
+@lru_cache(maxsize=1024)
+def _suspects(beginning: tuple[int, int]) -> re.Pattern[bytes]:
+    """Match the R of references, but for usually spaced ones whose numbers are smaller than all that begin so."""
+    digits, first = beginning
+    smaller = [b"[0-9]{%d}" % count for count in range(digits - 1, 0, -1)]
+    if digits > 1:
+        below = b"|".join(b"%02d" % number for number in range(10, first))
+        smaller[:0] = [b"(?:%b)[0-9]{%d}" % (below, digits - 2)] if below else []
+    usual = b"".join(b"(?<![^0-9]%b%b[0-9]%bR)" % (number, _WHITE, _WHITE) for number in smaller)
+    return re.compile(rb"R(?=[\x00\t\n\x0c\r ()<>\[\]{}/%%]|\Z)(?<=%bR)%b" % (_WHITE, usual))
+
+
+def refuse_far_entries(data: bytes | mmap.mmap, largest: int) -> None:
+    """Refuse a file whose cross-reference sections list an object with a larger number.
+
+    qpdf alone reads what they say of objects; this looks for nothing but numbers that it leaves out.
 
     Raises:
         Refused: PDF_DAMAGED.
     """
-    for match in _suspects(len(str(largest))).finditer(text):
-        spend()
-        before = text[max(0, match.start() - _REACH) : match.start()]
-        if any(int(found[1]) > largest for found in _MEANT.finditer(before)):
-            raise Refused(
-                "PDF_DAMAGED", "a reference to an object that the file cannot have", problem="numbers"
-            )
+    at = data.find(b"xref")
+    while at >= 0:
+        if data[max(0, at - 5) : at] != b"start":
+            _check_section(data, at + 4, largest)
+        at = data.find(b"xref", at + 4)
+    at = data.find(b"/XRef")
+    while at >= 0:
+        for index in _INDEX.finditer(data[max(0, at - _REACH) : at + 2 * _REACH]):
+            numbers = list(map(int, index[1].split()))
+            for first, count in zip(numbers[::2], numbers[1::2], strict=False):
+                _check_range(first, count, largest)
+        at = data.find(b"/XRef", at + 5)
 
 
-@lru_cache(maxsize=16)
-def _suspects(digits: int) -> re.Pattern[bytes]:
-    """Match the R of references, but for those of the usual spacing whose numbers have fewer digits."""
-    white = rb"[\x00\t\n\x0c\r ]"
-    usual = b"".join(rb"(?<![^0-9][0-9]{%d}%b[0-9]%bR)" % (count, white, white) for count in range(1, digits))
-    return re.compile(rb"R(?=[\x00\t\n\x0c\r ()<>\[\]{}/%%]|\Z)(?<=%bR)%b" % (white, usual))
+def _check_section(data: bytes | mmap.mmap, at: int, largest: int) -> None:
+    """Check the ranges of a table (ISO 32000-1, 7.5.4), whose entries have 20 octets, or nearly so."""
+    while (match := _RANGE.match(data, at)) is not None:
+        count = int(match[2])
+        _check_range(int(match[1]), count, largest)
+        at = match.end() + _ENTRY_SIZE * count
+        if count and _END_OF_ENTRY.search(data[at - 4 : at]) is None:
+            at = match.end()
+            for _ in range(count):
+                entry = _ENTRY.match(data, at)
+                if entry is None:
+                    return
+                at = entry.end()
+
+
+def _check_range(first: int, count: int, largest: int) -> None:
+    if count and first + count - 1 > largest:
+        raise Refused("PDF_DAMAGED", "an object with a number that the file cannot have", problem="numbers")

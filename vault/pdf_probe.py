@@ -26,6 +26,7 @@ def main(arguments: list[str]) -> int:
             "signed": report.signed,
             "version": report.version,
             "embeds": report.embeds,
+            "dangles": report.dangles,
         }
         sys.stdout.write(json.dumps(answer, default=str))
     return 0

@@ -93,7 +93,8 @@ class RemoteSigner:
         ca: PEM file with its TLS anchor.
         address: of its API.
         behaviour: what it does wrong: "", "401", "500", "429", "hang", "drip", "garbage", "list", "wrong-signature",
-            "no-signature", "dead-sad".
+            "no-signature", "dead-sad", "slow".
+        pause_s: how long each answer takes when it is slow.
         only: method that it does this in; empty for all.
     """
 
@@ -105,6 +106,7 @@ class RemoteSigner:
         self.credentials: dict[str, Credential] = {}
         self.calls: Counter[str] = Counter()
         self.behaviour = self.only = ""
+        self.pause_s = 2.0
         self.token_lasts = token_lasts
         self._tokens: set[str] = set()
         self._sads: dict[str, Authorised] = {}
@@ -191,6 +193,8 @@ class RemoteSigner:
         if behaviour == "hang":
             self._released.wait(60)
             return
+        if behaviour == "slow":
+            self._released.wait(self.pause_s)
         try:
             status, content = 200, self._serve(method, body, handler.headers, behaviour)
         except Refusal as refusal:

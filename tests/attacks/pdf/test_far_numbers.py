@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from signing.base import SealSource
 from signing.errors import PdfRefused
 from signing.pdf_reader import read_sealable
-from vault.errors import Refused
-from vault.pdf_numbers import largest_number, refuse_far_references
+from vault.pdf_numbers import farthest_reference
 
 SCRIPT = b"<< /S /JavaScript /JS (app.alert\\(1\\)) >>"
 
@@ -76,14 +75,54 @@ def test_a_size_beyond_the_bound_takes_no_seal(pdfs: Any, tmp_path: Path) -> Non
     assert caught.value.code == "PDF_DAMAGED"
 
 
-@given(st.integers(1, 10**9), st.integers(3, 10**7), st.sampled_from(REFERENCES), st.binary(max_size=30))
-def test_only_numbers_beyond_the_bound_are_refused(
-    number: int, size: int, form: bytes, before: bytes
-) -> None:
-    text = before + b" /Next " + form % number + b" >>"
-    largest = largest_number(size)
-    if number > largest:
-        with pytest.raises(Refused):
-            refuse_far_references(text, largest, lambda: None)
+def test_a_reference_to_nothing_takes_no_seal(pdfs: Any, tmp_path: Path) -> None:
+    """An object of the seal would get the number; attachments, and files sealed beside, hold such references."""
+    dangling = pdfs.raw(pdfs.with_catalog(b"/Lost 4 0 R"))
+    assert pdfs.outcome(dangling, tmp_path) == "PDF_DAMAGED"
+    assert pdfs.outcome(dangling, tmp_path, as_act=False) == ""
+    # Hidden from the eye in an object stream; and a number that the file lists as free, which no seal takes.
+    packed = pdfs.packed({**pdfs.plain, 5: b"<< /Lost 70 0 R >>"})
+    assert pdfs.outcome(packed, tmp_path) == "PDF_DAMAGED"
+    free = pdfs.raw({**pdfs.with_catalog(b"/Lost 4 0 R"), 5: b"<< >>"})
+    assert pdfs.outcome(free, tmp_path) == "issued"
+
+
+@pytest.mark.parametrize("kind", ["table", "stream"])
+def test_a_listed_object_beyond_the_bound_is_refused(pdfs: Any, kind: str, tmp_path: Path) -> None:
+    """Nothing leads to it, and qpdf sees it once a seal has made the file longer."""
+    if kind == "stream":
+        data = hiding(pdfs, 400, b"3 0 R", 5)
     else:
-        refuse_far_references(b" /Next " + form % number + b" >>", largest, lambda: None)
+        plain = pdfs.raw(pdfs.plain)
+        at = plain.index(b"trailer")
+        data = plain[:at] + b"400 1\n0000000015 00000 n \n" + plain[at:]
+    with pikepdf.open(io.BytesIO(data), attempt_recovery=False) as pdf:
+        assert max(number for number, _ in pdf.get_xref_table()) < 10
+        assert not pdf.get_warnings()
+    assert pdfs.outcome(data, tmp_path) == "PDF_DAMAGED"
+
+
+def test_a_broken_annotation_is_damage(pdfs: Any, tmp_path: Path) -> None:
+    """Whoever verifies a seal looks for fields among the annotations, and would find the file damaged."""
+    for broken in (b"<< /Dest [ 3 /Rect >>", b"<< /Subtype /Link /P[ 60 400 >>"):
+        data = pdfs.raw({**pdfs.with_page(b"/Annots [4 0 R]"), 4: broken})
+        assert pdfs.outcome(data, tmp_path) == "PDF_DAMAGED"
+    sound = pdfs.raw({**pdfs.with_page(b"/Annots [4 0 R]"), 4: b"<< /Subtype /Link /Rect [0 0 1 1] >>"})
+    assert pdfs.outcome(sound, tmp_path) == "issued"
+
+
+def test_a_node_of_a_tree_is_no_form(pdfs: Any, tmp_path: Path) -> None:
+    """A copy of it would stand in the catalog: EU DSS finds the document changed."""
+    path = tmp_path / "form.pdf"
+    data = pdfs.raw(pdfs.with_catalog(b"/AcroForm 2 0 R"))
+    path.write_bytes(data)
+    with path.open("rb") as stream, pytest.raises(PdfRefused):
+        read_sealable(SealSource(stream, path, len(data), bytes(32)))
+
+
+@given(st.integers(1, 10**9), st.integers(0, 10**7), st.sampled_from(REFERENCES), st.binary(max_size=30))
+def test_only_numbers_above_are_told(number: int, above: int, form: bytes, before: bytes) -> None:
+    reference = b" /Next " + form % number + b" >>"
+    assert farthest_reference(reference, above, lambda: None) == (number if number > above else 0)
+    if number > above:
+        assert farthest_reference(before + reference, above, lambda: None) >= number
