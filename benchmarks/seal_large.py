@@ -1,4 +1,4 @@
-"""A very large PDF: what memory its upload and its seal take, and how long the seal lasts beside that of a small one."""
+"""A very large PDF: what memory its upload and its seal take, and how long the seal lasts beside a small one's."""
 
 from __future__ import annotations
 

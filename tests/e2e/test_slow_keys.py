@@ -208,8 +208,8 @@ def test_an_ailing_key_holds_up_nobody_else(what: str, place: Place, figure: Cal
     healed = seconds_until_sealed(place.server, many.ids[202])
     statuses, sealed = dict(many.statuses), len(beside.answers)
     figure(
-        f"{what}: {MANY} clients answered {statuses}, slowest {max(many.seconds):.1f} s; beside them {sealed} acts sealed "
-        f"by another key in {FLOOD_S - 1:.0f} s, in {median(beside.seconds) * 1000:.0f} ms each, "
+        f"{what}: {MANY} clients answered {statuses}, slowest {max(many.seconds):.1f} s; beside them {sealed} acts "
+        f"sealed by another key in {FLOOD_S - 1:.0f} s, in {median(beside.seconds) * 1000:.0f} ms each, "
         f"{max(beside.seconds):.2f} s at most (alone {median(alone.seconds) * 1000:.0f} ms); "
         f"{len(many.ids[202])} seals that waited followed in {healed:.1f} s"
     )

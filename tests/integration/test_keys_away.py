@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from signing import keys
+from signing.base import KeyPurpose
 from signing.errors import SigningUnavailable
 from signing.signers import SoftSigner
 from timestamping.errors import AuthorityUnavailable
+from vault import healing
 from vault.bootstrap import open_vault
 from vault.bootstrap_tsa import dating
 from vault.domain.documents import Outcome
@@ -60,6 +64,68 @@ def test_files_wait_for_the_key_and_are_sealed_in_order(
     for outcome in (act, attachment):
         assert vault.reading.bundle(holder, outcome.document_id, "").size
     assert issue("k1").replayed
+
+
+def test_one_key_that_is_away_holds_up_no_other(
+    vault: Vault,
+    issue: Callable[..., Outcome],
+    deposit: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Acts and attachments have keys of their own; what waits for one lets what waits for the other pass."""
+    monkeypatch.setattr(Switched, "away", True)
+    outcomes = [issue("k1"), deposit("d1"), issue("k2"), deposit("d2")]
+    assert {each.status_code for each in outcomes} == {202}
+    monkeypatch.setattr(Switched, "away", False)
+    signs, asked = keys.SealKey.sign, []
+
+    def sign(key: keys.SealKey, data: bytes) -> bytes:
+        if key.purpose is KeyPurpose.ACT_SEAL:
+            asked.append(key)
+            raise SigningUnavailable("the token of acts is away")
+        return signs(key, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keys.SealKey, "sign", sign)
+        assert vault.healer.heal() == 2, "both attachments, behind and between the acts"
+        tried = len(asked)
+        assert vault.healer.heal() == 0
+        assert len(asked) == tried + 1, "one try at each turn tells enough"
+        # A try that lasted is not repeated at once: it would keep the healer from the others.
+        patched.setattr(healing, "_SLOW_S", 0.0)
+        assert vault.healer.heal() == 0
+        tried = len(asked)
+        monkeypatch.setattr(vault.healer, "_apart", dict.fromkeys(vault.healer._apart, math.inf))
+        assert vault.healer.heal() == 0
+        assert len(asked) == tried
+    monkeypatch.setattr(vault.healer, "_apart", dict.fromkeys(vault.healer._apart, 0.0))
+    assert vault.healer.heal() == 2
+
+
+def test_a_slow_key_comes_after_the_others(
+    vault: Vault,
+    issue: Callable[..., Outcome],
+    deposit: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Switched, "away", True)
+    for number in range(3):
+        assert {issue(f"k{number}").status_code, deposit(f"d{number}").status_code} == {202}
+    monkeypatch.setattr(Switched, "away", False)
+    signs, order = keys.SealKey.sign, []
+
+    def sign(key: keys.SealKey, data: bytes) -> bytes:
+        if key.purpose is not KeyPurpose.TIMESTAMP:
+            order.append(key.purpose)
+        if key.purpose is KeyPurpose.ACT_SEAL:
+            time.sleep(1.1)
+        return signs(key, data)
+
+    monkeypatch.setattr(keys.SealKey, "sign", sign)
+    assert vault.healer.heal() == 6
+    # The first act shows that its key is slow.
+    slow, quick = KeyPurpose.ACT_SEAL, KeyPurpose.RECEPTION_SEAL
+    assert order == [slow, quick, quick, quick, slow, slow]
 
 
 def test_the_service_starts_while_the_key_that_dates_is_away(
