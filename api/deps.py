@@ -47,7 +47,7 @@ def idempotency_key(request: Request) -> str:
     return key
 
 
-def purpose_of(
+async def purpose_of(
     request: Request,
     purpose: Annotated[
         str | None,
@@ -65,7 +65,7 @@ def purpose_of(
     return purpose or header or ""
 
 
-def words_of(
+async def words_of(
     request: Request,
     words: Annotated[
         str | None,
@@ -94,8 +94,21 @@ def _decoded(header: str) -> str:
         raise Refused("FIELD_INVALID", "percent-encode UTF-8", field="words") from error
 
 
-Safe = Annotated[Vault, Depends(get_vault)]
-Desk = Annotated[UploadDesk, Depends(get_desk)]
-Key = Annotated[str, Depends(idempotency_key)]
+# What only looks at the request is asynchronous: FastAPI would hand a plain function to a thread, and wait for it.
+async def _vault(request: Request) -> Vault:
+    return get_vault(request)
+
+
+async def _desk(request: Request) -> UploadDesk:
+    return get_desk(request)
+
+
+async def _key(request: Request) -> str:
+    return idempotency_key(request)
+
+
+Safe = Annotated[Vault, Depends(_vault)]
+Desk = Annotated[UploadDesk, Depends(_desk)]
+Key = Annotated[str, Depends(_key)]
 Purpose = Annotated[str, Depends(purpose_of)]
 Words = Annotated[str, Depends(words_of)]

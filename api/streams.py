@@ -1,18 +1,24 @@
 """The bridge between the server's asynchronous body and the safe's synchronous pipeline.
 
 The pipeline runs in a worker thread and pulls: each time it wants octets, the thread asks the event loop for
-the next message of the body and sleeps until it is there. Nothing is read ahead here, so the only buffer is
-the server's own (64 KiB, above which it stops reading from the socket) and memory does not depend on the size
+the next message of the body and sleeps until it is there. Of a body that the server's own buffer cannot hold
+(64 KiB, above which it stops reading from the socket) nothing is read ahead, so memory does not depend on the size
 of the file. A client that goes away raises inside the iterator, hence inside the pipeline, which then drops
 its unnamed spool file: a cut upload leaves nothing. A client that stays but sends nothing is cut as well,
 since it holds a thread.
+
+A smaller body is taken as it comes, for a moment, before there is a thread at all: to ask the loop from a thread and
+to sleep costs more than all else that HTTP does for a document.
 
 Uploads have threads of their own, so that slow senders never keep readers waiting.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 import anyio
@@ -28,6 +34,8 @@ T = TypeVar("T")
 STALL_SECONDS = 60.0
 UPLOAD_THREADS = 64
 UPLOAD_QUEUE = 64
+AHEAD_OCTETS = 64 * 1024
+AHEAD_SECONDS = 1.0
 
 
 class UploadCut(Exception):
@@ -48,8 +56,12 @@ class UploadDesk:
         self._room = threads + queue
         self._inside = 0
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T], request: Request | None = None) -> T:
         """Run synchronous work that pulls a body, in a thread.
+
+        Args:
+            work: what to do.
+            request: whose body, if it is small, is taken in before the thread; None: the thread asks for all of it.
 
         Raises:
             Unavailable: BUSY when too many uploads wait already.
@@ -58,9 +70,30 @@ class UploadDesk:
             raise Unavailable("BUSY")
         self._inside += 1
         try:
+            if request is not None:
+                await read_ahead(request)
             return await anyio.to_thread.run_sync(work, limiter=self._limiter)
         finally:
             self._inside -= 1
+
+
+async def read_ahead(request: Request) -> None:
+    """Take in what comes of a small body within AHEAD_SECONDS; `body_chunks` gives it, and asks for what is missing.
+
+    Not of one whose sender waits to be told to go on (RFC 9110, 10.1.1): it may be refused before it is sent.
+    """
+    length = request.headers.get("content-length", "")
+    if not _is_small(length) or "expect" in request.headers:
+        return
+    taken: deque[Message] = deque()
+    request.state.ahead = taken
+    with suppress(TimeoutError):
+        async with asyncio.timeout(AHEAD_SECONDS):
+            more = True
+            while more:
+                message = await request.receive()
+                taken.append(message)
+                more = message["type"] == "http.request" and message.get("more_body", False)
 
 
 def body_chunks(request: Request, stall: float = STALL_SECONDS) -> Iterator[bytes]:
@@ -74,9 +107,10 @@ def body_chunks(request: Request, stall: float = STALL_SECONDS) -> Iterator[byte
         UploadCut: the client went away.
         Refused: REQUEST_TIMEOUT when nothing came for `stall` seconds.
     """
+    taken: deque[Message] = getattr(request.state, "ahead", None) or deque()
     more = True
     while more:
-        message = anyio.from_thread.run(_next, request.receive, stall)
+        message = taken.popleft() if taken else anyio.from_thread.run(_next, request.receive, stall)
         if message["type"] != "http.request":
             raise UploadCut
         more = message.get("more_body", False)
@@ -90,3 +124,7 @@ async def _next(receive: Receive, stall: float) -> Message:
             return await receive()
     except TimeoutError:
         raise Refused("REQUEST_TIMEOUT") from None
+
+
+def _is_small(length: str) -> bool:
+    return length.isascii() and length.isdigit() and len(length) < 8 and 0 < int(length) <= AHEAD_OCTETS

@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.auth import Caller
-from api.deps import Desk, Key, Safe
+from api.auth import Caller, caller
+from api.deps import Key, Safe, get_desk, get_vault, idempotency_key
 from api.strict_json import checked, parse_as
 from api.uploads import Upload, open_upload, read_small_body
 from api.v1.describe import BEARER, KEY_HEADER, UPLOAD_PROBLEMS, file_body, json_body, problems
@@ -58,11 +58,13 @@ _SCAN_CODES = ("SCAN_INFECTED", "SCAN_IMPOSSIBLE", "SCANNER_DOWN", "SCANNER_BLIN
         ),
     },
 )
-async def issue_act(request: Request, vault: Safe, desk: Desk, actor: Caller, key: Key) -> Response:
+async def issue_act(request: Request) -> Response:
     """Issue an act; the body streams through the pipeline in a thread of the upload desk."""
+    vault = get_vault(request)
 
     def work() -> Response:
-        """Run in the thread."""
+        """Run in the thread: who calls is asked there too, so that a document costs one change of threads."""
+        actor, key = caller(request), idempotency_key(request)
         upload = open_upload(request, vault.settings, described=True)
         said = checked(ActDescription, upload.document)
         administration = said.administration or actor.administration_id or ""
@@ -70,7 +72,7 @@ async def issue_act(request: Request, vault: Safe, desk: Desk, actor: Caller, ke
         new = replace(new, attributes=said.attributes)
         return accepted(vault.issuing.issue(actor, administration, new, upload.chunks, upload.transfer(key)))
 
-    return await desk.run(work)
+    return await get_desk(request).run(work, request)
 
 
 @router.post(
@@ -86,17 +88,19 @@ async def issue_act(request: Request, vault: Safe, desk: Desk, actor: Caller, ke
         **file_body(AttachmentDescription, b'{"title":"Photo","file_name":"photo.jpg"}'),
     },
 )
-async def submit_attachment(request: Request, vault: Safe, desk: Desk, actor: Caller, key: Key) -> Response:
+async def submit_attachment(request: Request) -> Response:
     """Submit an attachment; the body streams through the pipeline in a thread of the upload desk."""
+    vault = get_vault(request)
 
     def work() -> Response:
         """Run in the thread."""
+        actor, key = caller(request), idempotency_key(request)
         upload = open_upload(request, vault.settings, described=True)
         said = checked(AttachmentDescription, upload.document)
         new = _new_document(said, said.holder or vault.people.mandates.holder_for(actor), upload)
         return accepted(vault.submissions.deposit(actor, new, upload.chunks, upload.transfer(key)))
 
-    return await desk.run(work)
+    return await get_desk(request).run(work, request)
 
 
 @router.post(
