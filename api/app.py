@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from api import errors, openapi, operations, rules
+from api.direct import Direct, direct_routes
 from api.metrics import Metrics
 from api.middleware import MAX_IN_FLIGHT, Guard
 from api.peers import Peers
@@ -103,6 +104,7 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
         dev_provider.install(app, vault.parts.identities.development)
     errors.install(app)
     rules.demand_rules(app)
+    app.add_middleware(Direct, table=direct_routes(rules.flat(app.routes), writes.DIRECT))
     app.add_middleware(
         Guard,
         metrics=counters,

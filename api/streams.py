@@ -16,14 +16,16 @@ Uploads have threads of their own, so that slow senders never keep readers waiti
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TypeVar
 
 import anyio
 import anyio.from_thread
-import anyio.to_thread
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
@@ -36,6 +38,7 @@ UPLOAD_THREADS = 64
 UPLOAD_QUEUE = 64
 AHEAD_OCTETS = 64 * 1024
 AHEAD_SECONDS = 1.0
+_here = threading.local()
 
 
 class UploadCut(Exception):
@@ -52,7 +55,7 @@ class UploadDesk:
             threads: uploads worked on at once in this process.
             queue: uploads that may wait for a thread.
         """
-        self._limiter = anyio.CapacityLimiter(threads)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="probans-upload")
         self._room = threads + queue
         self._inside = 0
 
@@ -72,7 +75,8 @@ class UploadDesk:
         try:
             if request is not None:
                 await read_ahead(request)
-            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+            loop, context = asyncio.get_running_loop(), copy_context()
+            return await loop.run_in_executor(self._threads, context.run, _for_loop, loop, work)
         finally:
             self._inside -= 1
 
@@ -110,7 +114,7 @@ def body_chunks(request: Request, stall: float = STALL_SECONDS) -> Iterator[byte
     taken: deque[Message] = getattr(request.state, "ahead", None) or deque()
     more = True
     while more:
-        message = taken.popleft() if taken else anyio.from_thread.run(_next, request.receive, stall)
+        message = taken.popleft() if taken else _asked(request.receive, stall)
         if message["type"] != "http.request":
             raise UploadCut
         more = message.get("more_body", False)
@@ -118,9 +122,22 @@ def body_chunks(request: Request, stall: float = STALL_SECONDS) -> Iterator[byte
             yield chunk
 
 
+def _for_loop(loop: asyncio.AbstractEventLoop, work: Callable[[], T]) -> T:
+    _here.loop = loop
+    return work()
+
+
+def _asked(receive: Receive, stall: float) -> Message:
+    """Ask the loop that waits for this thread: the upload desk's, or the one of a thread that the framework began."""
+    loop: asyncio.AbstractEventLoop | None = getattr(_here, "loop", None)
+    if loop is None:
+        return anyio.from_thread.run(_next, receive, stall)
+    return asyncio.run_coroutine_threadsafe(_next(receive, stall), loop).result()
+
+
 async def _next(receive: Receive, stall: float) -> Message:
     try:
-        with anyio.fail_after(stall):
+        async with asyncio.timeout(stall):
             return await receive()
     except TimeoutError:
         raise Refused("REQUEST_TIMEOUT") from None

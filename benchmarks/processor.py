@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -16,19 +16,20 @@ def taken(root: int, *, alone: bool = False) -> float:
         root: the process.
         alone: without those below it.
     """
-    seconds, found = 0.0, [root]
+    if alone:
+        return sum(map(int, _stat(root)[11:13])) / _TICK
+    # The kernel's list of a process's children may lack some while processes begin and end; everybody's parents do not.
+    stats: dict[int, list[str]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):  # it ended meanwhile
+                stats[int(folder.name)] = _stat(int(folder.name))
+    found = [root]
     for pid in found:
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            children = [] if alone else list(_children(pid))
-        except OSError:
-            continue
-        seconds += sum(int(fields[place]) for place in ((11, 12) if alone else (11, 12, 13, 14))) / _TICK
-        found += children
-    return seconds
+        found += [child for child, fields in stats.items() if int(fields[1]) == pid]
+    return sum(int(field) for pid in found for field in stats[pid][11:15]) / _TICK
 
 
-def _children(pid: int) -> Iterator[int]:
-    """Yield the processes that threads of a process began."""
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        yield from map(int, (thread / "children").read_text().split())
+def _stat(pid: int) -> list[str]:
+    """Return the fields of a process from the third on: what stands before may hold anything."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

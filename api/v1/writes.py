@@ -103,6 +103,10 @@ async def submit_attachment(request: Request) -> Response:
     return await get_desk(request).run(work, request)
 
 
+# See `api.direct`.
+DIRECT = (issue_act, submit_attachment)
+
+
 @router.post(
     "/v1/acts/{document_id}/revocation",
     operation_id="revokeAct",

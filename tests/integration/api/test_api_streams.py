@@ -181,7 +181,7 @@ def test_a_client_that_stays_silent_is_cut(ahead, monkeypatch):
 
 
 def test_a_small_body_that_is_there_costs_no_question_of_the_thread(monkeypatch):
-    monkeypatch.setattr(streams.anyio.from_thread, "run", None)
+    monkeypatch.setattr(streams, "_asked", None)
     sink = Sink(ahead=True)
     with serving(sink.app) as port, closing(socket.create_connection(("127.0.0.1", port))) as connection:
         connection.sendall(request(streams.AHEAD_OCTETS))
