@@ -11,6 +11,7 @@ import secrets
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import orjson
@@ -47,6 +48,8 @@ _RETRY_AFTER = {"TWIN_RUNNING": 2, "RECEIPT_PENDING": 1, "NOT_PUBLISHED": 5, "SC
 # Addresses for programs: their errors are never pages.
 _FOR_PROGRAMS = ("/v1/", "/ledger/", "/tsa", "/healthz", "/readyz", "/metrics", "/openapi.json")
 _CHALLENGE = 'Bearer realm="probans"'
+# Names, and no secrets: to ask the kernel each time would give the interpreter lock away, in the event loop.
+_names = Random(secrets.randbits(256))  # noqa: S311
 _log = logging.getLogger("probans.error")
 
 
@@ -151,7 +154,7 @@ def log_unexpected(error: BaseException, request_id: str) -> None:
 
 def new_reference() -> str:
     """Return a random reference for one request."""
-    return secrets.token_hex(8)
+    return f"{_names.getrandbits(64):016x}"
 
 
 async def answer(request: Request, error: Exception) -> Response:

@@ -18,7 +18,6 @@ from sqlalchemy.exc import IntegrityError
 
 from vault.assertions import Assertion, check, read
 from vault.clock import Clock, rfc3339
-from vault.db.driver import driver_of
 from vault.db.engine import Database
 from vault.db.system_tables import system_tokens, used_assertions
 from vault.domain.actors import Actor, Role
@@ -111,11 +110,10 @@ class Systems:
             Unavailable: DATABASE_UNAVAILABLE.
         """
         asked = (self._token_index(token), rfc3339(self._clock.now()))
-        with self._database.reading() as connection:
-            row = driver_of(connection).execute(_BEARER, asked).fetchone()
-        if row is None:
+        rows = self._database.rows(_BEARER, asked)
+        if not rows:
             return None
-        client_id, name, administration_id, service, scopes, granted, bound = row
+        client_id, name, administration_id, service, scopes, granted, bound = rows[0]
         if bound is not None and not hmac.compare_digest(bound, certificate or b""):
             return None
         return Actor(
