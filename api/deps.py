@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from fastapi import Depends, Query, Request
 
+from api.gathering import Gathering
 from api.streams import UploadDesk
 from vault.errors import Refused
 from vault.service import Vault
@@ -29,6 +30,11 @@ def get_vault(request: Request) -> Vault:
 def get_desk(request: Request) -> UploadDesk:
     """Return the upload threads of this process."""
     return cast("UploadDesk", request.app.state.uploads)
+
+
+def get_gathering(request: Request) -> Gathering | None:
+    """Return where acts go that are issued together; None where each is issued alone."""
+    return cast("Gathering | None", request.app.state.gathering)
 
 
 def single_header(request: Request, name: str) -> str | None:

@@ -81,23 +81,25 @@ class UploadDesk:
             self._inside -= 1
 
 
-async def read_ahead(request: Request) -> None:
+async def read_ahead(request: Request) -> bool:
     """Take in what comes of a small body within AHEAD_SECONDS; `body_chunks` gives it, and asks for what is missing.
 
-    Not of one whose sender waits to be told to go on (RFC 9110, 10.1.1): it may be refused before it is sent.
+    Not of one whose sender waits to be told to go on (RFC 9110, 10.1.1): it may be refused before it is sent. Again
+    is harmless.
+
+    Returns:
+        Whether all of it is in memory.
     """
-    length = request.headers.get("content-length", "")
-    if not _is_small(length) or "expect" in request.headers:
-        return
-    taken: deque[Message] = deque()
-    request.state.ahead = taken
-    with suppress(TimeoutError):
-        async with asyncio.timeout(AHEAD_SECONDS):
-            more = True
-            while more:
-                message = await request.receive()
-                taken.append(message)
-                more = message["type"] == "http.request" and message.get("more_body", False)
+    taken: deque[Message] | None = getattr(request.state, "ahead", None)
+    if taken is None:
+        if not _is_small(request.headers.get("content-length", "")) or "expect" in request.headers:
+            return False
+        taken = request.state.ahead = deque()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(AHEAD_SECONDS):
+                while not taken or _goes_on(taken[-1]):
+                    taken.append(await request.receive())
+    return bool(taken) and not _goes_on(taken[-1])
 
 
 def body_chunks(request: Request, stall: float = STALL_SECONDS) -> Iterator[bytes]:
@@ -117,7 +119,7 @@ def body_chunks(request: Request, stall: float = STALL_SECONDS) -> Iterator[byte
         message = taken.popleft() if taken else _asked(request.receive, stall)
         if message["type"] != "http.request":
             raise UploadCut
-        more = message.get("more_body", False)
+        more = _goes_on(message)
         if chunk := message.get("body", b""):
             yield chunk
 
@@ -145,3 +147,7 @@ async def _next(receive: Receive, stall: float) -> Message:
 
 def _is_small(length: str) -> bool:
     return length.isascii() and length.isdigit() and len(length) < 8 and 0 < int(length) <= AHEAD_OCTETS
+
+
+def _goes_on(message: Message) -> bool:
+    return message["type"] == "http.request" and bool(message.get("more_body", False))

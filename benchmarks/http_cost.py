@@ -2,9 +2,9 @@
 
 Three processes, each with a safe of its own on the embedded defaults (SQLite and files), in a folder of the system's
 temporary folder: the service; the service whose issuing is replaced by reading the file; and `benchmarks.path_worker`,
-which issues without HTTP. As many connections as threads. The client is a compiled program that keeps its connections
-and sends each act as a form with an idempotency key of its own, as a registered business software; its processor
-time is told apart.
+which issues groups without HTTP. As many connections as documents are under way there. The client is a compiled
+program that keeps its connections and sends each act as a form with an idempotency key of its own, as a registered
+business software; its processor time is told apart.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks import path
 from benchmarks.figures import Figure
 from benchmarks.http_site import CLIENT, InProcess, Site
 
 KEYS = ("p256", "rsa")
-CONNECTIONS = 16
+CONNECTIONS = path.THREADS * path.GROUP  # as many documents at once as without HTTP
 SHARE = 1.5  # of the route that does nothing: what HTTP may add to a document
 
 
@@ -48,7 +49,7 @@ def _figures(
     key: str, service: Site, idle: Site, process: InProcess, seconds: float, runs: int
 ) -> Iterator[Figure]:
     # Connections, caches, statements.
-    process.issue(CONNECTIONS, seconds)
+    process.issue(path.THREADS, path.GROUP, seconds)
     idle.load(CONNECTIONS, seconds)
     service.load(CONNECTIONS, seconds)
     spent = Figure(f"http-{key}-cpu", "ms")
@@ -56,7 +57,7 @@ def _figures(
     added = Figure(f"http-{key}-added-of-doing-nothing", "times")
     rates = Figure(f"http-{key}-documents", "documents/s")
     for _ in range(runs):
-        bare = process.issue(CONNECTIONS, seconds)
+        bare = process.issue(path.THREADS, path.GROUP, seconds)
         nothing = idle.load(CONNECTIONS, seconds)
         own = service.load(CONNECTIONS, seconds)
         spent.runs.append(own.each)

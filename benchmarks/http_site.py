@@ -122,9 +122,9 @@ class InProcess(_Process):
         self._line()
         self.counted = 1
 
-    def issue(self, threads: int, seconds: float) -> Measured:
-        """Issue for a time from so many threads."""
-        asked = {"what": "issue", "threads": threads, "seconds": seconds, "steps": False}
+    def issue(self, threads: int, group: int, seconds: float) -> Measured:
+        """Issue for a time from so many threads, so many documents together in each."""
+        asked = {"what": "issue", "threads": threads, "group": group, "seconds": seconds, "steps": False}
         assert self._process.stdin is not None
         before = taken(self._process.pid)
         self._process.stdin.write(json.dumps(asked) + "\n")
