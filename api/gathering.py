@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
 from dataclasses import dataclass
-from itertools import islice
+from weakref import WeakKeyDictionary
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -51,7 +51,7 @@ class Asked:
 
 
 class Gathering:
-    """Requests of one kind on their way to threads; everything but the work itself happens in the event loop."""
+    """Requests of one kind on their way to threads."""
 
     def __init__(self, work: Callable[[Sequence[Asked]], Sequence[Answer]]) -> None:
         """Keep the work.
@@ -61,13 +61,31 @@ class Gathering:
         """
         self._work = work
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="probans-together")
-        self._waiting: deque[Asked] = deque()
-        self._running = 0
-        self._inside = 0
-        self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
+        # A process that serves has one loop; an application in tests may be called from several.
+        self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, _Line] = WeakKeyDictionary()
 
     async def answer(self, request: Request) -> Response:
         """Return the answer to a request. Raises Unavailable(BUSY), and what the work raises for it."""
+        loop = asyncio.get_running_loop()
+        line = self._lines.get(loop)
+        if line is None:
+            line = self._lines[loop] = _Line(self._threads, self._work)
+        return await line.answer(request)
+
+
+class _Line:
+    """Those who wait in one loop; everything but the work itself happens there."""
+
+    def __init__(
+        self, threads: ThreadPoolExecutor, work: Callable[[Sequence[Asked]], Sequence[Answer]]
+    ) -> None:
+        self._threads, self._work = threads, work
+        self._waiting: deque[Asked] = deque()
+        self._running = 0
+        self._inside = 0
+        self._timer: asyncio.Handle | None = None
+
+    async def answer(self, request: Request) -> Response:
         if self._inside >= ROOM:
             raise Unavailable("BUSY")
         loop = asyncio.get_running_loop()
@@ -90,12 +108,13 @@ class Gathering:
             if due > loop.time() and (self._running > 1 or len(self._waiting) < MOST):
                 self._timer = loop.call_at(due, self._begin, loop)
                 return
-            group = [self._waiting.popleft() for _ in islice(range(len(self._waiting)), MOST)]
+            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
             self._running += 1
             self._threads.submit(self._run, loop, group)
 
     def _run(self, loop: asyncio.AbstractEventLoop, group: Sequence[Asked]) -> None:
         """Do the work, in a thread; wake the loop once for all."""
+        answers: Sequence[Answer]
         try:
             answers = self._work(group)
         except BaseException as error:
@@ -115,4 +134,4 @@ class Gathering:
                 asked.future.set_exception(answer)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_soon(self._begin, loop)
+        self._begin(loop)
