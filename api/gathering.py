@@ -130,6 +130,8 @@ class _Line:
                 continue
             if isinstance(answer, Response):
                 asked.future.set_result(answer)
+            elif isinstance(answer, StopIteration):  # which no future takes
+                asked.future.set_exception(RuntimeError("an iterator's end went astray"))
             else:
                 asked.future.set_exception(answer)
         if self._timer is not None:

@@ -16,6 +16,7 @@ from api import gathering
 from api.gathering import Answer, Asked, Gathering
 from vault.errors import Refused, Unavailable
 
+FAILURES = {"broken": OSError("broken"), "astray": StopIteration()}
 NAME: ContextVar[str] = ContextVar("name", default="")
 
 
@@ -121,8 +122,8 @@ def test_work_that_fails_whole_and_callers_that_are_gone_leave_it_in_order() -> 
     def work(group: Sequence[Asked]) -> Sequence[Answer]:
         gate.wait(10)
         seen.extend(asked.context[NAME] for asked in group)
-        if group[0].request.scope["path"] == "broken":
-            raise OSError("broken")
+        if group[0].request.scope["path"] in FAILURES:
+            raise FAILURES[group[0].request.scope["path"]]
         answer: Response = PlainTextResponse("x")
         return [answer for _ in group]
 
@@ -136,7 +137,9 @@ def test_work_that_fails_whole_and_callers_that_are_gone_leave_it_in_order() -> 
         NAME.set("two")
         with pytest.raises(OSError, match="broken"):
             await ask(desk, "broken")
+        with pytest.raises(RuntimeError, match="astray"):
+            await ask(desk, "astray")
         assert await ask(desk, "x") == b"x"
 
     asyncio.run(main())
-    assert seen == ["one", "two", "two"]
+    assert seen == ["one", "two", "two", "two"]
