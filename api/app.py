@@ -8,6 +8,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from api import errors, openapi, operations, rules
+from api.direct import Direct, direct_routes
+from api.gathering import Gathering
 from api.metrics import Metrics
 from api.middleware import MAX_IN_FLIGHT, Guard
 from api.peers import Peers
@@ -35,6 +37,7 @@ from api.v1 import (
     verifications,
     writes,
 )
+from api.v1.issuing import is_all_here, issued_together
 from api.web import dev_provider, pages
 from vault.service import Vault
 
@@ -73,6 +76,7 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
     app.state.metrics = counters
     app.state.work = WorkText(vault)
     app.state.uploads = UploadDesk()
+    app.state.gathering = Gathering(issued_together(vault)) if is_all_here(vault) else None
     app.state.peers = Peers(vault.settings)
     for router in (
         operations.router,
@@ -103,6 +107,7 @@ def create_app(vault: Vault, metrics: Metrics | None = None, max_in_flight: int 
         dev_provider.install(app, vault.parts.identities.development)
     errors.install(app)
     rules.demand_rules(app)
+    app.add_middleware(Direct, table=direct_routes(rules.flat(app.routes), writes.DIRECT))
     app.add_middleware(
         Guard,
         metrics=counters,

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from fastapi import Depends, Query, Request
 
+from api.gathering import Gathering
 from api.streams import UploadDesk
 from vault.errors import Refused
 from vault.service import Vault
@@ -31,6 +32,11 @@ def get_desk(request: Request) -> UploadDesk:
     return cast("UploadDesk", request.app.state.uploads)
 
 
+def get_gathering(request: Request) -> Gathering | None:
+    """Return where acts go that are issued together; None where each is issued alone."""
+    return cast("Gathering | None", request.app.state.gathering)
+
+
 def single_header(request: Request, name: str) -> str | None:
     """Return a header that may stand once; two of it would mean two things. Raises Refused(FIELD_INVALID)."""
     values = request.headers.getlist(name)
@@ -47,7 +53,7 @@ def idempotency_key(request: Request) -> str:
     return key
 
 
-def purpose_of(
+async def purpose_of(
     request: Request,
     purpose: Annotated[
         str | None,
@@ -65,7 +71,7 @@ def purpose_of(
     return purpose or header or ""
 
 
-def words_of(
+async def words_of(
     request: Request,
     words: Annotated[
         str | None,
@@ -94,8 +100,21 @@ def _decoded(header: str) -> str:
         raise Refused("FIELD_INVALID", "percent-encode UTF-8", field="words") from error
 
 
-Safe = Annotated[Vault, Depends(get_vault)]
-Desk = Annotated[UploadDesk, Depends(get_desk)]
-Key = Annotated[str, Depends(idempotency_key)]
+# What only looks at the request is asynchronous: FastAPI would hand a plain function to a thread, and wait for it.
+async def _vault(request: Request) -> Vault:
+    return get_vault(request)
+
+
+async def _desk(request: Request) -> UploadDesk:
+    return get_desk(request)
+
+
+async def _key(request: Request) -> str:
+    return idempotency_key(request)
+
+
+Safe = Annotated[Vault, Depends(_vault)]
+Desk = Annotated[UploadDesk, Depends(_desk)]
+Key = Annotated[str, Depends(_key)]
 Purpose = Annotated[str, Depends(purpose_of)]
 Words = Annotated[str, Depends(words_of)]

@@ -11,6 +11,7 @@ import secrets
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import orjson
@@ -41,10 +42,14 @@ _BY_KIND: tuple[tuple[type[Exception], str], ...] = (
     (StorageError, "STORAGE_UNAVAILABLE"),
     (SQLAlchemyError, "DATABASE_UNAVAILABLE"),
 )
+#: What is expected to be raised.
+KINDS = (VaultError, Unsatisfiable, RequestValidationError, HTTPException, StorageError, SQLAlchemyError)
 _RETRY_AFTER = {"TWIN_RUNNING": 2, "RECEIPT_PENDING": 1, "NOT_PUBLISHED": 5, "SCAN_PENDING": 30}
 # Addresses for programs: their errors are never pages.
 _FOR_PROGRAMS = ("/v1/", "/ledger/", "/tsa", "/healthz", "/readyz", "/metrics", "/openapi.json")
 _CHALLENGE = 'Bearer realm="probans"'
+# Names, and no secrets: to ask the kernel each time would give the interpreter lock away, in the event loop.
+_names = Random(secrets.randbits(256))  # noqa: S311
 _log = logging.getLogger("probans.error")
 
 
@@ -149,24 +154,23 @@ def log_unexpected(error: BaseException, request_id: str) -> None:
 
 def new_reference() -> str:
     """Return a random reference for one request."""
-    return secrets.token_hex(8)
+    return f"{_names.getrandbits(64):016x}"
+
+
+async def answer(request: Request, error: Exception) -> Response:
+    """Answer an expected exception, one of KINDS."""
+    problem = problem_of(error)
+    if problem.status >= 500:
+        log_unexpected(error, getattr(request.state, "request_id", "-"))
+    if wants_page(request) and (render := getattr(request.app.state, "render_problem", None)):
+        page: Response = render(request, problem)
+        return page
+    return problem_response(request, problem)
 
 
 def install(app: FastAPI) -> None:
     """Have every expected exception answered; unexpected ones are answered by `api.middleware`."""
-
-    async def answer(request: Request, error: Exception) -> Response:
-        """Answer one."""
-        problem = problem_of(error)
-        if problem.status >= 500:
-            log_unexpected(error, getattr(request.state, "request_id", "-"))
-        if wants_page(request) and (render := getattr(request.app.state, "render_problem", None)):
-            page: Response = render(request, problem)
-            return page
-        return problem_response(request, problem)
-
-    kinds = (VaultError, Unsatisfiable, RequestValidationError, HTTPException, StorageError, SQLAlchemyError)
-    for kind in kinds:
+    for kind in KINDS:
         app.add_exception_handler(kind, answer)
 
 

@@ -1,20 +1,18 @@
 """Counters in the Prometheus text format; nothing in a label comes from a caller.
 
-Each process owns one slot of a shared memory block and writes its series there, so that whichever process
-answers `/metrics` can make one of all: a scrape sees the service, not one process of it.
+Each process keeps its series in its slot of a shared memory block, so that whichever process answers `/metrics` can
+make one of all: a scrape sees the service, not one process of it.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, MutableSequence
-from typing import Any, cast
-
-import orjson
+from dataclasses import dataclass
 
 from api.metric_families import (
     IN_FLIGHT,
@@ -26,12 +24,10 @@ from api.metric_families import (
     joined,
     written,
 )
+from api.shared_series import SharedSeries
 from vault.figures import LedgerFigures
 
-# Every route with every status that it gives is some hundred thousand octets.
-SLOT_OCTETS = 1024 * 1024
 _BUCKETS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
-_HEAD = 8
 # What a process watches is asked this often at most, but for a scrape that this process answers.
 _WATCH_S = 1.0
 _TICK_S = 5.0
@@ -45,23 +41,22 @@ class Metrics:
         """Start at zero.
 
         Args:
-            block: shared memory of a whole number of slots; None for a single process.
+            block: shared memory of a whole number of slots (`api.shared_series`); None for a single process.
             slot: which slot is this process's own.
         """
         self._series: Series = defaultdict(float)
         self._in_flight = 0
         self._lock = threading.Lock()
-        self._block = memoryview(cast("Any", block)).cast("B") if block is not None else None
-        self._slot = slot
+        self._shared = SharedSeries(block, slot) if block is not None else None
         # A process that takes the place of another goes on from its counters: they never go back.
-        before = self._read(slot)
+        before = self._shared.own() if self._shared is not None else {}
         self._series.update({name: value for name, value in before.items() if not is_gauge(name)})
+        self._names: dict[tuple[str, str, int], _Names] = {}
         self._step_backs: Callable[[], int] = lambda: 0
         self._watched: Callable[[], Mapping[str, float]] = dict
         self._seen: Mapping[str, float] = {}
         self._seen_at: float | None = None
         self._stop = threading.Event()
-        self._overflowed = False
         self._share()
 
     def watch_clock(self, step_backs: Callable[[], int]) -> None:
@@ -105,41 +100,53 @@ class Metrics:
             status: HTTP status; 499 when the client went away.
             seconds: from the first octet in to the last one out.
         """
-        labels = f'method="{method}",route="{route}"'
         with self._lock:
             self._in_flight -= 1
-            self._series[f'probans_requests_total{{{labels},status="{status}"}}'] += 1
-            self._series[f"probans_request_seconds_sum{{{labels}}}"] += seconds
-            self._series[f"probans_request_seconds_count{{{labels}}}"] += 1
-            for bound in _BUCKETS:
+            names = self._names.get((method, route, status))
+            if names is None:
+                names = self._names[method, route, status] = _Names.of(method, route, status)
+            series = self._series
+            series[names.total] += 1
+            series[names.sum] += seconds
+            series[names.count] += 1
+            for bound, name in names.buckets:
                 # Every bucket is there from the first request on: a bound that is not told is not known to be 0.
-                self._series[f'probans_request_seconds_bucket{{{labels},le="{bound}"}}'] += seconds <= bound
-            self._series[f'probans_request_seconds_bucket{{{labels},le="+Inf"}}'] += 1
-            self._share()
+                series[name] += seconds <= bound
+            if self._shared is not None:
+                if self._is_time_to_look():
+                    self._share()
+                else:
+                    self._shared.put({name: series[name] for name in names.all} | self._standing())
 
     def text(self) -> str:
         """Return the series of all processes in the text exposition format 0.0.4."""
         with self._lock:
             self._seen_at = None
             self._share()
-            total = joined([self._snapshot(), *self._siblings()])
+            others = self._shared.others() if self._shared is not None else ()
+            total = joined([self._snapshot(), *others])
         return written(total)
 
     def _snapshot(self) -> Series:
-        found = {
-            **self._series,
-            IN_FLIGHT: float(self._in_flight),
-            PROCESSES: 1.0,
-            STEP_BACKS: self._series.get(STEP_BACKS, 0.0) + self._step_backs(),
-        }
+        found = {**self._series, **self._standing()}
         for name, value in self._seen.items():
             found[name] = value if is_gauge(name) else self._series.get(name, 0.0) + value
         return found
 
+    def _standing(self) -> Series:
+        """Return what every process always tells of itself."""
+        return {
+            IN_FLIGHT: float(self._in_flight),
+            PROCESSES: 1.0,
+            STEP_BACKS: self._series.get(STEP_BACKS, 0.0) + self._step_backs(),
+        }
+
+    def _is_time_to_look(self) -> bool:
+        return self._seen_at is None or time.monotonic() - self._seen_at >= _WATCH_S
+
     def _look(self) -> None:
-        now = time.monotonic()
-        if self._seen_at is None or now - self._seen_at >= _WATCH_S:
-            self._seen_at = now
+        if self._is_time_to_look():
+            self._seen_at = time.monotonic()
             try:
                 self._seen = self._watched()
             except Exception:  # no request fails because a part cannot say how it does
@@ -147,35 +154,38 @@ class Metrics:
 
     def _share(self) -> None:
         self._look()
-        data = orjson.dumps(self._snapshot())
-        if self._block is None:
-            return
-        if len(data) > SLOT_OCTETS - _HEAD:
-            if not self._overflowed:
-                self._overflowed = True
-                _log.error("the counters of this process no longer fit: its siblings tell old ones of it")
-            return
-        start = self._slot * SLOT_OCTETS
-        head = len(data).to_bytes(4, "big") + zlib.crc32(data).to_bytes(4, "big")
-        self._block[start : start + _HEAD + len(data)] = head + data
+        if self._shared is not None:
+            self._shared.keep_only(self._snapshot())
 
-    def _siblings(self) -> Iterator[Series]:
-        """Read the other slots; one that is being written at this moment fails its checksum: read it again."""
-        count = len(self._block) // SLOT_OCTETS if self._block is not None else 0
-        for slot in range(count):
-            if slot != self._slot:
-                yield next(filter(None, (self._read(slot) for _ in range(50))), {})
 
-    def _read(self, slot: int) -> Series:
-        if self._block is None:
-            return {}
-        start = slot * SLOT_OCTETS
-        head = bytes(self._block[start : start + _HEAD])
-        size = min(int.from_bytes(head[:4], "big"), SLOT_OCTETS - _HEAD)
-        data = bytes(self._block[start + _HEAD : start + _HEAD + size])
-        if not data or zlib.crc32(data) != int.from_bytes(head[4:], "big"):
-            return {}
-        return cast("Series", orjson.loads(data))
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The series that a request of one method, route and status is counted in.
+
+    Attributes:
+        total: counts requests with the status.
+        sum: of seconds.
+        count: counts requests.
+        buckets: bounds in seconds and what counts requests that took no longer.
+        all: every name.
+    """
+
+    total: str
+    sum: str
+    count: str
+    buckets: tuple[tuple[float, str], ...]
+    all: tuple[str, ...]
+
+    @classmethod
+    def of(cls, method: str, route: str, status: int) -> _Names:
+        labels = f'method="{method}",route="{route}"'
+        total = f'probans_requests_total{{{labels},status="{status}"}}'
+        seconds, count = (f"probans_request_seconds_{each}{{{labels}}}" for each in ("sum", "count"))
+        buckets = tuple(
+            (bound, f'probans_request_seconds_bucket{{{labels},le="{bound}"}}') for bound in _BUCKETS
+        )
+        buckets = (*buckets, (math.inf, f'probans_request_seconds_bucket{{{labels},le="+Inf"}}'))
+        return cls(total, seconds, count, buckets, (total, seconds, count, *(name for _, name in buckets)))
 
 
 def ledger_text(figures: LedgerFigures | None) -> str:

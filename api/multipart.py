@@ -160,6 +160,8 @@ def _disposition(value: str) -> tuple[str, str | None]:
 
 
 def _unquoted(text: str) -> str:
+    if "%" not in text and "\\" not in text:
+        return text
     # Only what browsers escape: a name that holds another percent sign is refused later, not reinterpreted.
     text = re.sub(
         r"%(22|0D|0A)", lambda match: unquote_to_bytes(match[0]).decode(), text, flags=re.IGNORECASE

@@ -261,7 +261,7 @@ RULES: Mapping[tuple[str, str], Action | str] = {
 
 def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
     """Yield (method, path) of every route of the running application; HEAD goes with its GET."""
-    for route in _flat(app.routes):
+    for route in flat(app.routes):
         path = str(getattr(route, "path", ""))
         for method in sorted(set(getattr(route, "methods", None) or {"GET"})):
             if method != "HEAD":
@@ -275,11 +275,11 @@ def demand_rules(app: FastAPI) -> None:
         raise SettingsRefused("SETTINGS_REFUSED", f"routes without an access rule: {', '.join(missing)}")
 
 
-def _flat(routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
+def flat(routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
     """Yield routes, those of included routers in place of the routers."""
     for route in routes:
         included = getattr(route, "original_router", None)
         if included is None:
             yield route
         else:
-            yield from _flat(included.routes)
+            yield from flat(included.routes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 
 _PAGE_CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
@@ -28,6 +29,9 @@ DEFAULT_HEADERS = {
     "Cache-Control": "no-store",
 }
 
+# The longest host that is remembered: what callers send is as long as they like.
+_SHORT = 64
+
 # Whoever audits may do so from a page of his own: these answers are the same to everybody, and no login counts.
 _PUBLIC_PATH = "/ledger/"
 _PUBLIC_HEADERS = {
@@ -35,6 +39,10 @@ _PUBLIC_HEADERS = {
     "Cross-Origin-Resource-Policy": "cross-origin",
     "Access-Control-Allow-Origin": "*",
 }
+_DEFAULT, _PUBLIC = (
+    tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
+    for headers in (DEFAULT_HEADERS, _PUBLIC_HEADERS)
+)
 
 
 def with_defaults(headers: Iterable[tuple[bytes, bytes]], path: str = "") -> list[tuple[bytes, bytes]]:
@@ -46,23 +54,25 @@ def with_defaults(headers: Iterable[tuple[bytes, bytes]], path: str = "") -> lis
     """
     given = list(headers)
     names = {name.lower() for name, _ in given}
-    defaults = _PUBLIC_HEADERS if path.startswith(_PUBLIC_PATH) else DEFAULT_HEADERS
-    added = [
-        (name.lower().encode(), value.encode())
-        for name, value in defaults.items()
-        if name.lower().encode() not in names
-    ]
-    return given + added
+    defaults = _PUBLIC if path.startswith(_PUBLIC_PATH) else _DEFAULT
+    return given + [header for header in defaults if header[0] not in names]
 
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host name or address, without port, is this machine by a name nobody else can claim."""
+    return _remembered(host) if len(host) <= _SHORT else _is_loopback(host)
+
+
+def _is_loopback(host: str) -> bool:
     if host.lower().rstrip(".") == "localhost":
         return True
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+_remembered = lru_cache(maxsize=256)(_is_loopback)
 
 
 def host_of(header: str) -> str:

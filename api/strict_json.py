@@ -43,11 +43,13 @@ def parse(data: bytes) -> Any:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise Refused("ENCODING_INVALID") from None
-    if _depth(data) > MAX_DEPTH:
+    # What has not so many of these octets, within texts or not, is not so deep.
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
         raise Refused("JSON_INVALID", f"nested deeper than {MAX_DEPTH}")
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        value = _DECODER.decode(text)
+        if "\\u" in text:  # only so can half of a pair get into what was UTF-8
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         raise Refused("ENCODING_INVALID", "half of a surrogate pair") from None
     except (ValueError, RecursionError):
@@ -122,3 +124,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any
 
-from api.metrics import SLOT_OCTETS
+from api.shared_series import SLOT_OCTETS
 from api.worker import STOP_SECONDS, Tokens, run_worker
 from vault.errors import VaultError
 from vault.logs import configure

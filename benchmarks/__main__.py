@@ -7,10 +7,11 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import audits, ledger, path, seal, stack, verdicts
+from benchmarks import audits, http_cost, ledger, path, seal, stack, verdicts
 from benchmarks.figures import Figure
 
 SUITES: dict[str, Callable[[int, float, int], Iterator[Figure]]] = {
+    "http": lambda _size, seconds, runs: http_cost.run(seconds, runs),
     "ledger": ledger.run,
     "ledger-writers": ledger.writers,
     "ledger-audits": lambda size, _seconds, runs: audits.run(size, runs),

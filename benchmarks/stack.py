@@ -23,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.figures import Figure, percentile
+from benchmarks.processor import taken
 from storage.s3 import S3Client, S3Config
 from storage.s3_client import b64
 from storage.s3_versions import COMPLIANCE, written_date
@@ -41,7 +42,6 @@ _NEEDED = {
     "clamd": clamd.installed,
 }
 _LOGGED = re.compile(r" s3_(\w+) (\S+) ")
-_TICK = os.sysconf("SC_CLK_TCK")
 
 
 def missing() -> list[str]:
@@ -107,8 +107,8 @@ class Bench:
             waits.beside("median", percentile(own_waits, 0.5) * 1000)
             spent.runs.append(sum(used.values()) / len(own_waits) * 1000)
             spent.beside("of a raw put, all parts", sum(raw_used.values()) / len(raw_waits) * 1000)
-            for part, taken in used.items():
-                spent.beside(part, taken / len(own_waits) * 1000)
+            for part, used_by_it in used.items():
+                spent.beside(part, used_by_it / len(own_waits) * 1000)
         yield from (share, waits, spent)
 
     def _requests(self, seconds: float) -> Iterator[Figure]:
@@ -222,25 +222,10 @@ class Bench:
             "timestamp authority": stack.authorities.pid,
             "the client": os.getpid(),
         }
-        before = {name: _taken(pid, alone=name == "the client") for name, pid in roots.items()}
+        before = {name: taken(pid, alone=name == "the client") for name, pid in roots.items()}
         yield used
         for name, pid in roots.items():
-            used[name] = _taken(pid, alone=name == "the client") - before[name]
-
-
-def _taken(root: int, *, alone: bool) -> float:
-    """Return the processor seconds of a process and those below it, the ones that ended included."""
-    seconds, found = 0.0, [root]
-    for pid in found:
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        except OSError:
-            continue
-        seconds += sum(int(fields[place]) for place in ((11, 12) if alone else (11, 12, 13, 14))) / _TICK
-        if not alone:
-            found += [int(child) for child in children]
-    return seconds
+            used[name] = taken(pid, alone=name == "the client") - before[name]
 
 
 def _operation(line: str) -> str:

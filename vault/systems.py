@@ -13,24 +13,30 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert
 from sqlalchemy.exc import IntegrityError
 
 from vault.assertions import Assertion, check, read
 from vault.clock import Clock, rfc3339
 from vault.db.engine import Database
-from vault.db.system_tables import system_tokens, systems, used_assertions
+from vault.db.system_tables import system_tokens, used_assertions
 from vault.domain.actors import Actor, Role
 from vault.domain.systems import Grant, System
 from vault.errors import Refused, Unauthenticated
 from vault.keyring import Keyring
-from vault.system_registry import load_system, system_of
+from vault.system_registry import load_system
 
 LIFETIME = timedelta(minutes=10)
 # Tells a system's token from others before any look-up, and leaked ones from other texts.
 TOKEN_PREFIX = "pst_"  # noqa: S105 - says what a token is, and is none
 _TOKEN_OCTETS = 32
 _MAX_SCOPE = 1024
+# Asked with every request of a system, so by the driver itself.
+_BEARER = (
+    "SELECT s.client_id, s.name, s.administration_id, s.service, s.scopes, t.scopes, t.certificate"
+    " FROM system_tokens t JOIN systems s ON s.client_id = t.client_id"
+    " WHERE t.token_ix = ? AND t.ends_at > ? AND s.ended_at IS NULL"
+)
 _log = logging.getLogger("probans.systems")
 
 
@@ -103,33 +109,20 @@ class Systems:
         Raises:
             Unavailable: DATABASE_UNAVAILABLE.
         """
-        index = self._token_index(token)
-        query = (
-            select(
-                systems, system_tokens.c.scopes.label("granted"), system_tokens.c.certificate.label("bound")
-            )
-            .join(system_tokens, system_tokens.c.client_id == systems.c.client_id)
-            .where(
-                system_tokens.c.token_ix == index,
-                system_tokens.c.ends_at > rfc3339(self._clock.now()),
-                systems.c.ended_at.is_(None),
-            )
-        )
-        with self._database.reading() as connection:
-            row = connection.execute(query).mappings().first()
-        if row is None:
+        asked = (self._token_index(token), rfc3339(self._clock.now()))
+        rows = self._database.rows(_BEARER, asked)
+        if not rows:
             return None
-        bound: bytes | None = row["bound"]
+        client_id, name, administration_id, service, scopes, granted, bound = rows[0]
         if bound is not None and not hmac.compare_digest(bound, certificate or b""):
             return None
-        system = system_of(row)
         return Actor(
-            id=system.client_id,
+            id=client_id,
             role=Role.SYSTEM,
-            name=system.name,
-            administration_id=system.administration_id,
-            service=system.service,
-            scopes=frozenset(row["granted"].split()) & system.scopes,
+            name=name,
+            administration_id=administration_id,
+            service=service,
+            scopes=frozenset(granted.split()) & frozenset(scopes.split()),
         )
 
     def _active(self, client_id: str) -> System | None:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.auth import Caller
-from api.deps import Desk, Key, Safe
+from api.auth import Caller, caller
+from api.deps import Key, Safe, get_desk, get_gathering, get_vault, idempotency_key
+from api.streams import read_ahead
 from api.strict_json import checked, parse_as
-from api.uploads import Upload, open_upload, read_small_body
+from api.uploads import open_upload, read_small_body
 from api.v1.describe import BEARER, KEY_HEADER, UPLOAD_PROBLEMS, file_body, json_body, problems
+from api.v1.issuing import issued_alone, new_document
 from api.v1.schemas import ActDescription, AttachmentDescription, Receipt, RevocationRequest
 from api.v1.views import accepted, revoked
-from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
-from vault.errors import Refused
-from vault.names import clean_file_name
 
 router = APIRouter()
 _TAKEN_IN: dict[int | str, dict[str, Any]] = {
@@ -58,19 +56,12 @@ _SCAN_CODES = ("SCAN_INFECTED", "SCAN_IMPOSSIBLE", "SCANNER_DOWN", "SCANNER_BLIN
         ),
     },
 )
-async def issue_act(request: Request, vault: Safe, desk: Desk, actor: Caller, key: Key) -> Response:
-    """Issue an act; the body streams through the pipeline in a thread of the upload desk."""
-
-    def work() -> Response:
-        """Run in the thread."""
-        upload = open_upload(request, vault.settings, described=True)
-        said = checked(ActDescription, upload.document)
-        administration = said.administration or actor.administration_id or ""
-        new = _new_document(said, said.holder, upload, supersedes=said.supersedes)
-        new = replace(new, attributes=said.attributes)
-        return accepted(vault.issuing.issue(actor, administration, new, upload.chunks, upload.transfer(key)))
-
-    return await desk.run(work)
+async def issue_act(request: Request) -> Response:
+    """Issue an act; the body streams through the pipeline in a thread, small ones may go there together."""
+    desk, gathering = get_desk(request), get_gathering(request)
+    if gathering is not None and await read_ahead(request):
+        return await gathering.answer(request)
+    return await desk.run(lambda: issued_alone(request), request)
 
 
 @router.post(
@@ -86,17 +77,23 @@ async def issue_act(request: Request, vault: Safe, desk: Desk, actor: Caller, ke
         **file_body(AttachmentDescription, b'{"title":"Photo","file_name":"photo.jpg"}'),
     },
 )
-async def submit_attachment(request: Request, vault: Safe, desk: Desk, actor: Caller, key: Key) -> Response:
+async def submit_attachment(request: Request) -> Response:
     """Submit an attachment; the body streams through the pipeline in a thread of the upload desk."""
+    vault = get_vault(request)
 
     def work() -> Response:
         """Run in the thread."""
+        actor, key = caller(request), idempotency_key(request)
         upload = open_upload(request, vault.settings, described=True)
         said = checked(AttachmentDescription, upload.document)
-        new = _new_document(said, said.holder or vault.people.mandates.holder_for(actor), upload)
+        new = new_document(said, said.holder or vault.people.mandates.holder_for(actor), upload)
         return accepted(vault.submissions.deposit(actor, new, upload.chunks, upload.transfer(key)))
 
-    return await desk.run(work)
+    return await get_desk(request).run(work, request)
+
+
+# See `api.direct`.
+DIRECT = (issue_act, submit_attachment)
 
 
 @router.post(
@@ -124,22 +121,3 @@ def revoke_act(request: Request, document_id: str, vault: Safe, actor: Caller, k
     """Revoke an act of the caller's administration."""
     said = parse_as(RevocationRequest, read_small_body(request, vault.settings.max_json_bytes))
     return revoked(vault.lifecycle.revoke(actor, document_id, said.reason, Transfer(key)))
-
-
-def _new_document(
-    said: AttachmentDescription, holder: str, upload: Upload, supersedes: str | None = None
-) -> NewDocument:
-    file_name = upload.file_name if said.file_name is None else said.file_name
-    if file_name is None:
-        raise Refused("FIELD_INVALID", "the file has no name", field="file_name")
-    return NewDocument(
-        holder=holder,
-        # A name that stands as title is refused as the name it is.
-        title=clean_file_name(file_name) if said.title is None else said.title,
-        file_name=file_name,
-        document_type=said.document_type,
-        case=said.case,
-        language=said.language,
-        declared_type=upload.declared_type,
-        supersedes=supersedes,
-    )

@@ -61,6 +61,7 @@ def test_what_is_missing_is_an_error_where_all_is_required(suite: Path) -> None:
     missing = done.stderr.partition("not found: ")[2].partition(" (")[0].split()
     assert {
         "dss",
+        "load-client",
         "oidc-provider",
         "openssl",
         "pdfsig",

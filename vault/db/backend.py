@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
 
@@ -37,6 +38,21 @@ class Backend(Protocol):
         """Begin a transaction; a writing one has the writers' turn until it ends, or is begun within `turn`.
 
         Raises sqlalchemy.exc.DBAPIError or Unavailable.
+        """
+        ...
+
+    def glance(
+        self, sql: str, parameters: Sequence[Any], is_guarded: Callable[[Any], bool]
+    ) -> list[Any] | None:
+        """Return the rows of one statement that reads, where it needs no transaction around it to be one.
+
+        Args:
+            sql: the statement, question marks as placeholders.
+            parameters: their values.
+            is_guarded: tells of a connection whether it may be read from as it is.
+
+        Returns:
+            None where that cannot be done: then it is read in a transaction, which raises what there is to raise.
         """
         ...
 

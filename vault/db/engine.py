@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -16,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from vault.db.backend import Backend, KeyLocks
+from vault.db.driver import driver_of
 from vault.db.limits import DatabaseLimits
 from vault.db.sqlite import SqliteBackend
 from vault.errors import SettingsRefused, Unavailable
@@ -101,6 +103,25 @@ class Database:
                         connection.rollback()
             self._guard_now()
         raise Unavailable("DATABASE_UNAVAILABLE", "another server at each try")
+
+    def rows(self, sql: str, parameters: Sequence[Any]) -> Sequence[Any]:
+        """Return what one statement reads, in a transaction of its own; for what is asked with every request.
+
+        Args:
+            sql: the statement, question marks as placeholders (`vault.db.driver`).
+            parameters: their values.
+
+        Raises:
+            Unavailable, VaultError: as `reading`.
+        """
+        try:
+            found = self._backend.glance(sql, parameters, self._is_guarded)
+        except PoolTimeout as error:
+            raise Unavailable("DATABASE_UNAVAILABLE", type(error).__name__) from error
+        if found is None:
+            with self.reading() as connection:
+                found = driver_of(connection).execute(sql, parameters).fetchall()
+        return found
 
     @contextmanager
     def writing(self, *, patient: bool = False) -> Iterator[Connection]:

@@ -13,7 +13,7 @@ paused process loses its turn), and psycopg's own wait is limited for a server t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -116,6 +116,12 @@ class PostgresqlBackend:
             raw.execute(query("; ".join(statements)), prepare=False)
         except psycopg.Error as error:
             raise Unavailable("DATABASE_UNAVAILABLE", type(error).__name__) from error
+
+    def glance(
+        self, sql: str, parameters: Sequence[Any], is_guarded: Callable[[Any], bool]
+    ) -> list[Any] | None:
+        """None: the server's transactions are how a lost connection is noticed."""
+        return None
 
     @contextmanager
     def turn(self) -> Iterator[None]:

@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.errors import PROBLEM_TYPE, wanted_language
-from api.metrics import SLOT_OCTETS, Metrics
+from api.metrics import Metrics
+from api.shared_series import SLOT_OCTETS
 from storage.errors import ObjectMissing, StorageUnavailable
 from vault.errors import LedgerError
 from vault.logs import JsonLines

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from api import protocol
+from api import protocol, streams
 from api.metrics import Metrics
 from api.middleware import Guard
 from api.streams import UploadCut, UploadDesk, body_chunks
@@ -41,7 +41,8 @@ def serving(app):
 class Sink:
     """An application that takes bodies in as the interface does, and keeps what became of them."""
 
-    def __init__(self, stall: float = 60.0, read: bool = True) -> None:
+    def __init__(self, stall: float = 60.0, read: bool = True, ahead: bool = False) -> None:
+        self.ahead = ahead
         self.ends: list[object] = []
         self.seen = 0
         self.largest = 0
@@ -52,7 +53,7 @@ class Sink:
     async def take(self, request: Request):
         if not self._read:
             raise Refused("TOO_LARGE", limit=1)
-        return await self._desk.run(lambda: self._consume(request))
+        return await self._desk.run(lambda: self._consume(request), request if self.ahead else None)
 
     def _consume(self, request: Request):
         try:
@@ -156,8 +157,10 @@ def test_a_slow_reader_slows_the_sender():
     assert isinstance(sink.ends[0], UploadCut)
 
 
-def test_a_client_that_goes_away_raises_in_the_reader():
-    sink = Sink()
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_client_that_goes_away_raises_in_the_reader(ahead, monkeypatch):
+    monkeypatch.setattr(streams, "AHEAD_SECONDS", 0.1)
+    sink = Sink(ahead=ahead)
     with serving(sink.app) as port:
         connection = socket.create_connection(("127.0.0.1", port))
         connection.sendall(request(1000) + b"x" * 10)
@@ -167,12 +170,62 @@ def test_a_client_that_goes_away_raises_in_the_reader():
     assert isinstance(sink.ends[0], UploadCut)
 
 
-def test_a_client_that_stays_silent_is_cut():
-    sink = Sink(stall=0.2)
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_client_that_stays_silent_is_cut(ahead, monkeypatch):
+    monkeypatch.setattr(streams, "AHEAD_SECONDS", 0.1)
+    sink = Sink(stall=0.2, ahead=ahead)
     with serving(sink.app) as port, closing(socket.create_connection(("127.0.0.1", port))) as connection:
         connection.sendall(request(1000) + b"x" * 10)
         assert b" 408 " in heard(connection, b"REQUEST_TIMEOUT")
     assert sink.ends[0].code == "REQUEST_TIMEOUT"
+
+
+def test_a_small_body_that_is_there_costs_no_question_of_the_thread(monkeypatch):
+    monkeypatch.setattr(streams, "_asked", None)
+    sink = Sink(ahead=True)
+    with serving(sink.app) as port, closing(socket.create_connection(("127.0.0.1", port))) as connection:
+        connection.sendall(request(streams.AHEAD_OCTETS))
+        for _ in range(4):
+            time.sleep(0.05)
+            connection.sendall(bytes(streams.AHEAD_OCTETS // 4))
+        heard(connection, str(streams.AHEAD_OCTETS).encode())
+    assert sink.ends == [None]
+
+
+@pytest.mark.parametrize("length", [streams.AHEAD_OCTETS + 1, 0])
+def test_nothing_of_another_body_is_read_ahead(length, monkeypatch):
+    async def taken(_request):
+        raise AssertionError
+
+    monkeypatch.setattr(Request, "receive", property(taken))
+    asked = Request({"type": "http", "headers": [(b"content-length", str(length).encode())]})
+    anyio.run(streams.read_ahead, asked)
+    assert not hasattr(asked.state, "ahead")
+
+
+def test_what_comes_after_the_first_moment_is_asked_for(monkeypatch):
+    monkeypatch.setattr(streams, "AHEAD_SECONDS", 0.2)
+    sink = Sink(ahead=True)
+    with serving(sink.app) as port, closing(socket.create_connection(("127.0.0.1", port))) as connection:
+        connection.sendall(request(30) + b"x" * 10)
+        until(lambda: sink.seen == 10)
+        for _ in range(2):
+            connection.sendall(b"x" * 10)
+            time.sleep(0.1)
+        heard(connection, b"\r\n\r\n30")
+    assert sink.ends == [None]
+
+
+def test_a_sender_that_waits_to_be_told_is_not_told_to_send_what_is_refused():
+    sink = Sink(ahead=True)
+
+    def refused(_request):
+        raise Refused("TOO_LARGE", limit=1)
+
+    sink._consume = refused
+    with serving(sink.app) as port, closing(socket.create_connection(("127.0.0.1", port))) as connection:
+        connection.sendall(request(10)[:-2] + b"Expect: 100-continue\r\n\r\n")
+        assert heard(connection, b"TOO_LARGE").startswith(b"HTTP/1.1 413")
 
 
 @pytest.mark.parametrize("first", [b"", b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n"])

@@ -12,7 +12,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.app import create_app
-from api.metrics import SLOT_OCTETS, Metrics, ledger_text
+from api.metrics import Metrics, ledger_text
+from api.shared_series import SLOT_OCTETS
 from vault.bootstrap import open_vault
 from vault.clock import SystemClock
 from vault.errors import Unavailable

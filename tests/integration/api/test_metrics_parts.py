@@ -16,8 +16,9 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.metric_families import FAMILIES, joined
-from api.metrics import SLOT_OCTETS, Metrics
+from api.metrics import Metrics
 from api.middleware import Guard
+from api.shared_series import SLOT_OCTETS
 from tests.services import exposition
 from tests.services.timestamps import Outside, until
 from vault import work_figures
@@ -235,5 +236,5 @@ def test_every_route_and_status_fits_into_what_processes_share(caplog: pytest.Lo
     for number in range(20_000):
         metrics._series[f'probans_requests_total{{made="{number:0>60}"}}'] = 1.0
     for _ in range(2):
-        metrics.end("GET", "/", 200, 0.01)
+        metrics.text()
     assert [each.getMessage()[:31] for each in caplog.records] == ["the counters of this process no"]

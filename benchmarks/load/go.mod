@@ -1,0 +1,3 @@
+module probans.example/benchmarks/load
+
+go 1.24.0
