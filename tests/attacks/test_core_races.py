@@ -248,7 +248,7 @@ def test_a_part_that_is_down_for_a_moment_does_not_end_healing(
         if part == "store":
             patched.setattr(vault.parts.objects, "commit", unavailable)
         else:
-            patched.setattr(vault.healer._pipeline._ledger, "_write_records", unavailable)
+            patched.setattr(vault.healer._pipeline._recorder._ledger, "_write_records", unavailable)
         assert vault.healer.heal() == 0
     assert vault.healer.heal() == 2
     with vault.parts.database.reading() as connection:
@@ -391,7 +391,7 @@ def test_the_writer_down_is_503_and_the_key_may_be_used_again(
     def unavailable(*_: object) -> None:
         raise StorageUnavailable("full")
 
-    ledger = vault.healer._pipeline._ledger
+    ledger = vault.healer._pipeline._recorder._ledger
     with monkeypatch.context() as patched:
         patched.setattr(ledger, "_write_records", unavailable)
         with pytest.raises(Unavailable) as caught:
@@ -417,7 +417,7 @@ def test_nothing_is_shown_while_the_journal_cannot_be_written(
     def unavailable(*_: object) -> None:
         raise StorageUnavailable("full")
 
-    monkeypatch.setattr(vault.healer._pipeline._ledger, "_write_records", unavailable)
+    monkeypatch.setattr(vault.healer._pipeline._recorder._ledger, "_write_records", unavailable)
     for read in (vault.reading.original, vault.reading.describe, vault.reading.bundle):
         with pytest.raises(Unavailable):
             read(holder, document_id, "")
@@ -431,7 +431,7 @@ def test_a_stranger_cannot_tell_a_document_from_none_by_the_writers_state(
     def unavailable(*_: object) -> None:
         raise StorageUnavailable("full")
 
-    monkeypatch.setattr(vault.healer._pipeline._ledger, "_write_records", unavailable)
+    monkeypatch.setattr(vault.healer._pipeline._recorder._ledger, "_write_records", unavailable)
     strangers = [vault.personas.named(name).actor for name in ("dominique", "agent-paie", "exploitant")]
     for stranger in (*strangers, ANONYMOUS):
         for wanted in (document_id, new_id("doc"), "doc_x", "\ud800"):

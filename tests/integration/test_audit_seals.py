@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from signing.judgement import JudgingPolicy
 from signing.trust import TrustStore
-from vault import drafts, pipeline
+from vault import drafts, recording
 from vault.audit import audit_safe
 from vault.audit_seals import SealJudge
 from vault.bootstrap import open_vault, timestamp_trust
@@ -74,7 +74,7 @@ def test_an_entry_that_commits_to_another(
         parts = {**event.document["parts"], part: "00" * 32}
         return replace(event, document={**event.document, "parts": parts})
 
-    monkeypatch.setattr(pipeline, "sealing_event", lying)
+    monkeypatch.setattr(recording, "sealing_event", lying)
     outcome = given_both[kind]()
     found = [item for item in judged(vault, judge_of(vault)).problems if item.check == "seal"]
     assert [(item.code, item.entry, item.expected) for item in found] == [(code, outcome.seq, "00" * 32)]
