@@ -14,12 +14,12 @@ from api.browser import check_header, session_of, session_value
 from api.deps import AGENT_HEADER, MANDATE_HEADER, get_vault, single_header
 from api.peers import demand_rate, get_peers
 from vault.access import Action
-from vault.assurance import Act
+from vault.authorization.assurance import Act
+from vault.authorization.ties import Subject
 from vault.domain.actors import ANONYMOUS, Actor, Assurance, Role
 from vault.errors import NotFound, Refused, Unauthenticated
-from vault.pseudonyms import checked_agent, pseudonym_of
-from vault.systems import TOKEN_PREFIX
-from vault.ties import Subject
+from vault.people.pseudonyms import checked_agent, pseudonym_of
+from vault.people.systems import TOKEN_PREFIX
 
 _MAX_TOKEN = 512
 

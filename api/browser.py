@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from api.deps import get_vault, single_header
 from vault.errors import Refused
-from vault.sessions import Session
+from vault.people.sessions import Session
 from vault.settings import Settings
 
 FORM_HEADER = "Probans-Form-Token"

@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 from api.errors import problem_of, problem_response
 from api.ranges import Unsatisfiable, is_not_modified, range_applies, wanted_span
 from api.security import DOWNLOAD_CSP
-from vault.names import content_disposition
-from vault.reading import Download
+from vault.documents.reading import Download
+from vault.files.names import content_disposition
 
 
 class LeavingResponse(StreamingResponse):

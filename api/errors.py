@@ -24,7 +24,7 @@ from starlette.responses import Response
 from api.ranges import Unsatisfiable
 from storage.errors import ObjectDamaged, ObjectMissing, StorageError
 from vault.errors import LedgerError, SettingsRefused, VaultError
-from vault.messages import CATALOGUE, UNKNOWN_CODE, message
+from vault.messages.catalogue import CATALOGUE, UNKNOWN_CODE, message
 
 PROBLEM_TYPE = "application/problem+json"
 ERRORS_PAGE = "/erreurs"

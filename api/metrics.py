@@ -25,7 +25,7 @@ from api.metric_families import (
     written,
 )
 from api.shared_series import SharedSeries
-from vault.figures import LedgerFigures
+from vault.observability.ledger_figures import LedgerFigures
 
 _BUCKETS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
 # What a process watches is asked this often at most, but for a scrape that this process answers.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vault.expiry import Ending
+from vault.observability.expiry import Ending
 
 _FAMILY = "probans_certificate_days_left"
 

@@ -18,9 +18,9 @@ from api.errors import Problem, log_unexpected, new_reference, problem_of, probl
 from api.metrics import Metrics
 from api.security import host_of, is_loopback, with_defaults
 from api.streams import UploadCut
-from vault import tracing
+from vault.core import tracing
 from vault.errors import Refused, Unavailable
-from vault.logs import REQUEST
+from vault.observability.logs import REQUEST
 
 MAX_IN_FLIGHT = 512
 CLIENT_GONE = 499

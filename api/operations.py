@@ -19,10 +19,10 @@ from api.uploads import media_type, read_small_body
 from api.v1.describe import header, problems
 from api.v1.views import json_response
 from storage.errors import NameRefused, ObjectMissing
-from vault.catching_up import sites_figures
 from vault.clock import rfc3339
 from vault.errors import NotFound, Refused, VaultError
 from vault.ledger.anchor_paths import ANCHOR_LIST
+from vault.maintenance.catching_up import sites_figures
 
 router = APIRouter()
 _QUERY_TYPE, _REPLY_TYPE = "application/timestamp-query", "application/timestamp-reply"

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from fastapi import Request
 
 from api.deps import get_vault, single_header
+from vault.authorization.rates import network_of
 from vault.errors import Refused
-from vault.rates import network_of
 from vault.settings import Settings
 
 _FORWARDED = "X-Forwarded-For"

@@ -10,10 +10,10 @@ from api.metric_families import Series, labelled
 from timestamping.breaker import State
 from timestamping.several import SeveralAuthorities
 from vault.errors import VaultError
+from vault.observability.timestamp_health import days_left
+from vault.observability.work_figures import Queue, WorkFigures, work_figures
 from vault.service import Vault
-from vault.tasks import TaskState
-from vault.timestamp_health import days_left
-from vault.work_figures import Queue, WorkFigures, work_figures
+from vault.tasks.runner import TaskState
 
 _STATES = {State.CLOSED: 0.0, State.HALF_OPEN: 1.0, State.OPEN: 2.0}
 # They run as long as the process does: one that is not there has died.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vault.catching_up import SiteFigures
+from vault.maintenance.catching_up import SiteFigures
 
 
 def stores_text(stores: Sequence[SiteFigures]) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 from api.shared_series import SLOT_OCTETS
 from api.worker import STOP_SECONDS, Tokens, run_worker
 from vault.errors import VaultError
-from vault.logs import configure
+from vault.observability.logs import configure
 from vault.settings import Settings
 
 _CONTEXT = multiprocessing.get_context("spawn")

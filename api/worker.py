@@ -15,7 +15,7 @@ from api.app import create_app
 from api.metrics import Metrics
 from api.protocol import Protocol
 from vault.bootstrap import open_vault, opening
-from vault.logs import configure
+from vault.observability.logs import configure
 from vault.service import Vault
 from vault.settings import Settings
 

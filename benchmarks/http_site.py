@@ -22,9 +22,9 @@ from benchmarks.path_worker import ALGORITHMS
 from benchmarks.processor import taken
 from benchmarks.seal_bench import ONE_PAGE
 from vault.bootstrap import open_parts
+from vault.people.system_keys import read_keys
+from vault.people.system_registry import SystemRegistry
 from vault.settings import Settings
-from vault.system_keys import read_keys
-from vault.system_registry import SystemRegistry
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIENT = ROOT / ".cache" / "judges" / "load-client"

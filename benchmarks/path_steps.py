@@ -12,16 +12,16 @@ from typing import Any
 from storage.filesystem_objects import FilesystemObjectStore
 from timestamping.authority import EmbeddedAuthority
 from vault import pipeline
-from vault.changes import Change
+from vault.documents.recording import Recorder
 from vault.issuing import Issuing
 from vault.ledger.group import Group
 from vault.ledger.publisher import Publisher
 from vault.ledger.writer import LedgerWriter
-from vault.objects import Shelf
 from vault.outbox import OutboxCourier
-from vault.recording import Recorder
-from vault.records import RecordBook
-from vault.sealing import SealingDesk
+from vault.records.book import RecordBook
+from vault.records.changes import Change
+from vault.records.objects import Shelf
+from vault.sealing.desk import SealingDesk
 
 ISSUER = "issuer"  # begins the names of the threads that issue
 # A step counts only what is left of it without those within it.

@@ -20,12 +20,12 @@ from typing import Any
 from benchmarks.figures import percentile
 from benchmarks.path_steps import ISSUER, Steps
 from benchmarks.seal_bench import ONE_PAGE, raw_signer
-from vault.arrivals import settled
 from vault.bootstrap import open_vault, opening
+from vault.documents.arrivals import settled
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
 from vault.issuing import Act
-from vault.personas import ADMINISTRATIONS
+from vault.people.personas import ADMINISTRATIONS
 from vault.service import Vault
 from vault.settings import Settings
 

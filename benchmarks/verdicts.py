@@ -19,8 +19,8 @@ from benchmarks.peers.signed_files import Maker, read
 from signing.trust import TrustStore
 from vault.evidence.findings import Outcome
 from vault.evidence.verify import verify_file
-from vault.verdict_pool import TemplatePool
-from vault.verdict_question import Question, pem_of
+from vault.verification.pool import TemplatePool
+from vault.verification.question import Question, pem_of
 
 DSS = Path(__file__).resolve().parents[1] / ".cache" / "judges" / "dss.jar"
 REVISIONS = (1, 4, 16)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from api.rules import RULES
-from vault.access_table import markdown
+from vault.authorization.access_table import markdown
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "access.md"
 
@@ -20,7 +20,7 @@ start with a route that has no line. Whoever may not do something gets the same 
 there: 404 `NOT_FOUND`, or 401 `UNAUTHENTICATED` without a login. Which relations hold is found from the database and
 the clock at the moment of the request, and for whatever writes an entry, reads included, once more in the transaction
 that writes it: what ended in between opens nothing. A safe that is being closed, or is closed, takes rules away, never
-adds one (`vault/closed_safes.py`).
+adds one (`vault/authorization/closed_safes.py`).
 
 In parentheses stand words of which one is needed besides: in the scope of the mandate, in the actions of the consent,
 or in what the share gives. In brackets stands the scope that a system must be registered for.

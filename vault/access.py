@@ -1,7 +1,7 @@
 """Who may do what: the one place that decides. Whatever stands in no rule is refused.
 
-A rule is (role, action, relation). Which relations a caller has to a thing is found by `vault.ties`, from the database
-and the clock; here is only the table. `probans access table` prints it.
+A rule is (role, action, relation). Which relations a caller has to a thing is found by `vault.authorization.ties`,
+from the database and the clock; here is only the table. `probans access table` prints it.
 """
 
 from __future__ import annotations

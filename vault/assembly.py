@@ -7,65 +7,65 @@ from datetime import timedelta
 
 from signing.revocation import RevocationSource
 from timestamping.base import TimestampAuthority
-from vault import personas
-from vault.administrations import Names
-from vault.attributes import Attributes, load_attributes
-from vault.batch_report import BatchReports
-from vault.batches import Batches, BatchLimits
-from vault.bundles import Bundles
-from vault.cases import Cases
-from vault.catching_up import catch_up_tasks
-from vault.dating import Dating
+from vault.authorization.giving import Giving
+from vault.authorization.purposes import Purposes
+from vault.authorization.rates import Limits, Lockout, Rate
+from vault.authorization.ties import Ties
+from vault.batches.desk import Batches, BatchLimits
+from vault.batches.report import BatchReports
+from vault.composition.first_start import make_people, open_first_entry
+from vault.composition.journal import JournalDesk, open_journal_desk
+from vault.composition.logins import open_login_services
+from vault.composition.notices import Channels, open_notifying
+from vault.composition.parts import Parts
+from vault.composition.people import People
+from vault.composition.requests import open_tell_once
+from vault.composition.rights import open_rights_desk
+from vault.composition.safes import open_safe_services
+from vault.composition.scanning import open_scan_queue
+from vault.composition.sharing import open_sharing
+from vault.composition.witnesses import counting, with_keys, witness_policy
 from vault.db.repositories import Documents, Safes
-from vault.first_start import make_people, open_first_entry
-from vault.giving import Giving
-from vault.healing import Healer
-from vault.idempotency import Idempotency
+from vault.documents.bundles import Bundles
+from vault.documents.lifecycle import Lifecycle
+from vault.documents.reading import Reading
+from vault.documents.searching import Search
 from vault.inspection import InspectionLimits
 from vault.issuing import Issuing
 from vault.journal import Journal
-from vault.journal_desk import JournalDesk, open_journal_desk
 from vault.ledger.anchoring import Anchoring
 from vault.ledger.anchors import Anchors
 from vault.ledger.policy import Policy
 from vault.ledger.publisher import Publisher, Receipts
 from vault.ledger.witnessing import Witnessing, WitnessingConfig
 from vault.ledger.writer import LedgerWriter, WriterConfig
-from vault.lifecycle import Lifecycle
-from vault.login_services import open_login_services
-from vault.matter_services import Means
-from vault.matters import Matters
-from vault.notifying import Channels, open_notifying
-from vault.objects import Shelf
-from vault.papers import Papers
-from vault.parts import Parts
-from vault.people import People
+from vault.maintenance.catching_up import catch_up_tasks
+from vault.maintenance.healing import Healer
+from vault.maintenance.scrub_rounds import open_scrubs
+from vault.matters.attributes import Attributes, load_attributes
+from vault.matters.cases import Cases
+from vault.matters.requisitions import Requisitions
+from vault.matters.services import Means
+from vault.matters.steps import Matters
+from vault.people import personas
+from vault.people.administrations import Names
+from vault.people.system_registry import follow_records
+from vault.people.systems import Systems
 from vault.pipeline import Pipeline, PipelineConfig
-from vault.purposes import Purposes
-from vault.rates import Limits, Lockout, Rate
-from vault.reading import Reading
-from vault.requisitions import Requisitions
-from vault.restore_guard import RestoreGuard
-from vault.rights_desk import open_rights_desk
-from vault.rotation import KeyRotation
-from vault.safe_services import open_safe_services
-from vault.scan_services import open_scan_queue
-from vault.scrub_rounds import open_scrubs
-from vault.sealing import SealingDesk
-from vault.searching import Search
+from vault.records.idempotency import Idempotency
+from vault.records.objects import Shelf
+from vault.recovery.restore_guard import RestoreGuard
+from vault.recovery.tidying import sweep_dead_records
+from vault.sealing.dating import Dating
+from vault.sealing.desk import SealingDesk
+from vault.sealing.ledger_rotation import KeyRotation
+from vault.sealing.papers import Papers
+from vault.sealing.sealers import KeySealers
 from vault.service import Vault
-from vault.services import KeySealers
-from vault.share_services import open_sharing
 from vault.submissions import Submissions
-from vault.system_registry import follow_records
-from vault.systems import Systems
-from vault.task_loop import TaskLoop
-from vault.tasks import TaskRunner
-from vault.tell_once import open_tell_once
-from vault.tidying import sweep_dead_records
-from vault.ties import Ties
-from vault.verifying import open_verifying
-from vault.witness_settings import counting, with_keys, witness_policy
+from vault.tasks.loop import TaskLoop
+from vault.tasks.runner import TaskRunner
+from vault.verification.uploads import open_verifying
 
 
 def assemble(

@@ -16,28 +16,28 @@ from plumbing.disk import make_folder
 from plumbing.locks import in_turn, lock_file
 from signing.trust import TrustStore
 from vault.assembly import assemble, desk_of
-from vault.bootstrap_keys import encryption_file, ledger_key_maker, open_cabinet, open_wrapper
-from vault.bootstrap_scan import open_antivirus
-from vault.bootstrap_stores import open_stores
-from vault.bootstrap_traces import open_traces
-from vault.bootstrap_tsa import dating
+from vault.backends.keys import encryption_file, ledger_key_maker, open_cabinet, open_wrapper
+from vault.backends.notices import channels_of
+from vault.backends.scan import open_antivirus
+from vault.backends.stores import open_stores
+from vault.backends.traces import open_traces
+from vault.backends.tsa import dating
 from vault.clock import Clock, SystemClock
+from vault.composition.parts import Parts
+from vault.core.keyfiles import read_or_make
+from vault.core.keyring import Keyring
 from vault.db.engine import Database
-from vault.db.replica import Replica
 from vault.db.twins import TwinGuard
 from vault.errors import SettingsRefused
-from vault.held_keys import demand_files, demand_origin, has_begun, key_folder_of, secret, usable_keys
-from vault.identities import Identities, made_up_people
-from vault.keyfiles import read_or_make
-from vault.keyring import Keyring
 from vault.ledger.generations import generation_of, prefix_of
 from vault.ledger.key_folder import LedgerKeyFolder
-from vault.moved import using
-from vault.notice_channels import channels_of
-from vault.parts import Parts
-from vault.records import RecordBook
-from vault.rewrapping import demand_own_keys
-from vault.sealing import SealingDesk
+from vault.ledger.replica import Replica
+from vault.maintenance.moved import using
+from vault.people.identities import Identities, made_up_people
+from vault.records.book import RecordBook
+from vault.sealing.desk import SealingDesk
+from vault.sealing.held_keys import demand_files, demand_origin, has_begun, key_folder_of, secret, usable_keys
+from vault.sealing.rewrapping import demand_own_keys
 from vault.service import Vault
 from vault.settings import Settings
 

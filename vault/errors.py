@@ -1,4 +1,4 @@
-"""The safe's exception tree. Every error has a stable code; `vault.messages` has the words for people."""
+"""The safe's exception tree. Every error has a stable code; `vault.messages.catalogue` has the words for people."""
 
 from __future__ import annotations
 

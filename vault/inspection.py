@@ -11,18 +11,18 @@ from types import TracebackType
 
 import pikepdf
 
-from vault import media_types
 from vault.errors import Refused
+from vault.files import media_types
+from vault.files.pdf_guard import InspectionLimits, MemoryGrew, looks_costly, mapped, probe
+from vault.files.pdf_inspection import PdfReport, examine
 from vault.intake import Spooled
-from vault.pdf_guard import InspectionLimits, MemoryGrew, looks_costly, mapped, probe
-from vault.pdf_inspection import PdfReport, examine
 
 __all__ = ["Finding", "Inspection", "InspectionLimits", "inspect"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something worth telling about a file; `vault.messages` has the words for its code.
+    """Something worth telling about a file; `vault.messages.catalogue` has the words for its code.
 
     Attributes:
         code: stable code.

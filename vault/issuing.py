@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from vault.access import Action
-from vault.arrivals import Arrival, Result, settled
-from vault.attributes import Attributes
+from vault.authorization.ties import Subject, Ties
 from vault.db.driver import driver_of
 from vault.db.engine import Database
 from vault.db.matters import quiet_safes
 from vault.db.repositories import Safes
+from vault.documents.arrivals import Arrival, Result, settled
+from vault.documents.drafts import Intent
 from vault.domain.actors import Actor
 from vault.domain.documents import Kind, NewDocument, Outcome
 from vault.domain.transfer import Transfer
-from vault.drafts import Intent
 from vault.errors import NotFound, VaultError
-from vault.fields import check_description
+from vault.files.fields import check_description
 from vault.ledger.writer import LedgerTransaction
+from vault.matters.attributes import Attributes
 from vault.pipeline import Pipeline
-from vault.ties import Subject, Ties
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Act:
         new: what is said of it.
         chunks: its octets.
         transfer: key, declared length and digest.
-        noted: see `vault.drafts.Intent`.
+        noted: see `vault.documents.drafts.Intent`.
     """
 
     new: NewDocument

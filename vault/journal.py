@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from vault import entries
 from vault.access import Action, Grant, Relation
-from vault.changes import SEQ
+from vault.authorization.ties import Subject, Ties
 from vault.clock import Clock, parse_rfc3339, rfc3339
+from vault.core.keyring import Keyring
 from vault.db import models
 from vault.db.engine import Database
 from vault.db.repositories import Documents
@@ -20,9 +20,9 @@ from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document
 from vault.domain.states import Status
 from vault.errors import NotFound, Unavailable
-from vault.keyring import Keyring
 from vault.ledger.writer import LedgerTransaction, LedgerWriter
-from vault.ties import Subject, Ties
+from vault.records import entries
+from vault.records.changes import SEQ
 
 _log = logging.getLogger("probans.journal")
 READ = "document.read"
@@ -90,7 +90,7 @@ class Journal:
 
         Args:
             document: what is taken out.
-            words: why, checked (`vault.purposes.checked_words`).
+            words: why, checked (`vault.authorization.purposes.checked_words`).
 
         Raises:
             NotFound: the document was destroyed meanwhile.

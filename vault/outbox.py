@@ -1,7 +1,7 @@
 """Messages that leave after the transaction that made them true; identifiers only, no personal data.
 
 Step 8 of the pipeline. The courier turns what waits in the outbox into deliveries, digests and reminders' news: work on
-the database alone, which no slow gateway holds up. `vault.postman` sends.
+the database alone, which no slow gateway holds up. `vault.notices.postman` sends.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from sqlalchemy.exc import DBAPIError
 from vault.clock import Clock, rfc3339
 from vault.db import models
 from vault.db.engine import Database
-from vault.deliveries import Deliveries, DeliveryState
+from vault.domain.notices import Notice, payload, read_payload
 from vault.ids import new_id
-from vault.notices import Notice, payload, read_payload
-from vault.tasks import Task
+from vault.notices.deliveries import Deliveries, DeliveryState
+from vault.tasks.runner import Task
 
 _BATCH = 100
 _KEPT = timedelta(days=30)

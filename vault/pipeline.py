@@ -15,28 +15,28 @@ from pathlib import Path
 
 from signing.base import KeyPurpose, SealSource
 from signing.errors import ContainerRefused, PdfRefused, SigningError
-from vault import faults, tracing
-from vault.antivirus import Antivirus
-from vault.arrivals import Arrival, Result, each, settled, together
 from vault.clock import Clock, parse_rfc3339, rfc3339
+from vault.core import faults, tracing
+from vault.core.keyring import Keyring
 from vault.db.engine import Database
 from vault.db.repositories import Documents
+from vault.documents.arrivals import Arrival, Result, each, settled, together
+from vault.documents.drafts import Draft, Intent, description, intent_of
+from vault.documents.recording import Recorder
+from vault.documents.superseding import check_replaceable
 from vault.domain.documents import Kind, ObjectRole, Outcome, Part, Private
 from vault.domain.states import Sealing
-from vault.drafts import Draft, Intent, description, intent_of
 from vault.errors import NotFound, Refused, VaultError
-from vault.idempotency import Idempotency
+from vault.files.names import clean_file_name
 from vault.ids import new_id
 from vault.inspection import Inspection, InspectionLimits, inspect
 from vault.intake import Spooled, receive
-from vault.keyring import Keyring
 from vault.ledger.writer import LedgerWriter
-from vault.names import clean_file_name
-from vault.objects import Delivery, Plain, Shelf, file_chunks, plain_bytes
-from vault.recording import Recorder
-from vault.scanning import NOT_LOOKED, Verdict
-from vault.sealing import Sealed, SealingDesk, SealingWaits
-from vault.superseding import check_replaceable
+from vault.records.idempotency import Idempotency
+from vault.records.objects import Delivery, Plain, Shelf, file_chunks, plain_bytes
+from vault.scanning.antivirus import Antivirus
+from vault.scanning.base import NOT_LOOKED, Verdict
+from vault.sealing.desk import Sealed, SealingDesk, SealingWaits
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,14 @@ from signing.base import KeyPurpose
 from storage.errors import ObjectMissing
 from timestamping.authority import EmbeddedAuthority
 from timestamping.base import TimestampAuthority
-from vault.batch_report import BatchReports
-from vault.batches import Batches
-from vault.catching_up import sites_health
-from vault.dating import Dating
+from vault.batches.desk import Batches
+from vault.batches.report import BatchReports
+from vault.composition.notices import Notifying
+from vault.composition.parts import Parts
+from vault.composition.people import People
 from vault.db import models
-from vault.expiry import Ending, endings, note_of
-from vault.figures import LedgerFigures, ledger_figures
-from vault.healing import Healer
-from vault.health import Ask, Health, Readiness, probe
+from vault.documents.lifecycle import Lifecycle
+from vault.documents.reading import Reading
 from vault.issuing import Issuing
 from vault.ledger.anchoring import Anchoring
 from vault.ledger.anchors import stored_sizes
@@ -30,22 +29,23 @@ from vault.ledger.publisher import Publisher, Receipts
 from vault.ledger.tiles import CHECKPOINT_PATH
 from vault.ledger.witnessing import Witnessing
 from vault.ledger.writer import LedgerWriter
-from vault.lifecycle import Lifecycle
-from vault.notifying import Notifying
-from vault.parts import Parts
-from vault.people import People
-from vault.personas import Personas
-from vault.reading import Reading
-from vault.rotation import KeyRotation
-from vault.scan_queue import ScanQueue
-from vault.scrub_rounds import ScrubRounds
+from vault.maintenance.catching_up import sites_health
+from vault.maintenance.healing import Healer
+from vault.maintenance.scrub_rounds import ScrubRounds
+from vault.observability.expiry import Ending, endings, note_of
+from vault.observability.health import Ask, Health, Readiness, probe
+from vault.observability.ledger_figures import LedgerFigures, ledger_figures
+from vault.observability.task_health import own_tasks, workers_tasks
+from vault.observability.timestamp_health import timestamp_health
+from vault.people.personas import Personas
+from vault.scanning.queue import ScanQueue
+from vault.sealing.dating import Dating
+from vault.sealing.ledger_rotation import KeyRotation
 from vault.settings import Settings
 from vault.submissions import Submissions
-from vault.task_book import read_book
-from vault.task_health import own_tasks, workers_tasks
-from vault.tasks import TaskRunner
-from vault.timestamp_health import timestamp_health
-from vault.verifying import Verifying
+from vault.tasks.book import read_book
+from vault.tasks.runner import TaskRunner
+from vault.verification.uploads import Verifying
 
 # Without these requests are answered, and what waits for them follows by itself.
 _OPTIONAL = frozenset({"timestamps", "anchor-timestamps", "tasks", "stores", "scrub", "tokens"})

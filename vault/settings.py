@@ -10,16 +10,16 @@ from typing import Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from vault.config.batch import BatchSettings
+from vault.config.env_file import read_settings_file
+from vault.config.keys import KeySettings
+from vault.config.scan import ScanSettings
+from vault.config.store import StoreSettings
+from vault.config.tasks import TaskSettings
+from vault.config.tsa import TimestampSettings
+from vault.config.watch import WatchSettings
 from vault.db.limits import DatabaseLimits
 from vault.errors import SettingsRefused
-from vault.settings_batch import BatchSettings
-from vault.settings_file import read_settings_file
-from vault.settings_keys import KeySettings
-from vault.settings_scan import ScanSettings
-from vault.settings_store import StoreSettings
-from vault.settings_tasks import TaskSettings
-from vault.settings_tsa import TimestampSettings
-from vault.settings_watch import WatchSettings
 
 GIB = 1024**3
 
@@ -288,7 +288,7 @@ class Settings(
 
     @property
     def rates_per_minute(self) -> Mapping[str, int]:
-        """Requests a minute by kind, for `vault.rates`; kinds without limit are left out."""
+        """Requests a minute by kind, for `vault.authorization.rates`; kinds without limit are left out."""
         rates = {
             "verifications": self.rate_verifications,
             "lookups": self.rate_lookups,

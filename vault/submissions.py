@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from sqlalchemy import Connection
 
 from vault.access import Action
+from vault.authorization.ties import Subject, Ties
 from vault.db.engine import Database
 from vault.db.repositories import Safes
+from vault.documents.drafts import Intent
 from vault.domain.actors import Actor
 from vault.domain.documents import Kind, NewDocument, Outcome
 from vault.domain.transfer import Transfer
-from vault.drafts import Intent
 from vault.errors import NotFound, Refused
-from vault.fields import check_description
+from vault.files.fields import check_description
 from vault.pipeline import Pipeline
-from vault.ties import Subject, Ties
 
 
 class Submissions:

@@ -13,7 +13,7 @@ from api.v1.schemas import AgentRequest, PseudonymAnswer
 from api.v1.views import json_response
 from vault.access import Action, demand
 from vault.errors import NotFound
-from vault.pseudonyms import agent_pseudonym, checked_agent
+from vault.people.pseudonyms import agent_pseudonym, checked_agent
 
 router = APIRouter(tags=["systems"])
 

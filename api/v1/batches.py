@@ -27,10 +27,10 @@ from api.v1.describe import (
 from api.v1.schemas import Receipt
 from api.v1.schemas_batches import BatchAnswer, BatchStateRequest, PartAnswer
 from api.v1.views import accepted, json_response
+from vault.batches.manifests import FORMS
 from vault.domain.batches import Batch, BatchState, LineState
 from vault.domain.transfer import Transfer
 from vault.errors import Refused
-from vault.manifests import FORMS
 
 router = APIRouter(tags=["batches"])
 _BODY = (

@@ -23,11 +23,11 @@ from api.v1.schemas_cases import (
     StepRequest,
 )
 from api.v1.views import json_response, step_taken
-from vault.cases import CaseStep, NewCase, Words
 from vault.clock import rfc3339
 from vault.domain.documents import Outcome
 from vault.domain.matters import Matter
-from vault.fields import parse_instant
+from vault.files.fields import parse_instant
+from vault.matters.cases import CaseStep, NewCase, Words
 
 router = APIRouter(tags=["cases"])
 _WRITE = (*WRITE_PROBLEMS, "STATE_CONFLICT", *JSON_PROBLEMS)

@@ -23,10 +23,10 @@ from api.v1.schemas_requests import (
     StepReceipt,
 )
 from api.v1.views import json_response
-from vault.consents import CONSENT, WITHDRAWAL, Consents
 from vault.domain.actors import Actor
 from vault.domain.matters import Matter
-from vault.papers import PAPER_TYPE
+from vault.matters.consents import CONSENT, WITHDRAWAL, Consents
+from vault.sealing.papers import PAPER_TYPE
 
 router = APIRouter(tags=["consents"])
 _PAPER: dict[int | str, dict[str, Any]] = {

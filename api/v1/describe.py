@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from api.deps import DOCUMENT_HEADER, IDEMPOTENCY_HEADER
 from api.errors import PROBLEM_TYPE
 from api.v1.schemas import ProblemBody
-from vault.messages import message
+from vault.messages.catalogue import message
 
 BEARER: list[dict[str, list[str]]] = [{"persona": []}, {"system": []}]
 OPTIONAL_BEARER: list[dict[str, list[str]]] = [*BEARER, {}]

@@ -11,7 +11,7 @@ from api.v1.describe import BEARER, LOOK_PROBLEMS, OCTETS, WRITE_PROBLEMS, keyed
 from api.v1.schemas_rights import ExportAnswer, RightsReceipt
 from api.v1.views import json_response, step_taken
 from vault.clock import rfc3339
-from vault.rights import MEDIA_TYPE
+from vault.rights.exports import MEDIA_TYPE
 
 router = APIRouter(tags=["rights"])
 

@@ -15,12 +15,12 @@ from api.strict_json import checked
 from api.uploads import Upload, open_upload
 from api.v1.schemas import ActDescription, AttachmentDescription
 from api.v1.views import accepted
-from vault.arrivals import Result
+from vault.documents.arrivals import Result
 from vault.domain.actors import Actor
 from vault.domain.documents import NewDocument, Outcome
 from vault.errors import Refused
+from vault.files.names import clean_file_name
 from vault.issuing import Act
-from vault.names import clean_file_name
 from vault.service import Vault
 
 # Where private keys lie that this process signs with by itself.

@@ -27,16 +27,16 @@ from api.v1.schemas_journal import (
 )
 from api.v1.views import json_response
 from vault.access import Action
-from vault.assurance import Act
+from vault.authorization.assurance import Act
+from vault.authorization.purposes import ServiceNames
 from vault.domain.actors import Actor
 from vault.errors import Conflict
 from vault.evidence.journal_line import MEDIA_TYPE
-from vault.fields import parse_instant
+from vault.files.fields import parse_instant
 from vault.ids import looks_like_id
-from vault.journal_lines import Filters
-from vault.journal_rows import Line
-from vault.journal_words import agent_of, event_words, purpose_words, who_words
-from vault.purposes import ServiceNames
+from vault.rights.journal_lines import Filters
+from vault.rights.journal_rows import Line
+from vault.rights.journal_words import agent_of, event_words, purpose_words, who_words
 from vault.service import Vault
 
 router = APIRouter(tags=["journal"])

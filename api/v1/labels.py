@@ -20,7 +20,7 @@ from api.v1.schemas_labels import (
     UsedLabelsAnswer,
 )
 from api.v1.views import json_response
-from vault.searching import Wanted
+from vault.documents.searching import Wanted
 
 router = APIRouter()
 

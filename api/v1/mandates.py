@@ -19,8 +19,8 @@ from api.v1.schemas_mandates import EndRequest, MandateAnswer, MandatePage, Mand
 from api.v1.views import json_response, step_taken
 from vault.clock import rfc3339
 from vault.domain.documents import Outcome
-from vault.fields import parse_instant
-from vault.mandates import MandateView, NewMandate
+from vault.files.fields import parse_instant
+from vault.people.mandates import MandateView, NewMandate
 
 router = APIRouter(tags=["mandates"])
 _EXAMPLE: dict[str, Any] = {

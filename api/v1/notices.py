@@ -24,12 +24,12 @@ from api.v1.schemas_notices import (
 )
 from api.v1.views import json_response
 from vault.access import Action
-from vault.assurance import Act
-from vault.bounces import Report
+from vault.authorization.assurance import Act
 from vault.clock import rfc3339
 from vault.domain.contacts import Choice, Choices, Contact, When
+from vault.domain.notices import ChannelName, Event
 from vault.errors import NotFound, Unauthenticated
-from vault.notices import ChannelName, Event
+from vault.notices.bounces import Report
 
 router = APIRouter(tags=["notices"])
 _LOOK = ("UNAUTHENTICATED", "NOT_FOUND", "DATABASE_UNAVAILABLE")

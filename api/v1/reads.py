@@ -29,10 +29,10 @@ from api.v1.describe import (
 )
 from api.v1.schemas import DocumentDescription, DocumentPage, ReceiptLine, ReceiptsRequest, TagKeysAnswer
 from api.v1.views import described, json_response
+from vault.documents.reading import Page
+from vault.documents.searching import Wanted
 from vault.errors import Conflict, Refused
 from vault.ledger.generations import prefix_of
-from vault.reading import Page
-from vault.searching import Wanted
 
 router = APIRouter()
 NDJSON = "application/x-ndjson"

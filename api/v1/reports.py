@@ -17,11 +17,11 @@ from api.v1.describe import BEARER, JSON_PROBLEMS, LOOK_PROBLEMS, WRITE_PROBLEMS
 from api.v1.journal import described_line, names_of
 from api.v1.schemas_journal import Exchange, ReportAnswer, ReportPage, ReportReceipt, ReportRequest
 from api.v1.views import json_response, step_taken
+from vault.authorization.purposes import ServiceNames
 from vault.clock import rfc3339
 from vault.domain.actors import Actor
 from vault.domain.documents import Outcome
-from vault.purposes import ServiceNames
-from vault.reports import Report
+from vault.rights.reports import Report
 
 router = APIRouter(tags=["journal"])
 _WRITE = (*WRITE_PROBLEMS, "STATE_CONFLICT")

@@ -31,7 +31,7 @@ from vault.clock import rfc3339
 from vault.domain.actors import Assurance
 from vault.domain.documents import Outcome
 from vault.domain.requests import Answer, NewAnswer, NewRequest, OtherWay, RequestView
-from vault.fields import parse_instant
+from vault.files.fields import parse_instant
 
 router = APIRouter(tags=["requests"])
 WRITE = (*WRITE_PROBLEMS, *JSON_PROBLEMS, "UNSUPPORTED_MEDIA_TYPE")

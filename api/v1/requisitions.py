@@ -24,9 +24,9 @@ from api.v1.views import json_response, step_taken
 from vault.clock import rfc3339
 from vault.domain.documents import Outcome
 from vault.domain.matters import Matter
-from vault.fields import parse_instant
-from vault.papers import PAPER_TYPE
-from vault.requisitions import NewRequisition
+from vault.files.fields import parse_instant
+from vault.matters.requisitions import NewRequisition
+from vault.sealing.papers import PAPER_TYPE
 
 router = APIRouter(tags=["oversight"])
 _WRITE = (*WRITE_PROBLEMS, *JSON_PROBLEMS)

@@ -26,10 +26,10 @@ from api.v1.schemas_safes import (
 )
 from api.v1.views import json_response, step_taken
 from vault.clock import rfc3339
-from vault.closures import NewClosure
 from vault.domain.documents import Outcome
 from vault.domain.matters import Matter
-from vault.safes import NewSafe
+from vault.people.closures import NewClosure
+from vault.people.safes import NewSafe
 from vault.service import Vault
 
 router = APIRouter()

@@ -21,8 +21,8 @@ from api.v1.views import json_response
 from vault.clock import rfc3339
 from vault.domain.actors import Actor
 from vault.errors import Unauthenticated
-from vault.share_slip import page_address
-from vault.shared_reading import Certified, SharedView
+from vault.sharing.reading import Certified, SharedView
+from vault.sharing.slip import page_address
 
 router = APIRouter(tags=["shares"])
 _BEARER: list[dict[str, list[str]]] = [{"share": []}]

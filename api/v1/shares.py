@@ -18,10 +18,10 @@ from api.v1.schemas_shares import ShareAnswer, SharePage, ShareReceipt, ShareReq
 from api.v1.views import json_response, step_taken
 from vault.clock import parse_rfc3339, rfc3339
 from vault.domain.documents import Outcome
-from vault.fields import parse_instant
-from vault.share_codes import grouped
-from vault.share_slip import page_address, typeset_slip
-from vault.shares import NewShare, SeenShare
+from vault.files.fields import parse_instant
+from vault.sharing.codes import grouped
+from vault.sharing.shares import NewShare, SeenShare
+from vault.sharing.slip import page_address, typeset_slip
 
 router = APIRouter(tags=["shares"])
 _EXAMPLE: dict[str, Any] = {

@@ -19,11 +19,11 @@ from api.v1.schemas import (
     Receipt,
 )
 from vault.clock import rfc3339
+from vault.documents.reading import View
 from vault.domain.documents import Document, ObjectRole, Outcome
 from vault.domain.matters import Matter
 from vault.domain.states import Scan
-from vault.messages import message
-from vault.reading import View
+from vault.messages.catalogue import message
 
 
 def links(document_id: str) -> Links:

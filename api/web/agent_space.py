@@ -15,11 +15,11 @@ from api.v1.views import findings
 from api.web.forms import Fields, whole_form
 from api.web.rendering import FORM_FIELD, check_form, known_reader, language
 from api.web.space import PAGE, Shown, refused, show, status_of, trouble_of
+from vault.authorization.purposes import MAX_WORDS
+from vault.documents.reading import Download
 from vault.domain.actors import Actor, Role
 from vault.errors import NotFound, VaultError
 from vault.ids import looks_like_id
-from vault.purposes import MAX_WORDS
-from vault.reading import Download
 from vault.service import Vault
 
 router = APIRouter(include_in_schema=False)

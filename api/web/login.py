@@ -31,7 +31,7 @@ from api.uploads import media_type, read_small_body
 from api.web.forms import small_form
 from api.web.rendering import FORM_FIELD, check_form, language, page, words
 from vault.errors import Refused
-from vault.logins import Begun
+from vault.people.logins import Begun
 from vault.service import Vault
 
 router = APIRouter(include_in_schema=False)

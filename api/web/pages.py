@@ -30,12 +30,12 @@ from api.web.rendering import (
     reader,
 )
 from api.web.verdicts import arrange
+from vault.documents.reading import Lookup
 from vault.errors import NotFound, Refused, VaultError
 from vault.evidence.findings import Verdict
 from vault.evidence.wording import status_words
-from vault.messages import CATALOGUE, message
-from vault.names import clean_file_name
-from vault.reading import Lookup
+from vault.files.names import clean_file_name
+from vault.messages.catalogue import CATALOGUE, message
 
 router = APIRouter(include_in_schema=False)
 _RECEIPT_WAIT = 3.0

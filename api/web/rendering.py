@@ -29,7 +29,7 @@ from api.errors import Problem
 from api.web.words import LANGUAGES, WORDS
 from vault.domain.actors import ANONYMOUS, Actor, Role
 from vault.errors import Unauthenticated
-from vault.messages import message, readable_size
+from vault.messages.catalogue import message, readable_size
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"

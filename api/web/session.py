@@ -19,12 +19,12 @@ from api.web.forms import small_form
 from api.web.login import leave_for, offered, redirect_uri
 from api.web.rendering import FORM_FIELD, check_form, language, login_address, page
 from identity.base import ASSURANCES, Assurance
-from vault.assurance import Act
+from vault.authorization.assurance import Act
 from vault.domain.actors import Role
 from vault.errors import NotFound, Unauthenticated
-from vault.logins import Purpose
+from vault.people.logins import Purpose
+from vault.people.sessions import Session
 from vault.service import Vault
-from vault.sessions import Session
 
 router = APIRouter(include_in_schema=False)
 _LEVELS: dict[str, Assurance] = {each: each for each in ASSURANCES}  # type: ignore[misc]

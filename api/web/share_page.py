@@ -16,14 +16,14 @@ from api.rates import limited
 from api.web.forms import small_form
 from api.web.rendering import FORM_FIELD, check_form, language, page
 from api.web.verdicts import arrange
+from vault.authorization.purposes import OWN_PURPOSES
 from vault.domain.actors import Actor
 from vault.errors import NotFound, Unauthenticated
-from vault.messages import message
-from vault.purposes import OWN_PURPOSES
+from vault.messages.catalogue import message
 from vault.service import Vault
 from vault.settings import Settings
-from vault.share_opening import LIFETIME
-from vault.share_slip import page_address
+from vault.sharing.opening import LIFETIME
+from vault.sharing.slip import page_address
 
 router = APIRouter(include_in_schema=False)
 _HERE = "/partage"

@@ -19,8 +19,8 @@ from api.web.words import LANGUAGES, WORDS
 from vault.access import MANDATE_SCOPES, Action
 from vault.domain.actors import Actor, Role
 from vault.errors import NotFound, Refused, Unauthenticated, VaultError
-from vault.journal_words import ACTIONS
-from vault.messages import message
+from vault.messages.catalogue import message
+from vault.rights.journal_words import ACTIONS
 from vault.service import Vault
 
 PLACE = "/espace"

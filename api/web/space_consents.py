@@ -20,10 +20,10 @@ from api.web.space import (
     shown_again,
 )
 from vault.access import Action
-from vault.consents import CONSENT, WITHDRAWAL
 from vault.domain.matters import Matter
 from vault.errors import NotFound, VaultError
-from vault.papers import PAPER_TYPE
+from vault.matters.consents import CONSENT, WITHDRAWAL
+from vault.sealing.papers import PAPER_TYPE
 from vault.service import Vault
 
 router = APIRouter(include_in_schema=False)

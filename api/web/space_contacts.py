@@ -11,10 +11,10 @@ from api.deps import Safe
 from api.web.forms import Fields
 from api.web.space import PLACE, Shown, Space, enter, gone_to, posted, show, shown_again
 from vault.access import Action
-from vault.assurance import Act
+from vault.authorization.assurance import Act
 from vault.domain.contacts import Choice, Choices, When
+from vault.domain.notices import ChannelName, Event
 from vault.errors import Refused, VaultError
-from vault.notices import ChannelName, Event
 from vault.service import Vault
 
 router = APIRouter(include_in_schema=False)

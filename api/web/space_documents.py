@@ -34,13 +34,13 @@ from api.web.space import (
     trouble_of,
 )
 from vault.access import Action
+from vault.documents.searching import EVERYTHING, Wanted
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
 from vault.errors import NotFound, Refused, VaultError
+from vault.files.names import clean_file_name
 from vault.ids import looks_like_id
-from vault.journal_lines import Filters
-from vault.names import clean_file_name
-from vault.searching import EVERYTHING, Wanted
+from vault.rights.journal_lines import Filters
 from vault.service import Vault
 
 router = APIRouter(include_in_schema=False)

@@ -31,11 +31,11 @@ from api.web.space import (
     start_of_day,
 )
 from vault.access import Action
-from vault.assurance import Act
+from vault.authorization.assurance import Act
 from vault.errors import Conflict, NotFound, Refused, VaultError
 from vault.evidence.journal_line import MEDIA_TYPE
 from vault.ids import looks_like_id
-from vault.journal_lines import Filters
+from vault.rights.journal_lines import Filters
 from vault.service import Vault
 
 router = APIRouter(include_in_schema=False)

@@ -28,9 +28,9 @@ from api.web.space import (
 )
 from api.web.space_documents import type_code
 from vault.access import MANDATE_SCOPES, Action
-from vault.assurance import Act
+from vault.authorization.assurance import Act
 from vault.errors import NotFound, Refused, VaultError
-from vault.mandates import PROXY, NewMandate
+from vault.people.mandates import PROXY, NewMandate
 from vault.service import Vault
 
 router = APIRouter(include_in_schema=False)

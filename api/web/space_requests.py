@@ -27,7 +27,7 @@ from api.web.space import (
     shown_again,
 )
 from vault.access import Action
-from vault.assurance import Act, demand_assurance
+from vault.authorization.assurance import Act, demand_assurance
 from vault.domain.actors import Assurance
 from vault.domain.matters import Matter
 from vault.domain.requests import Answer, Candidate, NewAnswer, RequestView

@@ -21,12 +21,12 @@ from api.web.space import (
     shown_again,
 )
 from vault.access import Action
-from vault.assurance import Act
-from vault.closed_safes import WISH
-from vault.closures import NewClosure
+from vault.authorization.assurance import Act
+from vault.authorization.closed_safes import WISH
 from vault.domain.matters import Matter
 from vault.errors import NotFound, VaultError
-from vault.rights import MEDIA_TYPE
+from vault.people.closures import NewClosure
+from vault.rights.exports import MEDIA_TYPE
 from vault.service import Vault
 
 router = APIRouter(include_in_schema=False)

@@ -27,15 +27,15 @@ from api.web.space import (
     shown_again,
 )
 from vault.access import Action
-from vault.assurance import Act
+from vault.authorization.assurance import Act
+from vault.authorization.purposes import OWN_PURPOSES
+from vault.documents.reading import View
+from vault.documents.searching import Wanted
 from vault.errors import NotFound, Refused, VaultError
-from vault.purposes import OWN_PURPOSES
-from vault.reading import View
-from vault.searching import Wanted
 from vault.service import Vault
-from vault.share_codes import grouped
-from vault.share_slip import page_address, typeset_slip
-from vault.shares import MAX_VIEWS, ORIGINAL, WATERMARK, NewShare, SeenShare
+from vault.sharing.codes import grouped
+from vault.sharing.shares import MAX_VIEWS, ORIGINAL, WATERMARK, NewShare, SeenShare
+from vault.sharing.slip import page_address, typeset_slip
 
 router = APIRouter(include_in_schema=False)
 PURPOSES = ("housing", "credit", "employment", "insurance", "studies", "other")

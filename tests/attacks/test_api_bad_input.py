@@ -25,7 +25,7 @@ from api.strict_json import MAX_DEPTH, from_base64url, parse
 from vault.bootstrap import open_vault
 from vault.db import models
 from vault.errors import Refused
-from vault.messages import CATALOGUE
+from vault.messages.catalogue import CATALOGUE
 from vault.service import Vault
 from vault.settings import Settings
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vault.batch_parts import open_part
+from vault.batches.parts import open_part
 from vault.errors import Refused
 
 FILES = {"a.pdf": b"%PDF-1.7 a", "sub/b.pdf": b"%PDF-1.7 b" * 100}

@@ -264,7 +264,7 @@ def test_a_file_that_can_never_be_sealed_is_refused_while_the_authority_is_down_
         raise PdfRefused("PDF_DAMAGED", "too odd")
 
     monkeypatch.setattr(vault.authority, "chain", lambda: down(b""))
-    monkeypatch.setattr("signing.pades.PadesSealer.prepare", refuse)
+    monkeypatch.setattr("signing.pades.PadesSealer.rehearse", refuse)
     with pytest.raises(Refused) as caught:
         issue(vault, "k", act_pdf)
     assert caught.value.code == "PDF_DAMAGED"

@@ -27,12 +27,12 @@ from api.app import create_app
 from api.metrics import Metrics
 from api.middleware import Guard
 from storage.keys import LocalKeyWrapper
+from vault.authorization.rates import LONGEST_LOCK, Lockout
 from vault.bootstrap import open_vault
+from vault.core.keyring import Keyring
 from vault.db.engine import Database
 from vault.db.system_tables import lockouts
 from vault.errors import NotFound
-from vault.keyring import Keyring
-from vault.rates import LONGEST_LOCK, Lockout
 from vault.settings import Settings
 
 FAILURES = 3
@@ -179,8 +179,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from storage.keys import LocalKeyWrapper
 from vault.db.engine import Database
-from vault.keyring import Keyring
-from vault.rates import Lockout
+from vault.core.keyring import Keyring
+from vault.authorization.rates import Lockout
 
 class Clock:
     def now(self):

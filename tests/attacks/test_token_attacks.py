@@ -31,10 +31,10 @@ from api.app import create_app
 from vault.bootstrap import open_vault
 from vault.clock import SystemClock
 from vault.db import models
+from vault.people.system_keys import read_keys
+from vault.people.system_registry import SystemRegistry
 from vault.service import Vault
 from vault.settings import Settings
-from vault.system_keys import read_keys
-from vault.system_registry import SystemRegistry
 
 ADDRESS = "https://coffre.example"
 BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -13,12 +13,12 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.services.postgresql import Server
-from vault import task_engine
 from vault.clock import SystemClock
 from vault.db.postgresql import connecting
 from vault.errors import SettingsRefused, Unavailable
-from vault.task_engine import EngineConfig, TaskEngine, prepare, schema_name
-from vault.tasks import Task, TaskRunner
+from vault.tasks import engine as task_engine
+from vault.tasks.engine import EngineConfig, TaskEngine, prepare, schema_name
+from vault.tasks.runner import Task, TaskRunner
 
 pytestmark = pytest.mark.needs("postgresql")
 QUICK = EngineConfig(beat_s=0.2, lost_s=1.0, poll_s=0.1)

@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import select, update
 
 from storage.errors import StorageUnavailable
-from vault import scrub_rounds
 from vault.bootstrap import open_vault
 from vault.db import models
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
 from vault.errors import Unavailable
-from vault.scrub_rounds import Round, ScrubRounds, newest_rounds
+from vault.maintenance import scrub_rounds
+from vault.maintenance.scrub_rounds import Round, ScrubRounds, newest_rounds
 from vault.service import Vault
 from vault.settings import Settings
 

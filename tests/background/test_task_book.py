@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from vault import task_book
 from vault.clock import SystemClock
 from vault.db.engine import Database
-from vault.task_book import TaskBook, read_book
-from vault.task_health import workers_tasks
-from vault.tasks import Task, TaskState
+from vault.observability.task_health import workers_tasks
+from vault.tasks import book as task_book
+from vault.tasks.book import TaskBook, read_book
+from vault.tasks.runner import Task, TaskState
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TASK = Task("t", lambda: 0, 10.0)

@@ -11,9 +11,9 @@ import pytest
 
 from vault.clock import SystemClock
 from vault.errors import LedgerError, Unavailable
-from vault.task_health import own_tasks, workers_tasks
-from vault.task_loop import TaskLoop
-from vault.tasks import Task, TaskRunner
+from vault.observability.task_health import own_tasks, workers_tasks
+from vault.tasks.loop import TaskLoop
+from vault.tasks.runner import Task, TaskRunner
 
 
 def runner(*tasks: Task) -> TaskRunner:

@@ -21,7 +21,7 @@ from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
 from vault.service import Vault
 from vault.settings import Settings
-from vault.task_worker import STUCK
+from vault.worker import STUCK
 
 HERE = Path(__file__).resolve().parents[2]
 RUN = "from vault.cli.main import run; run()"
@@ -98,8 +98,8 @@ def test_a_worker_whose_task_does_not_end_ends_itself(tmp_path: Path) -> None:
     code = """
         import threading
         from dataclasses import replace
-        from vault import bootstrap_tasks
-        from vault.healing import Healer
+        from vault.backends import tasks as bootstrap_tasks
+        from vault.maintenance.healing import Healer
         plain = Healer.task.fget
         bootstrap_tasks._LOOK_S = 0.1
         Healer.task = property(lambda self: replace(
@@ -126,12 +126,12 @@ def test_a_worker_that_cannot_start_says_why(tmp_path: Path, url: str) -> None:
 def test_without_procrastinate_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vault.bootstrap_tasks import open_sharing
+    from vault.backends.tasks import open_sharing
     from vault.clock import SystemClock
     from vault.errors import SettingsRefused
-    from vault.tasks import TaskRunner
+    from vault.tasks.runner import TaskRunner
 
-    monkeypatch.setitem(sys.modules, "vault.task_engine", None)
+    monkeypatch.setitem(sys.modules, "vault.tasks.engine", None)
     settings = Settings(data=tmp_path, database_url="postgresql+psycopg://x@/y")
     with pytest.raises(SettingsRefused, match=r"probans\[postgresql\]"):
         open_sharing(settings, TaskRunner([], SystemClock()), lambda _: None)

@@ -22,7 +22,7 @@ from storage.errors import StorageUnavailable
 from storage.s3 import S3Client, S3Config
 from storage.s3_buckets import demand_locked, make
 from tests.services import clamd, postgresql, versitygw
-from vault.scan_clamav import Clamd, ClamdConfig
+from vault.scanning.clamav import Clamd, ClamdConfig
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 JUDGES = Path(__file__).resolve().parents[2] / ".cache" / "judges"

@@ -23,10 +23,10 @@ from tests.e2e.conftest import Plan
 from tests.e2e.harness.judge import check_ledger
 from vault.bootstrap import open_vault
 from vault.db import models
+from vault.documents.typesetting import render, specimen_data
 from vault.domain.batches import LineState
 from vault.service import Vault
 from vault.settings import Settings
-from vault.typesetting import render, specimen_data
 
 pytestmark = pytest.mark.timeout(7200)
 REPOSITORY = Path(__file__).resolve().parents[2]

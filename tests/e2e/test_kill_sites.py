@@ -18,12 +18,12 @@ from tests.e2e.harness.load import Load
 from tests.e2e.harness.server import Server
 from tests.e2e.harness.siege import ANY_MOMENT, Siege
 from tests.e2e.test_kill import SITE_POINTS
+from vault.backends.stores import prepare_folder
 from vault.bootstrap import open_parts
-from vault.bootstrap_stores import prepare_folder
-from vault.catching_up import catch_up
-from vault.scrubbing import Pace
+from vault.maintenance.catching_up import catch_up
+from vault.maintenance.scrubbing import Pace
+from vault.maintenance.site_scrubbing import scrub_sites
 from vault.settings import Settings
-from vault.site_scrubbing import scrub_sites
 
 pytestmark = pytest.mark.timeout(7200)
 # Reached only while the second store is away; what is paid then was owed before.

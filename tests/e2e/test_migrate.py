@@ -29,16 +29,16 @@ from tests.integration.test_key_cabinet import MAIRIE, PROVIDERS, furnish, holde
 from tests.services.authority import Authority
 from tests.services.postgresql import Server
 from tests.services.versitygw import Gateway
-from vault import faults
 from vault.bootstrap import open_parts
 from vault.cli.main import build
+from vault.core import faults
 from vault.db import models
 from vault.db.bulk import insert_rows
 from vault.db.copying import _PARENTS_FIRST, copy_tables
 from vault.db.engine import Database
 from vault.errors import LedgerError, SettingsRefused
 from vault.ledger.policy import Policy
-from vault.moved import Note, Stage, alone_in, read_note, using, write_note
+from vault.maintenance.moved import Note, Stage, alone_in, read_note, using, write_note
 from vault.settings import Settings
 
 POINTS = {

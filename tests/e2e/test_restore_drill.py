@@ -267,7 +267,7 @@ def test_lost_records_beside_a_whole_database(
     put_records(drill, all_records(drill) | today | drill.records)
     assert holds_key_of(drill.place.settings, drill.doomed)
     # Yesterday and today are seconds apart here.
-    monkeypatch.setattr("vault.recovery_following._SLACK", timedelta(0))
+    monkeypatch.setattr("vault.recovery.following._SLACK", timedelta(0))
     parts = open_parts(drill.place.settings)
     assert parts.recovery().run(parts.clock).findings == []
     parts.close()

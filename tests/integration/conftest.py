@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from vault.bootstrap import open_vault
+from vault.documents.typesetting import render, specimen_data
 from vault.domain.documents import NewDocument, Outcome
 from vault.domain.transfer import Transfer
 from vault.service import Vault
 from vault.settings import Settings
-from vault.typesetting import render, specimen_data
 
 
 @pytest.fixture(scope="session")

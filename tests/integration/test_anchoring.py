@@ -30,9 +30,9 @@ from storage.memory import MemoryLogStore
 from tests.services.postgresql import address
 from timestamping.authority import EmbeddedAuthority
 from timestamping.verify import Rfc3161Verifier
-from vault import faults
 from vault.bootstrap import open_vault
 from vault.cli.main import build
+from vault.core import faults
 from vault.db.engine import Database
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer

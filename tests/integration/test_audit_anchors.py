@@ -24,7 +24,7 @@ from vault.domain.documents import NewDocument, Outcome
 from vault.domain.transfer import Transfer
 from vault.ledger.anchor_audit import audit_anchors
 from vault.ledger.audit import StoreFiles
-from vault.new_generation import begin_generation
+from vault.maintenance.new_generation import begin_generation
 from vault.service import Vault
 from vault.settings import Settings
 

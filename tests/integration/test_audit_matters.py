@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from vault.audit import audit_safe
-from vault.audit_matters import audit_matters
+from vault.audit.contents import audit_safe
+from vault.audit.matters import audit_matters
 from vault.bootstrap import open_vault
 from vault.db import models
 from vault.domain.actors import Actor
@@ -18,7 +18,7 @@ from vault.domain.matters import MatterKind
 from vault.domain.transfer import Transfer
 from vault.ledger.findings import AuditReport
 from vault.ledger.opening import ALL, Opening
-from vault.matters import NewMatter, Said
+from vault.matters.steps import NewMatter, Said
 from vault.service import Vault
 from vault.settings import Settings
 
@@ -281,7 +281,7 @@ def test_a_line_of_the_journal_that_says_something_else(safe: Filled) -> None:
     safe.write("document_entries", {"opening": status}, seq=safe.line)
     assert {code for code, _ in whole(safe.vault)} == {"OPENING_INVALID", "RECORD_MISMATCH"}
     # The holder is told that this line cannot be read, and sees the others.
-    from vault.journal_lines import Filters
+    from vault.rights.journal_lines import Filters
 
     assert safe.holder.safe_id is not None
     lines = safe.vault.people.journal.lines.of_safe(safe.holder, safe.holder.safe_id, Filters(), 100)

@@ -14,12 +14,12 @@ import pikepdf
 import pytest
 from typer.testing import CliRunner
 
-from vault.audit_pdf import FOLDER, typeset
 from vault.cli.main import build
+from vault.documents.sealed_reports import FOLDER, typeset
+from vault.documents.typesetting import template_names
 from vault.domain.documents import Outcome
 from vault.ledger.findings import AuditReport
 from vault.service import Vault
-from vault.typesetting import template_names
 
 AT = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 

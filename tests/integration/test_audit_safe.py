@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from storage.encryption import encrypt
-from vault.audit import audit_safe
+from vault.audit.contents import audit_safe
 from vault.db import models
 from vault.db.repositories import Documents
 from vault.domain.actors import Actor, Role

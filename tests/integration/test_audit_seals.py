@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from signing.judgement import JudgingPolicy
 from signing.trust import TrustStore
-from vault import drafts, recording
-from vault.audit import audit_safe
-from vault.audit_seals import SealJudge
+from vault.audit.contents import audit_safe
+from vault.audit.seals import SealJudge
 from vault.bootstrap import open_vault, timestamp_trust
 from vault.db import models
+from vault.documents import drafts, recording
 from vault.domain.documents import NewDocument, ObjectRole, Outcome
 from vault.domain.transfer import Transfer
 from vault.evidence.means import Means

@@ -17,8 +17,8 @@ import pytest
 from sqlalchemy import func, select
 
 from signing.trust import TrustStore
-from vault.batch_feeding import Feeder
-from vault.batch_parts import Member
+from vault.batches.feeding import Feeder
+from vault.batches.parts import Member
 from vault.bootstrap import open_vault
 from vault.clock import parse_rfc3339
 from vault.db import models
@@ -28,7 +28,7 @@ from vault.domain.transfer import Transfer
 from vault.errors import Conflict, NotFound, Refused, Unavailable
 from vault.evidence.verify import verify_file
 from vault.ids import new_id
-from vault.messages import CATALOGUE
+from vault.messages.catalogue import CATALOGUE
 from vault.service import Vault
 from vault.settings import Settings
 

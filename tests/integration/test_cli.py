@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from vault.cli.main import build
+from vault.documents.typesetting import BUILT_IN, specimen_data
 from vault.ledger.keys import LedgerKeys
-from vault.typesetting import BUILT_IN, specimen_data
 
 app = build()
 runner = CliRunner()

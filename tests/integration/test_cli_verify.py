@@ -35,8 +35,8 @@ from signing.trusted_list import open_list
 from vault.cli.main import build
 from vault.cli.trust_options import read_digests
 from vault.evidence.findings import Outcome
-from vault.verdict_pool import TemplatePool
-from vault.verdict_question import Question, listed_text
+from vault.verification.pool import TemplatePool
+from vault.verification.question import Question, listed_text
 
 DATA = Path(__file__).parents[1] / "data"
 SIGNED = DATA / "pdf-signed" / "dss-pades-bes.pdf"

@@ -11,17 +11,17 @@ from sqlalchemy import func, select
 
 from tests.services.database import Copy, lose
 from timestamping.errors import AuthorityUnavailable
-from vault import faults
-from vault.audit import audit_safe
+from vault.audit.contents import audit_safe
 from vault.bootstrap import open_parts, open_vault
-from vault.changes import Change
+from vault.core import faults
 from vault.db import models
 from vault.domain.documents import NewDocument, Outcome
 from vault.domain.states import Sealing, Status
 from vault.domain.transfer import Transfer
 from vault.errors import Conflict, LedgerError, NotFound, VaultError
-from vault.recovery import RecoveryReport
-from vault.recovery_records import is_destruction_record, read_records
+from vault.records.changes import Change
+from vault.recovery.rebuilding import RecoveryReport
+from vault.recovery.records import is_destruction_record, read_records
 from vault.service import Vault
 from vault.settings import Settings
 
@@ -435,7 +435,7 @@ def test_a_recovery_cut_short_after_appending_ends_in_the_same_state(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("vault.records.RecordBook.rewrite", cut)
+        patched.setattr("vault.records.book.RecordBook.rewrite", cut)
         with pytest.raises(Killed):
             recovered(settings)
     assert recovered(settings).appended == 0
@@ -514,7 +514,7 @@ def test_recovering_beside_a_running_service_takes_no_record_of_what_it_commits(
         return replace(head, size=1) if next(seen) else head
 
     with monkeypatch.context() as patched:
-        patched.setattr("vault.recovery.find_head", earlier)
+        patched.setattr("vault.recovery.rebuilding.find_head", earlier)
         assert vault.parts.recovery().run(vault.parts.clock).appended == 0
     assert all_records(vault) == before
     assert read(vault, outcome.document_id) == b"un acte"

@@ -21,17 +21,17 @@ from storage.key_files import KeyFileChanger, read_file, replace_file
 from storage.keys import LocalKeyWrapper
 from storage.wrapped import named_key
 from tests.services.database import lose
-from vault import faults
 from vault.bootstrap import open_parts, open_vault
-from vault.changes import Change
 from vault.cli.main import build
 from vault.clock import SystemClock, rfc3339
+from vault.core import faults
 from vault.db import models
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
-from vault.encryption_rotation import GRACE, EncryptionRotation
 from vault.errors import Conflict, NotFound, SettingsRefused
-from vault.rewrapping import COLUMN, OWNERS, Rewrapping, tables
+from vault.records.changes import Change
+from vault.sealing.encryption_rotation import GRACE, EncryptionRotation
+from vault.sealing.rewrapping import COLUMN, OWNERS, Rewrapping, tables
 from vault.service import Vault
 from vault.settings import Settings
 
@@ -205,7 +205,7 @@ def test_an_upload_that_began_before_is_wrapped_by_the_next_call(vault: Vault) -
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-from vault import faults
+from vault.core import faults
 from vault.bootstrap import open_vault
 from vault.settings import Settings
 sys.path.insert(0, sys.argv[3])

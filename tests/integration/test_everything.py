@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 
 from timestamping.errors import AuthorityUnavailable
-from vault.archive import HELD, Archive, measure
-from vault.audit import audit_safe
+from vault.audit.contents import audit_safe
 from vault.bootstrap import open_parts, open_vault
 from vault.db import models
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import NewDocument, ObjectRole, Outcome
 from vault.domain.transfer import Transfer
 from vault.errors import Conflict, Unavailable, VaultError
+from vault.rights.archive import HELD, Archive, measure
 from vault.service import Vault
 from vault.settings import Settings
 
@@ -158,7 +158,7 @@ def test_without_the_ledger_no_octet_leaves(
 def test_a_right_that_ends_in_the_middle_gives_no_more(
     vault: Vault, deposit: Issue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vault.rights._BATCH", 2)
+    monkeypatch.setattr("vault.rights.exports._BATCH", 2)
     for number in range(5):
         deposit(f"d{number}", b"<n>%d</n>" % number)
     made = vault.people.rights.exports.archive(camille(vault), asked(vault))
@@ -181,7 +181,7 @@ def _rules() -> frozenset[tuple[Role, object, object]]:
 def test_entries_are_durable_before_the_octets_they_are_for(
     vault: Vault, deposit: Issue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vault.rights._BATCH", 2)
+    monkeypatch.setattr("vault.rights.exports._BATCH", 2)
     made = [deposit(f"d{number}", b"<n>%d</n>" % number).document_id for number in range(7)]
     chunks = vault.people.rights.exports.archive(camille(vault), asked(vault)).chunks
     got = b""

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from api.app import create_app
 from signing.trust import TrustStore
 from storage.errors import StorageError
-from vault.audit import audit_safe
+from vault.audit.contents import audit_safe
 from vault.bootstrap import open_parts, open_vault
 from vault.cli.main import build
 from vault.db.engine import Database
@@ -39,7 +39,7 @@ from vault.ledger.receipt import parse_receipt, verify_receipt
 from vault.ledger.retirement import read_notice
 from vault.ledger.stored import entry_body
 from vault.ledger.watch import Alarm, Watcher
-from vault.new_generation import Begun, begin_generation
+from vault.maintenance.new_generation import Begun, begin_generation
 from vault.service import Vault
 from vault.settings import Settings
 
@@ -384,10 +384,10 @@ def test_a_generation_of_another_history(site: Site, tmp_path: Path) -> None:
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-from vault import faults
+from vault.core import faults
 from vault.bootstrap import open_parts
 from vault.ledger.watch import Alarm, Watcher
-from vault.new_generation import begin_generation
+from vault.maintenance.new_generation import begin_generation
 from vault.settings import Settings
 
 parts = open_parts(Settings(data=Path(sys.argv[1]), origin=sys.argv[3]), new_generation=True)

@@ -30,19 +30,19 @@ from signing.held_cabinet import HeldCabinet, read_chain
 from tests.services.authority import Authority
 from tests.services.postgresql import Server
 from tests.services.softhsm import Tokens
-from vault import faults
-from vault.administrations import Administrations
 from vault.bootstrap import open_parts, open_vault
 from vault.cli.main import build
 from vault.clock import SystemClock
+from vault.core import faults
 from vault.db import models
 from vault.db.repositories import Safes
 from vault.domain.actors import Actor, Assurance, Role
 from vault.domain.documents import NewDocument, Outcome
 from vault.domain.transfer import Transfer
 from vault.errors import SettingsRefused, Unavailable, VaultError
-from vault.expiry import endings
-from vault.safe_opening import open_safe_within
+from vault.observability.expiry import endings
+from vault.people.administrations import Administrations
+from vault.people.safe_opening import open_safe_within
 from vault.service import Vault
 from vault.settings import Settings
 

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from storage.filesystem_log import FilesystemLogStore
 from tests.services.database import Copy
 from tests.services.postgresql import address
-from vault import faults
 from vault.bootstrap import open_vault
 from vault.cli.main import build
+from vault.core import faults
 from vault.db.engine import Database
 from vault.errors import Conflict, LedgerError, SettingsRefused
 from vault.evidence.ledger_source import FolderLedger
@@ -43,7 +43,7 @@ from vault.ledger.stored import StoredTiles, entries, entry_body
 from vault.ledger.succession import Succession, change_body, check_signers, read_statement
 from vault.ledger.watch import Alarm, Watcher
 from vault.ledger.writer import LedgerTransaction, LedgerWriter
-from vault.rotation import KeyRotation, Rotated
+from vault.sealing.ledger_rotation import KeyRotation, Rotated
 from vault.settings import Settings
 
 ORIGIN = "safe.example/ledger/1"
@@ -535,7 +535,7 @@ POINTS = ("keys.made", "keys.stated", "publish.before-handover", "publish.after-
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-from vault import faults
+from vault.core import faults
 from vault.bootstrap import open_vault
 from vault.settings import Settings
 from datetime import timedelta

@@ -14,11 +14,11 @@ from signing.base import KeyPurpose
 from signing.errors import SigningUnavailable
 from signing.signers import SoftSigner
 from timestamping.errors import AuthorityUnavailable
-from vault import healing
+from vault.backends.tsa import dating
 from vault.bootstrap import open_vault
-from vault.bootstrap_tsa import dating
 from vault.domain.documents import Outcome
 from vault.errors import Refused
+from vault.maintenance import healing
 from vault.service import Vault
 from vault.settings import Settings
 

@@ -10,8 +10,8 @@ import pytest
 from vault.bootstrap import open_parts, open_vault
 from vault.domain.contacts import Choice, Choices, When
 from vault.domain.documents import NewDocument
+from vault.domain.notices import Event
 from vault.domain.transfer import Transfer
-from vault.notices import Event
 from vault.service import Vault
 from vault.settings import Settings
 

@@ -13,12 +13,12 @@ from sqlalchemy import Connection
 
 from tests.services.postgresql import Server
 from vault.bootstrap import open_vault
-from vault.db import replica
+from vault.documents.searching import EVERYTHING, Search
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
 from vault.errors import NotFound
-from vault.journal_lines import Filters, JournalLines
-from vault.searching import EVERYTHING, Search
+from vault.ledger import replica
+from vault.rights.journal_lines import Filters, JournalLines
 from vault.service import Vault
 from vault.settings import Settings
 

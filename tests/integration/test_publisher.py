@@ -14,7 +14,7 @@ from storage.errors import LogConflict, StorageUnavailable
 from storage.filesystem_log import FilesystemLogStore
 from storage.memory import MemoryLogStore
 from tests.services.postgresql import address
-from vault import faults
+from vault.core import faults
 from vault.db.engine import Database
 from vault.errors import LedgerError, Unavailable
 from vault.ledger import tree

@@ -14,16 +14,16 @@ from sqlalchemy import func, insert, select
 
 from identity.base import ClaimMap, ProvenIdentity, ProviderConfig
 from tests.services.database import Copy, lose
-from vault.accounts import Accounts
+from vault.authorization.purposes import Purpose, Purposes, Service
 from vault.bootstrap import open_parts, open_vault
 from vault.clock import SystemClock
 from vault.db import models
 from vault.domain.contacts import Choice, Choices, When
 from vault.domain.documents import NewDocument
+from vault.domain.notices import Event
 from vault.domain.transfer import Transfer
-from vault.notices import Event
-from vault.purposes import Purpose, Purposes, Service
-from vault.recovery import RecoveryReport
+from vault.people.accounts import Accounts
+from vault.recovery.rebuilding import RecoveryReport
 from vault.service import Vault
 from vault.settings import Settings
 
@@ -248,7 +248,7 @@ def test_an_older_copy_of_the_records_brings_nothing_back(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beside a database that is up to date."""
-    monkeypatch.setattr("vault.recovery_following._SLACK", timedelta(0))
+    monkeypatch.setattr("vault.recovery.following._SLACK", timedelta(0))
     _, documents, account, second = copied(place)
     place.close()
     older = place.settings.data.parent / "older-records"

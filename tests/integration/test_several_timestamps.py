@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from signing.trust import TrustStore
 from tests.services.clocks import Shifted
 from tests.services.timestamps import POLICY, Outside, OutsideOpenssl, until
+from vault.backends.tsa import dating
 from vault.bootstrap import open_vault
-from vault.bootstrap_tsa import dating
+from vault.config.tsa_file import load_authorities
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
 from vault.errors import SettingsRefused
@@ -25,7 +26,6 @@ from vault.evidence.report import Outcome
 from vault.evidence.verify import verify_file
 from vault.service import Vault
 from vault.settings import Settings
-from vault.tsa_file import load_authorities
 
 
 @pytest.fixture

@@ -20,24 +20,24 @@ from sqlalchemy import func, select
 
 from tests.services.clocks import Shifted
 from tests.services.database import lose
-from vault.audit import audit_safe
+from vault.audit.contents import audit_safe
 from vault.bootstrap import open_parts, open_vault
 from vault.db import models
 from vault.db.matters import matter_opening_role
 from vault.db.repositories import Documents, opening_role
+from vault.documents.reading import Download
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import NewDocument
 from vault.domain.matters import MatterKind
 from vault.domain.transfer import Transfer
 from vault.errors import NotFound, Unauthenticated, VaultError
 from vault.ledger.opening import RevealedOpening
-from vault.matters import NewMatter, Said
-from vault.reading import Download
+from vault.matters.steps import NewMatter, Said
 from vault.service import Vault
 from vault.settings import Settings
-from vault.share_codes import draw_code, draw_secret, grouped
-from vault.share_opening import LIFETIME
-from vault.shares import Created, NewShare
+from vault.sharing.codes import draw_code, draw_secret, grouped
+from vault.sharing.opening import LIFETIME
+from vault.sharing.shares import Created, NewShare
 
 TOWN = "mairie-specimen"
 ADDRESS = "https://coffre.example/partage"

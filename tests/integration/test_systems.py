@@ -12,20 +12,20 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from typer.testing import CliRunner
 
 from tests.services.database import Copy, lose
-from vault import faults
 from vault.access import SYSTEM_SCOPES
 from vault.bootstrap import open_parts, open_vault
-from vault.changes import Change
 from vault.cli.main import build
+from vault.core import faults
 from vault.domain.actors import Actor, Role
 from vault.domain.systems import SCOPES, System
 from vault.errors import NotFound, Refused
-from vault.pseudonyms import pseudonym_of
-from vault.recovery_records import read_records
+from vault.people.pseudonyms import pseudonym_of
+from vault.people.system_keys import read_certificates, read_keys
+from vault.people.system_registry import SystemRegistry
+from vault.records.changes import Change
+from vault.recovery.records import read_records
 from vault.service import Vault
 from vault.settings import Settings
-from vault.system_keys import read_certificates, read_keys
-from vault.system_registry import SystemRegistry
 
 
 class Killed(BaseException):

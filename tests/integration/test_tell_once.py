@@ -20,7 +20,8 @@ from tests.services.clocks import Shifted
 from tests.services.database import lose
 from timestamping.errors import AuthorityUnavailable
 from vault.access import Action
-from vault.audit import audit_safe
+from vault.audit.contents import audit_safe
+from vault.authorization.ties import Subject
 from vault.bootstrap import open_parts, open_vault
 from vault.clock import parse_rfc3339, rfc3339
 from vault.domain.actors import Actor, Assurance, Role
@@ -31,11 +32,10 @@ from vault.domain.transfer import Transfer
 from vault.errors import Unauthenticated, VaultError
 from vault.evidence.verify import verify_file
 from vault.ledger.canonical import canonical
-from vault.matters import NewMatter, Said
+from vault.matters.statements import salted
+from vault.matters.steps import NewMatter, Said
 from vault.service import Vault
 from vault.settings import Settings
-from vault.statements import salted
-from vault.ties import Subject
 
 ASKED = "instruction-dossier"
 TYPE = "acte-de-naissance"

@@ -12,9 +12,10 @@ from sqlalchemy import func, select
 
 from storage.base import Staged
 from storage.errors import StorageUnavailable
-from vault.arrivals import Result
+from vault.authorization.ties import Ties
 from vault.bootstrap import open_vault
 from vault.db import models
+from vault.documents.arrivals import Result
 from vault.domain.actors import Actor
 from vault.domain.documents import NewDocument, Outcome
 from vault.domain.transfer import Transfer
@@ -23,7 +24,6 @@ from vault.issuing import Act
 from vault.ledger.group import LedgerTransaction
 from vault.service import Vault
 from vault.settings import Settings
-from vault.ties import Ties
 
 pytestmark = pytest.mark.usefixtures("each_database")
 TOWN = "mairie-specimen"

@@ -17,8 +17,8 @@ from sqlalchemy import insert, select, update
 
 from storage.errors import StorageUnavailable
 from tests.services.postgresql import address
-from vault import faults
 from vault.clock import SystemClock
+from vault.core import faults
 from vault.db.engine import Database
 from vault.db.models import ledger_head, ledger_tiles, outbox
 from vault.errors import LedgerError, Unavailable

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from tests.services.postgresql import address
-from vault.changes import SEQ, Change
 from vault.clock import SystemClock
 from vault.db.bulk import rows_of
 from vault.db.driver import Driver, driver_of
@@ -20,10 +19,11 @@ from vault.db.matters import quiet_safes
 from vault.db.models import documents, idempotency, matters, safes
 from vault.domain.documents import Outcome
 from vault.errors import Conflict
-from vault.idempotency import Idempotency, answers
 from vault.ledger.genesis import open_ledger
 from vault.ledger.keys import LedgerKeys
 from vault.ledger.writer import Asking, LedgerTransaction, LedgerWriter
+from vault.records.changes import SEQ, Change
+from vault.records.idempotency import Idempotency, answers
 
 pytestmark = pytest.mark.usefixtures("each_database")
 NOW = "2026-01-01T00:00:00.000Z"

@@ -12,8 +12,8 @@ from pyhanko.pdf_utils.generic import NumberObject
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from signing.dev_pki import DevPki
-from vault.specimens import specimen_photo, specimen_xml
-from vault.typesetting import render, specimen_data
+from vault.documents.specimens import specimen_photo, specimen_xml
+from vault.documents.typesetting import render, specimen_data
 
 AT = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 needs_dss = pytest.mark.needs("dss")

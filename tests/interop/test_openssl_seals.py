@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from asn1crypto import cms
 
-from vault.specimens import specimen_xml
+from vault.documents.specimens import specimen_xml
 
 pytestmark = [pytest.mark.needs("openssl"), pytest.mark.needs("unzip")]
 NAME = "demande-échéance.xml"

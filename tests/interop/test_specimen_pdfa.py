@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vault.typesetting import render, specimen_data, template_names
+from vault.documents.typesetting import render, specimen_data, template_names
 
 pytestmark = pytest.mark.needs("verapdf")
 AT = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)

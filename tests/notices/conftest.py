@@ -15,23 +15,23 @@ from sqlalchemy import insert, select
 from storage.filesystem import FilesystemRecordStore
 from storage.keys import LocalKeyWrapper
 from tests.services.postgresql import address
+from vault.authorization.ties import Ties
 from vault.clock import rfc3339
-from vault.contacts import Contacts
+from vault.core.keyring import Keyring
 from vault.db import models
 from vault.db.contacts import ContactRows
 from vault.db.engine import Database
 from vault.db.matters import MatterRows
 from vault.db.repositories import Safes
-from vault.deliveries import Deliveries
 from vault.domain.actors import Actor, Role
 from vault.domain.contacts import Contact, ContactState
-from vault.keyring import Keyring
-from vault.notices import ChannelName, Letter, Notice, payload
+from vault.domain.notices import ChannelName, Letter, Notice, payload
+from vault.notices.contacts import Contacts
+from vault.notices.deliveries import Deliveries
+from vault.notices.postman import Postman
+from vault.notices.spreading import Spreader
 from vault.outbox import OutboxCourier
-from vault.postman import Postman
-from vault.records import RecordBook
-from vault.spreading import Spreader
-from vault.ties import Ties
+from vault.records.book import RecordBook
 
 LINK = "https://coffre.example/"
 DOUBT_AFTER = 3

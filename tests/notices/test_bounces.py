@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from vault.bounces import Bounces, Report, read_report
 from vault.db import models
 from vault.errors import Refused
-from vault.notify_mail import verp
+from vault.notices.bounces import Bounces, Report, read_report
+from vault.notices.mail import verp
 
 TOKEN = "0123456789abcdefghjkmnpqrs"
 TO = f"retours+{TOKEN}@safe.example"

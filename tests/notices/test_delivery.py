@@ -11,15 +11,24 @@ import orjson
 import pytest
 from sqlalchemy import insert, select, update
 
-from vault import faults
 from vault.clock import parse_rfc3339, rfc3339
+from vault.core import faults
 from vault.db import models
-from vault.deliveries import GIVEN_UP_AFTER
 from vault.domain.contacts import Choice, Choices, When
+from vault.domain.notices import (
+    Bounced,
+    ChannelDown,
+    ChannelName,
+    Deferred,
+    Event,
+    Notice,
+    Unsure,
+    read_payload,
+)
 from vault.errors import Unavailable
-from vault.notices import Bounced, ChannelDown, ChannelName, Deferred, Event, Notice, Unsure, read_payload
+from vault.notices.deliveries import GIVEN_UP_AFTER
+from vault.notices.reminders import ReminderKind, cancel_reminders, remind, reminder_row
 from vault.outbox import LogNotifier, announce, announce_matter
-from vault.reminders import ReminderKind, cancel_reminders, remind, reminder_row
 
 MAIL = ("mail", "camille@example.org")
 MATTER = "cas_" + "c" * 26

@@ -24,10 +24,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from vault.domain.notices import (
+    Bounced,
+    ChannelDown,
+    ChannelName,
+    Deferred,
+    Event,
+    Letter,
+    NotSent,
+    Unsure,
+    Words,
+)
 from vault.errors import SettingsRefused
-from vault.notice_texts import LANGUAGES, code_words, digest_words, news_words
-from vault.notices import Bounced, ChannelDown, ChannelName, Deferred, Event, Letter, NotSent, Unsure, Words
-from vault.notify_mail import MailChannel, MailConfig, compose
+from vault.notices.mail import MailChannel, MailConfig, compose
+from vault.notices.texts import LANGUAGES, code_words, digest_words, news_words
 
 TOKEN = "0123456789abcdefghjkmnpqrs"
 LINK = "https://coffre.example/"

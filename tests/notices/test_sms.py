@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
+from vault.backends.notices import channels_of, secret_of
+from vault.domain.notices import Bounced, ChannelDown, ChannelName, Deferred, Event, Letter, NotSent, Unsure
 from vault.errors import SettingsRefused
-from vault.notice_channels import channels_of, secret_of
-from vault.notice_texts import news_words
-from vault.notices import Bounced, ChannelDown, ChannelName, Deferred, Event, Letter, NotSent, Unsure
-from vault.notify_log import LogChannel
-from vault.notify_sms import SmsChannel, SmsConfig
+from vault.notices.log import LogChannel
+from vault.notices.sms import SmsChannel, SmsConfig
+from vault.notices.texts import news_words
 from vault.settings import Settings
 
 SECRET = "a secret of the gateway".replace(" ", "-")

@@ -15,10 +15,10 @@ from pikepdf import Array, Dictionary, Name, Stream
 
 from tests.services.clamd import Daemon
 from vault.bootstrap import open_vault
+from vault.documents.typesetting import render, specimen_data
 from vault.intake import Spooled, receive
 from vault.service import Vault
 from vault.settings import Settings
-from vault.typesetting import render, specimen_data
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ import pytest
 
 from tests.scanning.conftest import hidden_in_pdf, pdf_with, zip_with
 from tests.services.clamd import EICAR, HARMLESS, LATER, Daemon
-from vault.antivirus import Antivirus
 from vault.domain.states import Scan
 from vault.errors import Refused
 from vault.intake import Spooled
-from vault.scan_clamav import Clamd, ClamdConfig
-from vault.scan_contents import Contents
-from vault.scanning import NotScanned, Reason, ScannerDown
+from vault.scanning.antivirus import Antivirus
+from vault.scanning.base import NotScanned, Reason, ScannerDown
+from vault.scanning.clamav import Clamd, ClamdConfig
+from vault.scanning.contents import Contents
 
 pytestmark = pytest.mark.needs("clamd")
 Spool = Callable[[bytes], Spooled]

@@ -15,8 +15,8 @@ from pikepdf import Name
 from tests.scanning.conftest import hidden_in_pdf, pdf_with, zip_with
 from vault.inspection import inspect
 from vault.intake import Spooled
-from vault.scan_contents import ContentLimits, Contents, may_hold_files
-from vault.scanning import NotScanned, Reason
+from vault.scanning.base import NotScanned, Reason
+from vault.scanning.contents import ContentLimits, Contents, may_hold_files
 
 Spool = Callable[[bytes], Spooled]
 USUAL = ContentLimits()

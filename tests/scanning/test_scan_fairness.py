@@ -20,8 +20,8 @@ from tests.scanning.test_scan_safe import (
 from tests.services.clamd import EICAR, LATER, Daemon
 from vault.db import models
 from vault.errors import Unavailable
-from vault.scan_clamav import Clamd
-from vault.scanning import ScannerDown
+from vault.scanning.base import ScannerDown
+from vault.scanning.clamav import Clamd
 from vault.service import Vault
 
 pytestmark = pytest.mark.needs("clamd")

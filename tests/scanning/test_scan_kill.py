@@ -22,7 +22,7 @@ ROUND = """
 import os, signal, sys
 from pathlib import Path
 from tests.scanning.conftest import scan_settings
-from vault import faults
+from vault.core import faults
 from vault.bootstrap import open_vault
 folder, address, point = sys.argv[1:]
 vault = open_vault(scan_settings(Path(folder), address), background=False)

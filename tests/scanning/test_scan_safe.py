@@ -21,9 +21,9 @@ from tests.scanning.test_clamd import until
 from tests.services.clamd import EICAR, HARMLESS, LATER, Daemon
 from tests.services.database import Copy, lose
 from timestamping.errors import AuthorityUnavailable
-from vault import faults
-from vault.audit import audit_safe
+from vault.audit.contents import audit_safe
 from vault.bootstrap import open_parts, open_vault
+from vault.core import faults
 from vault.db import models
 from vault.domain.actors import Actor
 from vault.domain.documents import NewDocument, Outcome
@@ -542,7 +542,7 @@ def test_who_gives_unscanned_files(said: dict[str, object], given: bool) -> None
 
 
 def test_verdicts_move_by_the_table(opened: Opened, clamd_daemon: Daemon) -> None:
-    from vault.scan_rows import move_scan
+    from vault.scanning.rows import move_scan
 
     assert move_scan(Scan.PENDING, Scan.CLEAN) is Scan.CLEAN
     for before, after in (
@@ -557,8 +557,8 @@ def test_verdicts_move_by_the_table(opened: Opened, clamd_daemon: Daemon) -> Non
 def test_few_among_many_are_found_page_by_page(
     tmp_path: Path, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vault.scan_rows._PAGE", 3)
-    monkeypatch.setattr("vault.scan_rows._PAGES", 2)
+    monkeypatch.setattr("vault.scanning.rows._PAGE", 3)
+    monkeypatch.setattr("vault.scanning.rows._PAGES", 2)
     settings = scan_settings(tmp_path, daemon.address)
     without = Settings(data=settings.data, publish_interval=0.05)
     documents: list[str] = []
@@ -575,7 +575,7 @@ def test_few_among_many_are_found_page_by_page(
         audit(vault)
         # The walk is over for an hour.
         with monkeypatch.context() as over:
-            over.setattr("vault.scan_queue.unseen", None)
+            over.setattr("vault.scanning.queue.unseen", None)
             assert vault.scans.scan_waiting() == 0
     finally:
         vault.close()

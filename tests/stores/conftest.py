@@ -12,11 +12,11 @@ import pytest
 from storage.s3 import S3Client
 from tests.services.versitygw import Gateway
 from vault.bootstrap import open_vault
+from vault.documents.typesetting import render, specimen_data
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
 from vault.service import Vault
 from vault.settings import Settings
-from vault.typesetting import render, specimen_data
 
 
 @dataclass

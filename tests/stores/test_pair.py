@@ -36,7 +36,7 @@ from storage.pair_owed import Owed, notes, owe
 from storage.pair_reading import falling_over
 from storage.pair_records import PairRecordStore
 from storage.pair_sites import Site, Sites, SiteStores
-from vault.records import RecordBook
+from vault.records.book import RecordBook
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 UNTIL = datetime(2040, 1, 1, tzinfo=UTC)

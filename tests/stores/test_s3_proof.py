@@ -15,11 +15,11 @@ from storage.proving import Prover
 from tests.services.versitygw import SHORTENS, Gateway
 from tests.stores.conftest import Place, place_at
 from tests.stores.test_s3_safe import environment
-from vault.bootstrap_stores import open_stores
+from vault.backends.store_proofs import load, save
+from vault.backends.stores import open_stores
 from vault.cli.main import build
 from vault.clock import SystemClock
 from vault.errors import SettingsRefused
-from vault.store_proofs import load, save
 
 pytestmark = pytest.mark.needs("versitygw")
 runner = CliRunner()

@@ -23,7 +23,7 @@ from vault.cli.main import build
 from vault.db import models
 from vault.domain.actors import Actor, Role
 from vault.errors import LedgerError, Unavailable, VaultError
-from vault.scrubbing import Pace, audit_store, scrub
+from vault.maintenance.scrubbing import Pace, audit_store, scrub
 from vault.service import Vault
 
 pytestmark = pytest.mark.needs("versitygw")

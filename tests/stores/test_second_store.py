@@ -24,16 +24,16 @@ from tests.services.database import lose
 from tests.services.versitygw import Gateway
 from tests.stores.conftest import deposit, issue, place_at
 from tests.stores.test_s3_safe import addresses, octets
+from vault.backends.stores import prepare_folder
 from vault.bootstrap import open_vault
-from vault.bootstrap_stores import prepare_folder
-from vault.catching_up import catch_up, catch_up_tasks, sites_figures
 from vault.cli.main import build
 from vault.domain.actors import Actor, Role
 from vault.errors import SettingsRefused, Unavailable, VaultError
-from vault.scrubbing import Pace
+from vault.maintenance.catching_up import catch_up, catch_up_tasks, sites_figures
+from vault.maintenance.scrubbing import Pace
+from vault.maintenance.site_scrubbing import scrub_sites
 from vault.service import Vault
 from vault.settings import Settings
-from vault.site_scrubbing import scrub_sites
 
 pytestmark = pytest.mark.needs("versitygw")
 runner = CliRunner()

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from api.rules import PUBLIC, RULES
 from vault import access
-from vault.access_table import RELATIONS, ROLES, cells, document, groups, markdown
+from vault.authorization.access_table import RELATIONS, ROLES, cells, document, groups, markdown
 from vault.cli.access import route_rules
 from vault.cli.main import build
 from vault.domain.actors import Role

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from vault.attributes import Attribute, load_attributes
-from vault.consent_papers import Given, consent_statement, withdrawal_statement
 from vault.domain.actors import Actor, Assurance, Role
 from vault.domain.documents import Document, Kind, ObjectRole, Part, Private
 from vault.domain.matters import Matter, MatterKind
 from vault.domain.states import Reception, Scan, Sealing, Status
 from vault.errors import SettingsRefused
 from vault.ledger.canonical import canonical
-from vault.statements import salted
+from vault.matters.attributes import Attribute, load_attributes
+from vault.matters.consent_papers import Given, consent_statement, withdrawal_statement
+from vault.matters.statements import salted
 
 AT = datetime(2026, 1, 15, 9, 0, tzinfo=UTC)
 END = datetime(2026, 2, 14, 9, 0, tzinfo=UTC)

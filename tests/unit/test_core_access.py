@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from vault import personas
 from vault.access import (
     HOLDER_PURPOSE,
     MANDATE_SCOPES,
@@ -24,13 +23,14 @@ from vault.access import (
     is_allowed,
     said_purpose,
 )
+from vault.core.keyring import Keyring
 from vault.db.twins import TwinGuard
 from vault.domain.actors import ANONYMOUS, Actor, Role
 from vault.domain.documents import NewDocument
 from vault.errors import Conflict, NotFound, Refused, SettingsRefused, VaultError
-from vault.fields import check_description
-from vault.idempotency import Idempotency
-from vault.keyring import Keyring
+from vault.files.fields import check_description
+from vault.people import personas
+from vault.records.idempotency import Idempotency
 from vault.settings import Settings
 
 OWN, OTHER = "safe_own", "safe_other"

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from storage.errors import KeyRefused, ObjectDamaged, ObjectMissing
 from storage.filesystem import FilesystemRecordStore
 from storage.keys import LocalKeyWrapper
-from vault.changes import RECORD, SEQ, Change
+from vault.core.keyring import Keyring
 from vault.errors import LedgerError
-from vault.keyring import Keyring
-from vault.records import RecordBook
-from vault.recovery_records import group_start
+from vault.records.book import RecordBook
+from vault.records.changes import RECORD, SEQ, Change
+from vault.recovery.records import group_start
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12)
 VALUES = st.none() | st.integers(-(2**53), 2**53) | st.text(max_size=20).filter(lambda t: t.isprintable()) | (

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from vault.authorization.giving import Giving
 from vault.domain.actors import Actor, Role
 from vault.domain.documents import Document, Kind, Private
 from vault.domain.states import Reception, Scan, Sealing, Status
 from vault.errors import Conflict
-from vault.giving import Giving
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PRIVATE = Private("Titre", "a.pdf", "camille", "camille", "", "", "00" * 32, "00" * 32)

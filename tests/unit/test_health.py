@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from vault.errors import Unavailable
-from vault.health import Ask, Health, Readiness, probe
+from vault.observability.health import Ask, Health, Readiness, probe
 
 
 class Clock:

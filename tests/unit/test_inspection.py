@@ -11,8 +11,9 @@ import pikepdf
 import pytest
 from pikepdf import Array, Dictionary, Name
 
-from vault import inspection, pdf_guard
+from vault import inspection
 from vault.errors import Refused
+from vault.files import pdf_guard
 from vault.inspection import Inspection, InspectionLimits, inspect
 from vault.intake import Spooled, receive
 

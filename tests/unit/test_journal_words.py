@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vault.access import RULES, Action
 from vault.domain.matters import EVENTS as MATTER_EVENTS
-from vault.journal_words import ACTIONS, EVENTS
 from vault.ledger.events import Event
+from vault.rights.journal_words import ACTIONS, EVENTS
 
 ABOUT_DOCUMENTS = frozenset(
     {

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vault.errors import Unavailable
-from vault.logs import _OURS, REQUEST, JsonLines, TextLines, configure
+from vault.observability.logs import _OURS, REQUEST, JsonLines, TextLines, configure
 
 MARK = "Camille Exemple, 12 rue Haute"
 
@@ -111,7 +111,7 @@ def test_again_is_harmless_and_takes_over_what_others_set_up(stream: io.StringIO
     logging.getLogger("probans.x").warning("once")
     assert stream.getvalue().count("once") == 1
     ours = [each for each in logging.getLogger().handlers if isinstance(each, logging.StreamHandler)]
-    assert sum(type(each).__module__ in {"vault.logs", "logging"} for each in ours) == 1
+    assert sum(type(each).__module__ in {"vault.observability.logs", "logging"} for each in ours) == 1
 
 
 def test_text_keeps_what_people_read_and_nothing_that_deceives(stream: io.StringIO) -> None:

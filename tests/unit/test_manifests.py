@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vault.batches.manifests import MAX_LINE, Line, document_of, line_key, read_manifest
 from vault.errors import Refused
-from vault.manifests import MAX_LINE, Line, document_of, line_key, read_manifest
 
 GOOD = {"holder": "camille", "title": "Bulletin", "file": "a.pdf"}
 

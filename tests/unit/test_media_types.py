@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from vault.media_types import PDF, TEXT, UNKNOWN, XML, ZIP, claimed_by_name, detect, same_type
+from vault.files.media_types import PDF, TEXT, UNKNOWN, XML, ZIP, claimed_by_name, detect, same_type
 
 OFFICE = "application/vnd.openxmlformats-officedocument."
 ASICE = "application/vnd.etsi.asic-e+zip"

@@ -11,8 +11,8 @@ import pytest
 
 import vault
 from vault import errors
-from vault.message_entries import NAME_PROBLEMS
-from vault.messages import CATALOGUE, UNKNOWN_CODE, message, readable_size, status
+from vault.messages.catalogue import CATALOGUE, UNKNOWN_CODE, message, readable_size, status
+from vault.messages.entries import NAME_PROBLEMS
 
 TREE = {
     name

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from signing.strict_zip import name_problem
 from vault.errors import Refused
-from vault.names import clean_file_name, content_disposition
+from vault.files.names import clean_file_name, content_disposition
 
 
 @pytest.mark.parametrize(

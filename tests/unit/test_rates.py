@@ -17,10 +17,10 @@ from starlette.requests import Request
 
 from api.peers import Peers
 from storage.keys import LocalKeyWrapper
+from vault.authorization.rates import Buckets, Limits, Rate, network_of
 from vault.clock import SystemClock
+from vault.core.keyring import Keyring
 from vault.errors import Refused, SettingsRefused
-from vault.keyring import Keyring
-from vault.rates import Buckets, Limits, Rate, network_of
 from vault.settings import Settings
 
 

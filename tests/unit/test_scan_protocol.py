@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from vault.scan_clamav import Clamd, ClamdConfig, _place
-from vault.scanning import NotScanned, Reason, ScannerDown
+from vault.scanning.base import NotScanned, Reason, ScannerDown
+from vault.scanning.clamav import Clamd, ClamdConfig, _place
 
 Behaviour = Callable[[socket.socket], None]
 SHORT = 0.4

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from identity.base import ClaimMap, ProvenIdentity, ProviderConfig
-from vault.accounts import Accounts
-from vault.assurance import DEMANDS, Act, Assurances, demand_assurance
+from vault.authorization.assurance import DEMANDS, Act, Assurances, demand_assurance
 from vault.bootstrap import open_parts
 from vault.clock import SystemClock
+from vault.composition.parts import Parts
 from vault.domain.actors import Actor, Assurance, Role
 from vault.errors import NotFound, Unauthenticated
-from vault.parts import Parts
-from vault.sessions import SessionLimits, Sessions
+from vault.people.accounts import Accounts
+from vault.people.sessions import SessionLimits, Sessions
 from vault.settings import Settings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

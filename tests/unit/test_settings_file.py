@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from vault.config.env_file import read_settings_file
 from vault.errors import SettingsRefused
 from vault.settings import Settings
-from vault.settings_file import read_settings_file
 
 
 def written(folder: Path, text: str | bytes) -> Path:

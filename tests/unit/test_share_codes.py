@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vault.share_codes import (
+from vault.sharing.codes import (
     ALPHABET,
     CODE_BITS,
     CODE_LENGTH,

@@ -22,7 +22,7 @@ from signing.trust import TrustStore
 from signing.trusted_list import ISSUING, STAMPING, TrustedList, listed, open_list
 from signing.trusted_list_read import NAMESPACE
 from vault.evidence.findings import Check, Outcome, Verdict
-from vault.trust_sources import noted, store
+from vault.verification.trust_sources import noted, store
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 URI = "http://uri.etsi.org/TrstSvc/"

@@ -14,10 +14,10 @@ import pikepdf
 import pytest
 from PIL import Image
 
+from vault.documents.specimens import specimen_photo, specimen_xml
+from vault.documents.template_data import check_data
+from vault.documents.typesetting import BUILT_IN, render, specimen_data, template_names, template_schema
 from vault.errors import NotFound, Refused
-from vault.specimens import specimen_photo, specimen_xml
-from vault.template_data import check_data
-from vault.typesetting import BUILT_IN, render, specimen_data, template_names, template_schema
 
 AT = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 ACT = "acte-de-naissance"

@@ -16,10 +16,10 @@ import pytest
 from vault.errors import Unavailable
 from vault.evidence.findings import Check, Outcome, Reason, SignatureFinding, Verdict
 from vault.evidence.wire import WireRefused, from_wire, to_wire
-from vault.verdict_limits import Stop, WorkerLimits, stopped
-from vault.verdict_pool import InProcess, TemplatePool, VerdictPool, judge_in_fork
-from vault.verdict_question import Question
-from vault.verdict_warmth import warm
+from vault.verification.limits import Stop, WorkerLimits, stopped
+from vault.verification.pool import InProcess, TemplatePool, VerdictPool, judge_in_fork
+from vault.verification.question import Question
+from vault.verification.warmth import warm
 
 LIMITS = WorkerLimits(memory=64 << 20, processor=1.0, wall=3.0, output=1 << 20, file=1 << 20)
 PASSED = Verdict(Outcome.PASSED, checks=(Check("file", Outcome.PASSED, "one", "one"),))
@@ -28,8 +28,8 @@ TEMPLATE = """
 import ctypes, os, signal, sys, time
 from vault.evidence.findings import Check, Outcome, Verdict
 from vault.evidence.wire import to_wire
-from vault.verdict_limits import WorkerLimits
-from vault.verdict_worker import main
+from vault.verification.limits import WorkerLimits
+from vault.verification.worker import main
 
 def prepare(question):
     def work(file, originals):
@@ -202,17 +202,17 @@ def test_a_template_that_dies_is_started_again(template: Path, written: Callable
 def test_a_template_that_stands_still_is_replaced(
     template: Path, written: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vault.verdict_pool._GRACE", -2.5)
-    monkeypatch.setattr("vault.verdict_pool._CLOSING", 0.1)
+    monkeypatch.setattr("vault.verification.pool._GRACE", -2.5)
+    monkeypatch.setattr("vault.verification.pool._CLOSING", 0.1)
     with pool_of(template) as pool:
         pool.start()
         time.sleep(0.1)
         current = pool._template
         assert current is not None
         os.kill(current.pid, signal.SIGSTOP)
-        monkeypatch.setattr("vault.verdict_pool._TRIES", 1)
+        monkeypatch.setattr("vault.verification.pool._TRIES", 1)
         assert pool.judge(written("")) == stopped(Stop.CRASH)
-        monkeypatch.setattr("vault.verdict_pool._GRACE", 10.0)
+        monkeypatch.setattr("vault.verification.pool._GRACE", 10.0)
         assert pool.judge(written("")) == PASSED
 
 

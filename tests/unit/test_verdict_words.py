@@ -31,7 +31,7 @@ from vault.evidence.findings import (
 from vault.evidence.report import INDETERMINATE_CODES, Judgement, filed, plain
 from vault.evidence.sentences import SENTENCES, case_of
 from vault.evidence.wording import LANGUAGES, TIME_SOURCES, lines, sentence
-from vault.verdict_limits import Stop, stopped
+from vault.verification.limits import Stop, stopped
 
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|REVOKED|EXPIRED")

@@ -16,8 +16,8 @@ import pytest
 from pikepdf import Array, Dictionary, Name
 from PIL import Image
 
+from vault.documents.watermarks import JPEG, PDF, PNG, Copy, Marking, MarkingLimits, Watermarks, shown
 from vault.errors import Refused
-from vault.watermarks import JPEG, PDF, PNG, Copy, Marking, MarkingLimits, Watermarks, shown
 
 REAL = Path(__file__).parents[1] / "data" / "pdf-real"
 MARKING = Marking(

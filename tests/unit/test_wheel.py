@@ -27,6 +27,6 @@ def test_wheel_has_every_data_file_of_the_packages_and_no_test(tmp_path: Path) -
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert "vault/templates/acte-de-naissance/template.typ" in wanted
+    assert "vault/documents/templates/acte-de-naissance/template.typ" in wanted
     assert wanted <= inside
     assert {name.partition("/")[0] for name in inside} <= {*packages, "probans-0.1.0.dist-info"}

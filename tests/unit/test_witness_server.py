@@ -23,8 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.services.merkle import Tree
-from vault import faults
 from vault.clock import SystemClock
+from vault.core import faults
 from vault.errors import SettingsRefused
 from vault.ledger import witness_server
 from vault.ledger.checkpoint import Checkpoint, verify_checkpoint

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vault import access_table
-from vault.access_table import RouteRules
+from vault.authorization import access_table
+from vault.authorization.access_table import RouteRules
 from vault.cli.common import USAGE, fail
 from vault.domain.actors import Role
 

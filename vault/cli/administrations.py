@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from vault.administrations import Administrations
 from vault.bootstrap import open_parts
 from vault.cli.common import plain_errors, settings_for
+from vault.people.administrations import Administrations
 
 Data = Annotated[Path, typer.Option("--data", help="Folder of the safe.")]
 administrations = typer.Typer(

@@ -194,13 +194,13 @@ def _of_safe(
     settings: Settings, given: Policy | None, authorities: TrustStore | None, how: _How, save: Path | None
 ) -> dict[str, AuditReport]:
     # A copied ledger is audited without the code of database and store.
-    from vault.audit import audit_safe
-    from vault.audit_matters import audit_matters
-    from vault.audit_pdf import seal, typeset
-    from vault.audit_seals import SealJudge
+    from vault.audit.contents import audit_safe
+    from vault.audit.matters import audit_matters
+    from vault.audit.seals import SealJudge
     from vault.bootstrap import open_parts, sealing_desk, timestamp_trust
+    from vault.documents.sealed_reports import seal, typeset
     from vault.ledger.audit import StoreFiles, audit_agreement, audit_database
-    from vault.scrubbing import audit_store
+    from vault.maintenance.scrubbing import audit_store
 
     parts = open_parts(settings)
     policy = given or parts.policy

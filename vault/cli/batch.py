@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
-from vault.batch_report import ReportFile
+from vault.batches.report import ReportFile
 from vault.bootstrap import open_vault
 from vault.cli.batch_shards import Shard, run_shard
 from vault.cli.common import FAILED, USAGE, console, existing, fail, plain_errors, settings_for

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from vault.batch_parts import Member, open_part
+from vault.batches.parts import Member, open_part
 from vault.bootstrap import open_vault
 from vault.cli.common import settings_for
 from vault.domain.batches import Fed

@@ -11,15 +11,15 @@ from typing import Annotated
 
 import typer
 
+from vault.authorization.purposes import checked_words
 from vault.bootstrap import open_parts, open_vault
-from vault.bundles import Bundles
 from vault.cli.common import console, existing, fail, plain_errors, settings_for
 from vault.db.repositories import Documents
+from vault.documents.bundles import Bundles
 from vault.domain.documents import Document
 from vault.ledger.anchors import Anchors
 from vault.ledger.publisher import StoredReceipts
-from vault.objects import Shelf
-from vault.purposes import checked_words
+from vault.records.objects import Shelf
 from vault.settings import Settings
 
 

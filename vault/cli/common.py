@@ -14,7 +14,7 @@ from rich.console import Console
 
 from storage.errors import StorageError
 from vault.errors import VaultError
-from vault.messages import message
+from vault.messages.catalogue import message
 from vault.settings import Settings
 
 USAGE = 2

@@ -17,14 +17,14 @@ from signing.trust import TrustStore
 from vault.bootstrap import open_vault
 from vault.cli.common import FAILED, plain_errors, settings_for
 from vault.cli.serve import run_server
+from vault.documents.specimens import specimen_photo, specimen_xml
+from vault.documents.typesetting import render, specimen_data
 from vault.domain.actors import Actor
 from vault.domain.documents import NewDocument, Outcome
 from vault.domain.transfer import Transfer
 from vault.evidence.verify import verify_file
 from vault.ledger.policy import Policy
 from vault.service import Vault
-from vault.specimens import specimen_photo, specimen_xml
-from vault.typesetting import render, specimen_data
 
 _TEMPLATE = "acte-de-naissance"
 # Fixed, so that a second run brings the same octets and gets the same documents.

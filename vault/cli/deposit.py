@@ -15,10 +15,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from vault.bootstrap import open_vault
 from vault.cli.common import console, existing, plain_errors, settings_for
+from vault.documents.typesetting import render
 from vault.domain.documents import NewDocument, Outcome
 from vault.domain.transfer import Transfer
 from vault.errors import Refused
-from vault.typesetting import render
 
 _CHUNK = 1 << 20
 _LARGE = 16 << 20

@@ -21,7 +21,7 @@ from signing.errors import SigningError
 from signing.held_cabinet import HeldCabinet, public_of, read_roots
 from signing.signers import algorithm_of
 from storage.errors import StorageError
-from vault.bootstrap_keys import (
+from vault.backends.keys import (
     encryption_file,
     held_cabinet,
     open_cabinet,
@@ -32,9 +32,9 @@ from vault.bootstrap_keys import (
 from vault.cli.common import FAILED, USAGE, fail, plain_errors, settings_for
 from vault.clock import SystemClock, rfc3339
 from vault.errors import SettingsRefused, VaultError
-from vault.expiry import days_left, level_of
-from vault.held_keys import usable_keys
-from vault.key_ceremony import Ceremony, demand_signature
+from vault.observability.expiry import days_left, level_of
+from vault.sealing.held_keys import usable_keys
+from vault.sealing.key_ceremony import Ceremony, demand_signature
 from vault.settings import Settings
 
 Data = Annotated[Path, typer.Option("--data", help="Folder of the safe.")]

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
+from vault.backends.keys import encryption_file, make_token_keys, open_changer
 from vault.bootstrap import open_parts
-from vault.bootstrap_keys import encryption_file, make_token_keys, open_changer
 from vault.cli.common import FAILED, plain_errors, settings_for
 from vault.cli.ledger_options import shown_progress
-from vault.encryption_rotation import EncryptionRotated, EncryptionRotation
-from vault.held_keys import usable_keys
-from vault.parts import Parts
-from vault.rewrapping import Rewrapping
+from vault.composition.parts import Parts
+from vault.sealing.encryption_rotation import EncryptionRotated, EncryptionRotation
+from vault.sealing.held_keys import usable_keys
+from vault.sealing.rewrapping import Rewrapping
 from vault.settings import Settings
 
 Data = Annotated[Path, typer.Option("--data", help="Folder of the safe.")]

@@ -9,7 +9,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from vault.bootstrap_moving import End, open_source, open_target, place_of
+from vault.backends.moving import End, open_source, open_target, place_of
 from vault.cli.audit import audit_whole
 from vault.cli.audit_words import summary, tell
 from vault.cli.common import plain_errors
@@ -18,8 +18,8 @@ from vault.clock import Clock, SystemClock
 from vault.db.engine import Database
 from vault.errors import Conflict, SettingsRefused
 from vault.ledger.stored import find_head
-from vault.moved import alone_in, read_note
-from vault.moving import Move, MoveReport, take_back
+from vault.maintenance.moved import alone_in, read_note
+from vault.maintenance.moving import Move, MoveReport, take_back
 from vault.settings import Settings
 
 

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from vault.bootstrap import open_parts
-from vault.bounces import LONGEST_REPORT, Bounces, Report, read_report
 from vault.cli.common import existing, plain_errors, settings_for
 from vault.errors import Refused, Unavailable
+from vault.notices.bounces import LONGEST_REPORT, Bounces, Report, read_report
 from vault.settings import Settings
 
 # sysexits.h: the mail server keeps the report and passes it on again.

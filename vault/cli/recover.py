@@ -9,9 +9,9 @@ import typer
 
 from vault.bootstrap import open_parts
 from vault.cli.common import FAILED, existing, plain_errors, settings_for
-from vault.new_generation import begin_generation
-from vault.recovery import RecoveryReport
-from vault.witnesses_ahead import witnesses_ahead
+from vault.maintenance.new_generation import begin_generation
+from vault.maintenance.witnesses_ahead import witnesses_ahead
+from vault.recovery.rebuilding import RecoveryReport
 
 
 def recover(

@@ -12,12 +12,12 @@ import typer
 
 from vault.bootstrap import open_parts
 from vault.cli.common import existing, plain_errors, settings_for
+from vault.composition.parts import Parts
 from vault.db.matters import MatterRows
 from vault.db.repositories import Safes
 from vault.domain.matters import MatterKind
 from vault.errors import NotFound
-from vault.parts import Parts
-from vault.safes import NewSafe, count, identifiers, open_registered
+from vault.people.safes import NewSafe, count, identifiers, open_registered
 
 safes = typer.Typer(
     help="Ouvrir et lister les coffres, sans leur contenu. / Open safes and list them, without their content.",

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from vault.authorization.purposes import Purpose, Purposes, Service
 from vault.bootstrap import open_parts
 from vault.cli.common import existing, plain_errors, settings_for
 from vault.errors import Refused
-from vault.purposes import Purpose, Purposes, Service
 
 Data = Annotated[Path, typer.Option("--data", help="Folder of the safe.")]
 services = typer.Typer(

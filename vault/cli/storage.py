@@ -70,13 +70,13 @@ def make_buckets(
     with plain_errors():
         settings.check_store(production=settings.is_production)
         if second and settings.store2_folder is not None:
-            from vault.bootstrap_stores import prepare_folder
+            from vault.backends.stores import prepare_folder
 
             prepare_folder(settings.store2_folder)
             typer.echo(f"{settings.store2_folder} : prêt / ready")
             return
-        from vault import bootstrap_s3
-        from vault.store_places import place_of
+        from vault.backends import s3 as bootstrap_s3
+        from vault.backends.store_places import place_of
 
         place = place_of(settings, second=second)
         bootstrap_s3.make_buckets(place, bootstrap_s3.open_client(place, access_key, secret_key))
@@ -98,8 +98,9 @@ def prove(
     """
     settings = settings_for(data)
     with plain_errors():
-        from vault import bootstrap_s3, store_proofs
-        from vault.store_places import place_of
+        from vault.backends import s3 as bootstrap_s3
+        from vault.backends import store_proofs
+        from vault.backends.store_places import place_of
 
         place = place_of(settings, second=second)
         client = bootstrap_s3.open_client(place, access_key, secret_key)
@@ -142,9 +143,9 @@ def scrub(
     Exit code: 0 everything holds (or was repaired), 1 something does not, 3 something cannot be decided.
     """
     from vault.bootstrap import open_parts
-    from vault.scrubbing import Pace
-    from vault.scrubbing import scrub as scrub_store
-    from vault.site_scrubbing import scrub_sites
+    from vault.maintenance.scrubbing import Pace
+    from vault.maintenance.scrubbing import scrub as scrub_store
+    from vault.maintenance.site_scrubbing import scrub_sites
 
     with plain_errors():
         parts = open_parts(settings_for(existing(data)))
@@ -196,7 +197,7 @@ def catch_up(data: Data = Path("demo/data"), json: Json = False) -> None:
     is, 3 another process is at it.
     """
     from vault.bootstrap import open_parts
-    from vault.catching_up import catch_up as pay_all
+    from vault.maintenance.catching_up import catch_up as pay_all
 
     with plain_errors():
         parts = open_parts(settings_for(existing(data)))

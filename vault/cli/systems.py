@@ -14,8 +14,8 @@ from vault.bootstrap import open_parts
 from vault.cli.common import existing, plain_errors, settings_for
 from vault.clock import rfc3339
 from vault.domain.systems import SCOPES, System
-from vault.system_keys import read_certificates, read_keys
-from vault.system_registry import SystemRegistry
+from vault.people.system_keys import read_certificates, read_keys
+from vault.people.system_registry import SystemRegistry
 
 systems = typer.Typer(
     help="Inscrire les logiciels qui appellent le service. / Register software that calls the service.",

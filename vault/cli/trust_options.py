@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from signing.errors import SigningError
 from signing.hostile import HOSTILE
 from signing.judgement import OutsideData
-from vault.trust_sources import Sources, open_sources, read_certificates
+from vault.verification.trust_sources import Sources, open_sources, read_certificates
 
 _DIGEST = re.compile(r"(?:(?P<name>[a-z0-9_-]{3,16}):)?(?P<value>[0-9A-Fa-f]{32,128})")
 _MAX_FILE = 64 << 20

@@ -21,8 +21,8 @@ from vault.evidence.findings import Verdict
 from vault.evidence.ledger_source import LedgerSource, ledger_source
 from vault.evidence.verify import verify_file
 from vault.evidence.wording import LANGUAGES, lines
-from vault.verdict_limits import DEFAULT_LIMITS
-from vault.verdict_pool import judge_in_fork
+from vault.verification.limits import DEFAULT_LIMITS
+from vault.verification.pool import judge_in_fork
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?")
 _NETWORK_SECONDS = 60.0  # more wall time where the network is asked

@@ -13,8 +13,8 @@ import typer
 from plumbing.disk import make_folder
 from vault.cli.common import USAGE, fail, plain_errors
 from vault.clock import SystemClock
+from vault.core.keyfiles import read_or_make
 from vault.errors import SettingsRefused
-from vault.keyfiles import read_or_make
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.note import is_key_name
 from vault.ledger.policy import Policy, origins

@@ -19,7 +19,7 @@ def worker(
     taken over within a minute when that one is gone. Serving processes leave the work to them with
     PROBANS_TASKS=worker. Exit code 70: a task did not end within its time; start the worker again.
     """
-    from vault.task_worker import run_worker
+    from vault.worker import run_worker
 
     with plain_errors():
         run_worker(settings_for(data), lambda: typer.echo("Probans: worker"))

@@ -12,12 +12,12 @@ from sqlalchemy import Connection, RowMapping, delete, select, update
 
 from storage.errors import KeyRefused, ObjectDamaged
 from vault.clock import parse_rfc3339
+from vault.core.keyring import Keyring
 from vault.db import models
 from vault.db.repositories import PRIVATE_ROLE
 from vault.domain.contacts import Choice, Choices, Contact, ContactState, When
+from vault.domain.notices import ChannelName, Event
 from vault.errors import LedgerError
-from vault.keyring import Keyring
-from vault.notices import ChannelName, Event
 
 _CODE_ROLE = "code"
 _NO_CODE = {"code_ix": None, "code_sealed": None, "code_until": None, "code_tries": 0}

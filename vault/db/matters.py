@@ -1,4 +1,4 @@
-"""Reads the tables of matters into domain values. Writes go through `vault.matters`."""
+"""Reads the tables of matters into domain values. Writes go through `vault.matters.steps`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, or_, select
 
 from storage.errors import KeyRefused, ObjectDamaged
 from vault.clock import parse_rfc3339, rfc3339
+from vault.core.keyring import DocumentKey, Keyring
 from vault.db import models
 from vault.db.bulk import rows_of
 from vault.db.driver import Driver
@@ -20,7 +21,6 @@ from vault.db.repositories import PRIVATE_ROLE
 from vault.domain.matters import PREFIXES, Matter, MatterKind
 from vault.errors import LedgerError
 from vault.ids import looks_like_id
-from vault.keyring import DocumentKey, Keyring
 
 _PAGE = 100
 _QUIET = (

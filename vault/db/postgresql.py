@@ -202,7 +202,7 @@ class PostgresqlBackend:
 
 
 def connecting(url: URL) -> dict[str, Any]:
-    """Return libpq's parameters for connections beside the pool, as `vault.task_engine` makes them."""
+    """Return libpq's parameters for connections beside the pool, as `vault.tasks.engine` makes them."""
     engine = create_engine(url.set(drivername="postgresql+psycopg"))  # only to be asked
     _, parameters = engine.dialect.create_connect_args(engine.url)
     return {**_CONNECTING, **parameters}

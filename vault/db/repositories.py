@@ -1,4 +1,4 @@
-"""Reads the tables into domain values. Writes go through `vault.changes`, so that recovery can repeat them."""
+"""Reads the tables into domain values. Writes go through `vault.records.changes`, so that recovery can repeat them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sqlalchemy import Connection, RowMapping, func, select
 
 from storage.errors import KeyRefused, ObjectDamaged
 from vault.clock import parse_rfc3339
+from vault.core.keyring import DocumentKey, Keyring
 from vault.db import models
 from vault.db.bulk import rows_of
 from vault.db.driver import driver_of
 from vault.domain.documents import Document, Kind, ObjectRole, Part, Private
 from vault.domain.states import Reception, Scan, Sealing, Status
 from vault.errors import LedgerError
-from vault.keyring import DocumentKey, Keyring
 
 PRIVATE_ROLE = "private"
 _PRIVATE = tuple(field.name for field in fields(Private))
-# Kept evidence seals: one row for each status and reader, see vault.bundles.
+# Kept evidence seals: one row for each status and reader, see vault.documents.bundles.
 EVIDENCE_PREFIX = "evidence-"
 PERSON = "person"
 COMPANY = "company"

@@ -61,7 +61,7 @@ class Private:
         status_key: hex K_status, 32 octets: tags of status entries.
         access_key: hex K_access, 32 octets: tags of access entries.
         findings: what inspection reported, as {"code", "detail", "params"} mappings.
-        attributes: what the issuer stated beside the act, by code of `vault.attributes`.
+        attributes: what the issuer stated beside the act, by code of `vault.matters.attributes`.
         mandate: the mandate under which it was submitted, or "".
     """
 
@@ -143,7 +143,7 @@ class NewDocument:
         language: BCP 47 tag, or "".
         declared_type: Content-Type the caller declared, or None.
         supersedes: id of the act this one replaces, or None.
-        attributes: what the issuer states beside the act, by code of `vault.attributes`.
+        attributes: what the issuer states beside the act, by code of `vault.matters.attributes`.
         retention_days: days before which nothing is deleted, at least the service's own; 0: those.
     """
 

@@ -20,8 +20,8 @@ from storage.errors import LogConflict, ObjectMissing, StorageError
 from timestamping.base import TimestampAuthority, TimestampVerifier, Token
 from timestamping.errors import AuthorityUnavailable, TimestampingError
 from timestamping.several import turns
-from vault import faults
 from vault.clock import Clock
+from vault.core import faults
 from vault.db.engine import Database
 from vault.errors import Unavailable, VaultError
 from vault.ledger.anchor import Anchor, AnchorReport, Links, token_digest, verify_anchor
@@ -39,7 +39,7 @@ from vault.ledger.anchors import (
 from vault.ledger.cosignatures import best_checkpoint
 from vault.ledger.errors import LedgerProofRefused
 from vault.ledger.policy import Policy
-from vault.tasks import Task
+from vault.tasks.runner import Task
 
 _MAX_PAUSE_S = 30.0
 _log = logging.getLogger("probans.ledger")

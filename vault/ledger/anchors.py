@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 
 from storage.base import LogStore
 from storage.errors import ObjectMissing
-from vault import faults
 from vault.clock import parse_rfc3339, rfc3339
+from vault.core import faults
 from vault.db.engine import Database
 from vault.ledger.anchor import Anchor, Links, crls_path, parse_crls
 from vault.ledger.anchor_paths import FOLDER, anchor_path, anchor_size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from storage.base import LogStore
-from vault import faults
+from vault.core import faults
 from vault.errors import LedgerError
 from vault.ledger.checkpoint import Checkpoint
 from vault.ledger.handover import handover_path

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
-from vault import faults
+from vault.core import faults
 from vault.db.bulk import insert_rows
 from vault.db.driver import driver_of
 from vault.db.models import metadata

@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 
 from storage.base import LogStore
 from storage.errors import LogConflict, ObjectMissing, StorageError
-from vault import faults
 from vault.clock import Clock, rfc3339
+from vault.core import faults
 from vault.db.engine import Database
 from vault.errors import LedgerError, Unavailable, VaultError
 from vault.ledger import tree

@@ -6,7 +6,7 @@ import logging
 
 from storage.base import LogStore
 from storage.errors import LogConflict, ObjectMissing, StorageError
-from vault import faults
+from vault.core import faults
 from vault.db.engine import Database
 from vault.ledger.checkpoint import Checkpoint
 from vault.ledger.cosignatures import cosignatures_of, with_cosignatures

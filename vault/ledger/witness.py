@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from plumbing.disk import make_folder, sync_folder
-from vault import faults
 from vault.clock import Clock
+from vault.core import faults
 from vault.errors import LedgerError, SettingsRefused
 from vault.ledger import tree
 from vault.ledger.checkpoint import Checkpoint, verify_checkpoint

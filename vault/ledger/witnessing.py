@@ -18,8 +18,8 @@ from sqlalchemy import Connection
 
 from storage.base import LogStore
 from storage.errors import StorageError
-from vault import faults
 from vault.clock import Clock, parse_rfc3339, rfc3339
+from vault.core import faults
 from vault.db.engine import Database
 from vault.errors import LedgerError, Unavailable, VaultError
 from vault.ledger import tree

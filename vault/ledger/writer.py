@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from vault import faults, tracing
 from vault.clock import Clock, parse_rfc3339, rfc3339
+from vault.core import faults, tracing
 from vault.db.engine import Database
 from vault.errors import LedgerError, Unavailable, VaultError
 from vault.ledger.asking import Asking

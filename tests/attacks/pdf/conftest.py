@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 
 from vault.errors import Refused
+from vault.files.pdf_guard import resident
 from vault.inspection import inspect
 from vault.intake import receive
-from vault.pdf_guard import resident
 
 CATALOG = b"<< /Type /Catalog /Pages 2 0 R >>"
 PAGES = b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from signing.base import SealSource
 from signing.errors import PdfRefused
 from signing.pdf_reader import read_sealable
-from vault.pdf_numbers import farthest_reference
+from vault.files.pdf_numbers import farthest_reference
 
 SCRIPT = b"<< /S /JavaScript /JS (app.alert\\(1\\)) >>"
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vault.errors import Refused
+from vault.files.pdf_guard import InspectionLimits, escaped_names
 from vault.inspection import inspect
 from vault.intake import receive
-from vault.pdf_guard import InspectionLimits, escaped_names
 
 REAL = Path(__file__).parents[2] / "data" / "pdf-real"
 

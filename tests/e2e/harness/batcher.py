@@ -12,9 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.e2e.harness.trap import Trap
-from vault import faults
 from vault.bootstrap import open_vault
 from vault.cli.batch_shards import members_of
+from vault.core import faults
 from vault.domain.batches import ENDED, BatchState
 from vault.domain.transfer import Transfer
 from vault.settings import Settings

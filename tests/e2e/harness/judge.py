@@ -16,7 +16,6 @@ from storage.errors import StorageError
 from tests.e2e.harness.samples import ADMINISTRATION, AGENT, HOLDER, PURPOSE, Sample
 from timestamping.verify import Rfc3161Verifier
 from vault.bootstrap import open_parts, open_vault
-from vault.changes import Change
 from vault.db import models
 from vault.db.engine import Database
 from vault.domain.documents import ObjectRole, Outcome
@@ -28,6 +27,7 @@ from vault.ledger.anchor import FIRST, token_digest, verify_anchor
 from vault.ledger.anchors import read_anchor, stored_sizes
 from vault.ledger.audit import audit_database, audit_log_store
 from vault.ledger.policy import Policy
+from vault.records.changes import Change
 from vault.service import Vault
 from vault.settings import Settings
 

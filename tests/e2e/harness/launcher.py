@@ -19,7 +19,7 @@ import api.app
 import api.worker
 from api.server import serve
 from tests.e2e.harness.trap import Trap
-from vault import faults
+from vault.core import faults
 from vault.domain.actors import Actor, Role
 from vault.service import Vault
 from vault.settings import Settings

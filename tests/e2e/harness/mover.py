@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 
 from tests.e2e.harness.trap import Trap
-from vault import faults
 from vault.cli.main import build
+from vault.core import faults
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from vault.bootstrap import open_vault
 from vault.db import models
 from vault.domain.actors import Actor
 from vault.domain.contacts import Choice, Choices, When
+from vault.domain.notices import Event
 from vault.domain.requests import Answer, NewAnswer, NewRequest, OtherWay
 from vault.domain.states import Status
 from vault.domain.transfer import Transfer
@@ -28,11 +29,10 @@ from vault.errors import VaultError
 from vault.ledger.policy import Policy
 from vault.ledger.receipt import parse_receipt, verify_receipt
 from vault.ledger.stored import entry_body
-from vault.mandates import NewMandate
-from vault.notices import Event
+from vault.people.mandates import NewMandate
 from vault.service import Vault
 from vault.settings import Settings
-from vault.shares import NewShare
+from vault.sharing.shares import NewShare
 
 NOBODY = "http://127.0.0.1:9/"
 ASKED = "instruction-dossier"

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from tests.e2e.harness.trap import Trap
-from vault import faults
 from vault.cli.witness import witness
+from vault.core import faults
 
 
 def main() -> None:

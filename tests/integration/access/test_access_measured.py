@@ -19,10 +19,10 @@ from tests.integration.access.recipes import RECIPES, Recipe, Route
 from tests.integration.access.world import World
 from vault import access
 from vault.access import CONSENT_SCOPES, MANDATE_SCOPES, RULES, SHARE_SCOPES, SYSTEM_SCOPES, Action, Relation
+from vault.authorization.ties import Subject, Ties
 from vault.domain.actors import Actor, Role
 from vault.errors import Refused
 from vault.ids import new_id
-from vault.ties import Subject, Ties
 
 RULED = {route: asked for route, asked in rules.RULES.items() if isinstance(asked, Action)}
 
@@ -32,7 +32,7 @@ def _by_its_kind(caller: Caller, thing: Thing) -> bool:
     return (thing.kind == "wish") is (caller.role is Role.HOLDER)
 
 
-# Where the table is narrowed for some things: see vault.access_table.NARROWER, which says it in words.
+# Where the table is narrowed for some things: see vault.authorization.access_table.NARROWER, which says it in words.
 NARROWER: Mapping[Action, Callable[[Caller, Thing], bool]] = {
     Action.CLOSURE_CONFIRM: _by_its_kind,
     Action.CLOSURE_CANCEL: _by_its_kind,

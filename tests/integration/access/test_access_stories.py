@@ -17,7 +17,7 @@ from tests.integration.access.facts import EMPLOYER, PURPOSE, TYPE, soon
 from tests.integration.access.test_access_measured import plain
 from tests.integration.access.world import World
 from tests.services.clocks import Shifted
-from vault.audit import audit_safe
+from vault.audit.contents import audit_safe
 from vault.bootstrap import open_vault
 from vault.settings import Settings
 

@@ -29,9 +29,9 @@ from vault.domain.documents import NewDocument
 from vault.domain.matters import MatterKind
 from vault.domain.requests import Answer, NewAnswer, NewRequest, OtherWay
 from vault.domain.transfer import Transfer
-from vault.matters import NewMatter, Said
-from vault.personas import Persona, Personas
-from vault.safe_opening import open_safe_within
+from vault.matters.steps import NewMatter, Said
+from vault.people.personas import Persona, Personas
+from vault.people.safe_opening import open_safe_within
 from vault.service import Vault
 
 

@@ -17,8 +17,8 @@ from api.metrics import Metrics
 from api.shared_series import SLOT_OCTETS
 from storage.errors import ObjectMissing, StorageUnavailable
 from vault.errors import LedgerError
-from vault.logs import JsonLines
-from vault.messages import CATALOGUE
+from vault.messages.catalogue import CATALOGUE
+from vault.observability.logs import JsonLines
 
 MEMBERS = {
     "type",

@@ -26,11 +26,11 @@ from vault.evidence.findings import Outcome, Verdict
 from vault.evidence.journal_line import MEDIA_TYPE
 from vault.evidence.ledger_source import FolderLedger
 from vault.evidence.verify import verify_file
-from vault.journal_lines import Filters
-from vault.journal_rows import Line
 from vault.ledger.policy import Policy
-from vault.matters import NewMatter, Said
-from vault.recovery_records import read_records
+from vault.matters.steps import NewMatter, Said
+from vault.recovery.records import read_records
+from vault.rights.journal_lines import Filters
+from vault.rights.journal_rows import Line
 from vault.service import Vault
 
 WORDS = "Pièce illisible au guichet n° 2"
@@ -524,7 +524,7 @@ def test_a_large_journal_leaves_in_flat_memory(safe, safe_id, monkeypatch) -> No
 
 def test_a_large_pdf_says_what_it_left_out(safe, safe_id, monkeypatch) -> None:
     exports = safe.people.journal.exports
-    monkeypatch.setattr("vault.journal_exports.MAX_PDF_LINES", 30)
+    monkeypatch.setattr("vault.rights.journal_exports.MAX_PDF_LINES", 30)
     monkeypatch.setattr(safe.people.journal.lines, "page", invented(100))
     monkeypatch.setattr(exports, "_recent", lambda *_: 100)
     file = exports.export(safe.personas.named("camille").actor, safe_id, "pdf", Filters(granted=True))

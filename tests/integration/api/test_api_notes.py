@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vault.notes import MAX_OPEN
+from vault.rights.notes import MAX_OPEN
 
 WRONG = {"words": "Mon second prénom est Zoé, pas Zoë."}
 REPLY = {"finding": "corrected", "words": "Un acte rectifié vous a été délivré."}

@@ -9,7 +9,7 @@ import pytest
 
 from api.errors import PROBLEM_TYPE
 from api.rules import routes_of
-from vault.messages import CATALOGUE
+from vault.messages.catalogue import CATALOGUE
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from api.web.verdicts import arrange, group
 from api.web.words import WORDS
 from vault.evidence.findings import Check, Outcome, StatusFinding, Verdict
 from vault.evidence.sentences import SENTENCES
-from vault.verdict_limits import Stop, stopped
+from vault.verification.limits import Stop, stopped
 
 DATA = Path(__file__).parents[2] / "data" / "pdf-signed"
 

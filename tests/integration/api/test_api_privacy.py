@@ -27,9 +27,9 @@ from identity.base import ProvenIdentity
 from identity.embedded_client import NAME
 from vault.bootstrap import open_vault
 from vault.domain.actors import Actor, Role
-from vault.logs import JsonLines, TextLines
-from vault.personas import Persona, Personas
-from vault.safe_opening import open_safe_within
+from vault.observability.logs import JsonLines, TextLines
+from vault.people.personas import Persona, Personas
+from vault.people.safe_opening import open_safe_within
 from vault.service import Vault
 from vault.settings import Settings
 

@@ -17,7 +17,7 @@ import pytest
 from vault.access import Action
 from vault.domain.matters import MatterKind
 from vault.errors import Conflict
-from vault.everything_else import FOLDERS, HIDDEN
+from vault.rights.everything_else import FOLDERS, HIDDEN
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def ask(client, bearer, camille_safe):
 @pytest.fixture
 def unlimited(monkeypatch):
     """The tests of this module share a safe, and ask more often than a person may."""
-    monkeypatch.setattr("vault.rights.MAX_A_DAY", 1000)
+    monkeypatch.setattr("vault.rights.exports.MAX_A_DAY", 1000)
 
 
 def opened(answer) -> zipfile.ZipFile:
@@ -147,7 +147,7 @@ def test_the_same_request_is_one_export(ask):
 
 
 def test_there_are_not_too_many_in_a_day(ask, monkeypatch):
-    monkeypatch.setattr("vault.rights.MAX_A_DAY", 1)
+    monkeypatch.setattr("vault.rights.exports.MAX_A_DAY", 1)
     ask("rights-few-1")
     answer = ask("rights-few-2")
     assert (answer.status_code, answer.json()["code"]) == (429, "EXPORT_LIMIT")
@@ -189,7 +189,7 @@ def test_an_archive_that_nobody_takes_to_its_end_leaves_nothing(safe, ask, clien
 
 @pytest.mark.usefixtures("unlimited")
 def test_it_opens_for_its_time_alone(ask, client, bearer, monkeypatch):
-    monkeypatch.setattr("vault.rights.OPEN_FOR", timedelta(0))
+    monkeypatch.setattr("vault.rights.exports.OPEN_FOR", timedelta(0))
     here = ask("rights-over").headers["Location"]
     answer = client.get(f"{here}/archive", headers=bearer("camille"))
     assert (answer.status_code, answer.json()["code"]) == (410, "EXPORT_ENDED")

@@ -12,7 +12,7 @@ import pikepdf
 import pytest
 from starlette.testclient import TestClient
 
-from vault.share_codes import draw_code, draw_secret, grouped, read_code
+from vault.sharing.codes import draw_code, draw_secret, grouped, read_code
 
 keys = (f"api-share-{number}" for number in count())
 HIDDEN = {"request_id"}
@@ -314,7 +314,7 @@ def test_forms_of_other_places_open_nothing(browser, client, bearer, share, act)
 
 
 def test_openings_are_limited_by_network(app, safe):
-    from vault.rates import Limits, Rate
+    from vault.authorization.rates import Limits, Rate
 
     people = safe.people
     kept = people.limits

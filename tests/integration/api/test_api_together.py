@@ -22,10 +22,10 @@ from api.app import create_app
 from api.v1.issuing import is_all_here
 from vault.bootstrap import open_vault
 from vault.domain.actors import Actor
+from vault.people.system_keys import read_keys
+from vault.people.system_registry import SystemRegistry
 from vault.service import Vault
 from vault.settings import Settings
-from vault.system_keys import read_keys
-from vault.system_registry import SystemRegistry
 
 
 @pytest.fixture

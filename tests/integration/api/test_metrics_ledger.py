@@ -17,12 +17,12 @@ from api.shared_series import SLOT_OCTETS
 from vault.bootstrap import open_vault
 from vault.clock import SystemClock
 from vault.errors import Unavailable
-from vault.figures import LedgerFigures
 from vault.ledger.keys import LedgerKeys
 from vault.ledger.policy import Policy
 from vault.ledger.witness import Witness
 from vault.ledger.witness_keys import WitnessKeys
 from vault.ledger.witness_server import WitnessServer
+from vault.observability.ledger_figures import LedgerFigures
 from vault.settings import Settings
 
 

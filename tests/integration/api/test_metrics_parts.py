@@ -21,12 +21,12 @@ from api.middleware import Guard
 from api.shared_series import SLOT_OCTETS
 from tests.services import exposition
 from tests.services.timestamps import Outside, until
-from vault import work_figures
 from vault.bootstrap import open_vault
 from vault.clock import rfc3339
 from vault.db import models
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
+from vault.observability import work_figures
 from vault.service import Vault
 from vault.settings import Settings
 

@@ -17,7 +17,7 @@ from vault.bootstrap import open_vault
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
 from vault.errors import Unavailable
-from vault.health import Readiness
+from vault.observability.health import Readiness
 from vault.service import Vault
 from vault.settings import Settings
 

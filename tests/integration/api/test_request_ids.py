@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from vault.bootstrap import open_vault
-from vault.logs import REQUEST, JsonLines
+from vault.observability.logs import REQUEST, JsonLines
 from vault.service import Vault
 from vault.settings import Settings
 

@@ -21,8 +21,8 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from tests.services.timestamps import until
-from vault import tracing
 from vault.bootstrap import open_vault
+from vault.core import tracing
 from vault.errors import SettingsRefused
 from vault.settings import Settings
 
@@ -218,7 +218,7 @@ def test_a_receiver_that_is_away_holds_nobody_up(tmp_path: Path, act_pdf: bytes)
 def test_without_an_address_nothing_is_loaded_and_nothing_is_made(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom vault.bootstrap import open_vault\n"
-        "from vault.settings import Settings\nfrom vault import tracing\n"
+        "from vault.settings import Settings\nfrom vault.core import tracing\n"
         f"open_vault(Settings(data=Path({str(tmp_path / 'data')!r})), background=False).close()\n"
         "assert tracing.span('a') is tracing.span('b')\n"
         "assert not [name for name in sys.modules if name.startswith('opentelemetry.sdk')]\n"
@@ -230,7 +230,7 @@ def test_without_an_address_nothing_is_loaded_and_nothing_is_made(tmp_path: Path
 
 
 def test_missing_libraries_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "vault.traces_otlp", None)
+    monkeypatch.setitem(sys.modules, "vault.observability.traces_otlp", None)
     with pytest.raises(SettingsRefused) as refused:
         open_vault(Settings(data=tmp_path / "data", traces_endpoint="http://127.0.0.1:9/v1/traces"))
     assert "extra `traces`" in refused.value.detail

@@ -14,18 +14,18 @@ from sqlalchemy import func, select
 
 from identity.base import ClaimMap, ProvenIdentity, ProviderConfig
 from tests.services.database import lose
-from vault import faults
-from vault.accounts import Accounts
 from vault.bootstrap import open_parts, open_vault
 from vault.clock import SystemClock
+from vault.composition.parts import Parts
+from vault.core import faults
 from vault.db import models
 from vault.db.repositories import Safes
 from vault.domain.actors import Role
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
 from vault.errors import Conflict, Forbidden, LedgerError, NotFound, Unauthenticated
-from vault.parts import Parts
-from vault.qualities import granted_roles, quality_of
+from vault.people.accounts import Accounts
+from vault.people.qualities import granted_roles, quality_of
 from vault.settings import Settings
 
 

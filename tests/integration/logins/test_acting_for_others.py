@@ -9,7 +9,7 @@ import pytest
 
 from vault.domain.actors import Assurance, Role
 from vault.errors import Unauthenticated
-from vault.mandates import NewMandate
+from vault.people.mandates import NewMandate
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from api.errors import problem_of
 from identity.discovery import Discovery
-from vault.assurance import Act
+from vault.authorization.assurance import Act
 from vault.domain.actors import Assurance, Role
 from vault.errors import Unauthenticated
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.services.clocks import Shifted
 from tests.services.database import lose
-from vault.audit import audit_safe
+from vault.audit.contents import audit_safe
 from vault.bootstrap import open_parts, open_vault
 from vault.db.repositories import Documents, opening_role
 from vault.domain.actors import Actor, Role
@@ -20,7 +20,7 @@ from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
 from vault.errors import VaultError
 from vault.ledger.opening import RevealedOpening
-from vault.mandates import NewMandate
+from vault.people.mandates import NewMandate
 from vault.service import Vault
 from vault.settings import Settings
 

@@ -8,13 +8,13 @@ from datetime import timedelta
 import pytest
 
 from tests.integration.people.conftest import EMPLOYER, TOWN, World
-from vault.cases import CaseStep, NewCase, Words
-from vault.closures import NewClosure
 from vault.domain.actors import Actor, Role
 from vault.domain.requests import Answer, NewAnswer, NewRequest, OtherWay
 from vault.errors import VaultError
-from vault.safes import NewSafe
-from vault.shares import Created, NewShare
+from vault.matters.cases import CaseStep, NewCase, Words
+from vault.people.closures import NewClosure
+from vault.people.safes import NewSafe
+from vault.sharing.shares import Created, NewShare
 
 PURPOSE = "instruction-dossier"
 

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from vault import faults
-from vault import searching as module
+from vault.core import faults
 from vault.db import models
+from vault.documents import searching as module
+from vault.documents.searching import EVERYTHING, Wanted
 from vault.domain.transfer import Transfer
 from vault.errors import Refused
-from vault.labels import clean, folded, labels_record
-from vault.searching import EVERYTHING, Wanted
+from vault.matters.labels import clean, folded, labels_record
 
 
 def titles(world, actor=None, limit: int = 100, **wanted: str) -> list[str]:

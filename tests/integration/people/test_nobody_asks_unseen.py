@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from vault.cases import CaseStep, NewCase, Words
 from vault.domain.actors import Actor
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
+from vault.matters.cases import CaseStep, NewCase, Words
 
 
 def case(world, holder: str, reference: str) -> NewCase:

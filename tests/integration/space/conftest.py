@@ -16,14 +16,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.app import create_app
+from vault.authorization.purposes import Purpose, Service
 from vault.bootstrap import open_vault
 from vault.domain.actors import Actor, Assurance
 from vault.domain.documents import NewDocument
 from vault.domain.requests import Answer, NewAnswer, NewRequest, OtherWay
 from vault.domain.transfer import Transfer
-from vault.mandates import NewMandate
-from vault.pseudonyms import pseudonym_of
-from vault.purposes import Purpose, Service
+from vault.people.mandates import NewMandate
+from vault.people.pseudonyms import pseudonym_of
 from vault.service import Vault
 from vault.settings import Settings
 
@@ -227,7 +227,7 @@ class World:
         return self.vault.people.mandates.grant(self.actor(holder), new, self.key()).document_id
 
     def lines(self, holder: str = "camille") -> Sequence[Any]:
-        from vault.journal_lines import Filters
+        from vault.rights.journal_lines import Filters
 
         actor = self.actor(holder)
         return self.vault.people.journal.lines.of_safe(actor, actor.safe_id or "", Filters(), 100)

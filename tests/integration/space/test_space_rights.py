@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from vault.cases import CaseStep, NewCase, Words
+from vault.matters.cases import CaseStep, NewCase, Words
 
 
 @pytest.fixture

@@ -5,15 +5,15 @@ from __future__ import annotations
 from api.web.space_shares import PURPOSES
 from api.web.words import WORDS
 from vault.access import CONSENT_SCOPES, MANDATE_SCOPES
-from vault.cases import LINKS
+from vault.authorization.purposes import OWN_PURPOSES
 from vault.domain.actors import Role
 from vault.domain.contacts import ContactState, When
 from vault.domain.matters import SAME, TRANSITIONS, MatterKind
+from vault.domain.notices import ChannelName, Event
 from vault.domain.requests import OTHER_WAYS
 from vault.domain.states import Status
-from vault.notes import Finding
-from vault.notices import ChannelName, Event
-from vault.purposes import OWN_PURPOSES
+from vault.matters.cases import LINKS
+from vault.rights.notes import Finding
 
 
 def states(kind: MatterKind) -> set[str]:

@@ -23,13 +23,13 @@ from asn1crypto import cms
 
 from vault.bootstrap import open_vault
 from vault.cli.demo import demo as run_demo
+from vault.documents.specimens import specimen_photo, specimen_xml
+from vault.documents.typesetting import render, specimen_data
 from vault.domain.actors import Actor
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
 from vault.service import Vault
 from vault.settings import Settings
-from vault.specimens import specimen_photo, specimen_xml
-from vault.typesetting import render, specimen_data
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 ALGORITHMS = ("p256", "rsa-pss")

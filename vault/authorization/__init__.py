@@ -1,0 +1,1 @@
+"""What access rests on: relations of callers, purposes, proofs of identity demanded, limits, what is given."""

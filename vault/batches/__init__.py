@@ -1,0 +1,1 @@
+"""Batches: an administration issues many acts by a manifest and their files."""

@@ -1,0 +1,1 @@
+"""What everything else may stand on: document keys and digests, secret files, fault points, spans."""

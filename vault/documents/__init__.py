@@ -1,0 +1,1 @@
+"""Documents, from the draft to destruction: typeset, issued anew, read, searched, bundled, marked copies."""

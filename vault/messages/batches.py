@@ -1,0 +1,141 @@
+"""Words about batches of acts. French first."""
+
+from __future__ import annotations
+
+from vault.messages.entries import Entry
+
+BATCHES = {
+    "MANIFEST_INVALID": Entry(
+        422,
+        "Le manifeste ne se lit pas : ligne {line}, {problem}.",
+        "Corrigez-le (UTF-8, CSV ou un objet JSON par ligne) et renvoyez-le. Rien n’a été enregistré.",
+        "The manifest cannot be read: line {line}, {problem}.",
+        "Correct it (UTF-8, CSV or one JSON object a line) and send it again. Nothing was kept.",
+    ),
+    "MANIFEST_EMPTY": Entry(
+        422,
+        "Le manifeste n’a aucune ligne.",
+        "Mettez-y une ligne par acte.",
+        "The manifest has no line.",
+        "Give it one line for each act.",
+    ),
+    "MANIFEST_TOO_LONG": Entry(
+        413,
+        "Le manifeste a plus de {limit} lignes.",
+        "Faites-en plusieurs lots.",
+        "The manifest has more than {limit} lines.",
+        "Make several batches of it.",
+    ),
+    "MANIFEST_COLUMNS": Entry(
+        422,
+        "La ligne n’a pas autant de cellules que l’en-tête.",
+        "Corrigez-la : une cellule par colonne.",
+        "The line has not as many cells as the head.",
+        "Correct it: one cell for each column.",
+    ),
+    "MANIFEST_FILE_TWICE": Entry(
+        422,
+        "Une ligne plus haut nomme déjà ce fichier.",
+        "Donnez à chaque ligne un fichier à elle.",
+        "A line above names this file already.",
+        "Give each line a file of its own.",
+    ),
+    "BATCH_NOT_OPEN": Entry(
+        409,
+        "Ce lot ne prend pas de fichiers : il est « {state} ».",
+        "Ouvrez-le s’il est en contrôle ou en pause ; un lot terminé ne se rouvre pas.",
+        "This batch takes no files: it is `{state}`.",
+        "Open it if it is checked or paused; one that has ended is not opened again.",
+    ),
+    "BATCH_NOT_ENDED": Entry(
+        409,
+        "Ce lot n’est pas terminé : il est « {state} ».",
+        "Terminez-le ; son relevé scellé est fait ensuite.",
+        "This batch has not ended: it is `{state}`.",
+        "Finish it; its sealed summary is made afterwards.",
+    ),
+    "BATCH_LINE_WRONG": Entry(
+        409,
+        "Cette ligne du manifeste ne peut pas servir.",
+        "Le rapport dit pourquoi. Corrigez-la dans un autre lot.",
+        "This line of the manifest cannot be used.",
+        "The report says why. Correct it in another batch.",
+    ),
+    "BATCH_LINE_TAKEN": Entry(
+        409,
+        "Cette ligne a déjà son acte, ou le lot s’est terminé entre-temps.",
+        "Regardez le rapport.",
+        "This line has its act already, or the batch ended meanwhile.",
+        "Look at the report.",
+    ),
+    "BATCH_FILE_DIFFERS": Entry(
+        409,
+        "Un autre fichier a déjà été délivré pour cette ligne.",
+        "Pour le remplacer, délivrez un nouvel acte qui nomme l’ancien.",
+        "Another file was issued for this line already.",
+        "To replace it, issue a new act that names the old one.",
+    ),
+    "BATCH_FILE_UNKNOWN": Entry(
+        422,
+        "Aucune ligne du lot ne nomme ce fichier.",
+        "Comparez son nom à celui du manifeste.",
+        "No line of the batch names this file.",
+        "Compare its name with the manifest’s.",
+    ),
+    "BATCH_PART_FORMAT": Entry(
+        415,
+        "Ce n’est ni un zip ni un tar.",
+        "Envoyez un zip, ou un tar sans compression.",
+        "This is neither a zip nor a tar.",
+        "Send a zip, or a tar without compression.",
+    ),
+    "BATCH_PART_ENCRYPTED": Entry(
+        422,
+        "L’archive est chiffrée.",
+        "Envoyez-la sans mot de passe.",
+        "The archive is encrypted.",
+        "Send it without a password.",
+    ),
+    "BATCH_PART_LINK": Entry(
+        422,
+        "L’archive contient un lien.",
+        "N’y mettez que des fichiers.",
+        "The archive holds a link.",
+        "Put files alone into it.",
+    ),
+    "BATCH_PART_PATH": Entry(
+        422,
+        "L’archive contient un chemin qui sort de son dossier, ou illisible.",
+        "N’y mettez que des noms relatifs, sans « .. ».",
+        "The archive holds a path that leaves its folder, or cannot be read.",
+        "Put relative names alone into it, without `..`.",
+    ),
+    "BATCH_PART_TWICE": Entry(
+        422,
+        "L’archive contient deux fois le même nom.",
+        "Donnez un nom à chaque fichier, qui diffère aussi sans majuscules.",
+        "The archive holds the same name twice.",
+        "Give each file a name that differs without capitals too.",
+    ),
+    "BATCH_PART_TOO_MUCH": Entry(
+        413,
+        "L’archive contient trop : plus de {limit} fichiers, ou des données qui gonflent démesurément.",
+        "Faites-en plusieurs parties.",
+        "The archive holds too much: more than {limit} files, or data that inflate beyond measure.",
+        "Make several parts of it.",
+    ),
+    "BATCH_PART_DAMAGED": Entry(
+        422,
+        "L’archive est abîmée, ou se lit de plusieurs façons.",
+        "Refaites-la avec un outil courant et renvoyez-la.",
+        "The archive is damaged, or can be read in several ways.",
+        "Make it anew with a common tool and send it again.",
+    ),
+    "BATCH_MEMBER_DAMAGED": Entry(
+        422,
+        "Le fichier n’est pas celui que l’archive annonce (taille ou somme de contrôle).",
+        "Refaites l’archive et renvoyez-la.",
+        "The file is not the one that the archive states (size or checksum).",
+        "Make the archive anew and send it again.",
+    ),
+}

@@ -1,0 +1,1 @@
+"""Who calls and whose safes these are: accounts, logins, sessions, systems, administrations, mandates, safes."""

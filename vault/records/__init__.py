@@ -1,0 +1,1 @@
+"""How things are written: the change behind a ledger entry, its recovery record, the encrypted objects."""

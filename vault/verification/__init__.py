@@ -1,0 +1,1 @@
+"""Files from anywhere, judged in fenced processes of their own, and whom a verifier trusts."""
