@@ -32,7 +32,7 @@ from vault.files.pdf_guard import (
     too_complex,
     windows,
 )
-from vault.files.pdf_numbers import farthest_reference, largest_number, refuse_far_entries
+from vault.files.pdf_numbers import farthest_reference, largest_number, other_generations, refuse_far_entries
 from vault.files.pdf_walk import Found, Walk
 
 _WHITE = rb"[\x00\t\n\x0c\r ]"
@@ -62,7 +62,8 @@ class PdfReport:
         version: such as `1.7`; None when it could not be read.
         pdf: the open file; None when it could not be opened. Closing is the caller's.
         embeds: False when it is known that no file can be reached within it.
-        dangles: True when it refers to objects that it has not, whose numbers a seal's would get.
+        dangles: True when it refers to objects that it has not, whose numbers a seal's would get, or to another
+            generation of one that it has.
     """
 
     findings: list[Found] = field(default_factory=list)
@@ -188,9 +189,11 @@ def _examine(
     believed = largest_number(len(data))
     refuse_far_entries(data, believed)
     known, farthest, annotated = max(0, int(pdf.trailer.get("/Size", 0)) - 1), 0, False
+    others: set[tuple[int, int]] = set()
     for piece in windows(data):
         names |= _hits(piece)
         farthest = max(farthest, farthest_reference(piece, known, budget.spend))
+        others |= other_generations(piece)
         annotated = annotated or b"/Annots" in piece
     report.signed = b"/ByteRange" in names
     containers = _check_table(data, pdf, limits, budget)
@@ -198,10 +201,11 @@ def _examine(
     for text in _inflated(pdf, containers, limits, budget):
         names |= _hits(text)
         farthest = max(farthest, farthest_reference(text, known, budget.spend))
+        others |= other_generations(text)
         annotated = annotated or b"/Annots" in text
     if farthest > believed:
         raise Refused("PDF_DAMAGED", "a reference to an object that the file cannot have", problem="numbers")
-    report.dangles = farthest > known
+    report.dangles = farthest > known or _mistaken(pdf, others)
     # 5
     report.pages = _count_pages(pdf, limits, budget, annotated=annotated)
     # The tree is bounded now; in it qpdf looks for what it would repair (step 7 hears of it).
@@ -220,6 +224,15 @@ def _examine(
         report.findings.append(("PDF_DAMAGED", "qpdf warns", {"problem": "warnings"}))
         return
     report.embeds = embeds
+
+
+def _mistaken(pdf: pikepdf.Pdf, references: set[tuple[int, int]]) -> bool:
+    """Tell whether one of some references is to an object that is there, in another generation."""
+    if not references:
+        return False
+    table = pdf.get_xref_table()
+    numbers = {number for number, _ in table}
+    return any(each not in table and each[0] in numbers for each in references)
 
 
 def _harmless(warning: str) -> bool:

@@ -2,7 +2,8 @@
 
 qpdf grants each object three octets of the file and leaves out, without a word, what has a number beyond that. What it
 leaves out no inspection sees, until a seal has made the file longer. And a reference to a number from /Size on means
-nothing (ISO 32000-1, 7.3.10), until an object of the seal gets that number.
+nothing (ISO 32000-1, 7.3.10), until an object of the seal gets that number. Nor does one to another generation than the
+object has, of which some readers make the object, and no longer once the file is sealed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ _GAP = rb"(?:" + _WHITE + rb"|%[^\r\n]*[\r\n])+"
 _USUAL = re.compile(rb"([0-9]+)" + _WHITE + rb"+[0-9]+" + _WHITE + rb"+\Z")
 # Every number that could be meant: what looks like a comment may be a string's, and hide the beginning of none.
 _MEANT = re.compile(rb"(?<![0-9])(?=([0-9]+)" + _GAP + rb"[0-9]+" + _GAP + rb"\Z)")
+# The R of references, but for those with generation 0, which nearly all have.
+_OTHER = re.compile(
+    rb"R(?=[\x00\t\n\x0c\r ()<>\[\]{}/%%]|\Z)(?<=[0-9]%bR)(?<!%b0%bR)" % (_WHITE, _WHITE, _WHITE)
+)
+_PAIR = re.compile(rb"([0-9]+)" + _WHITE + rb"+([0-9]{1,5})" + _WHITE + rb"+\Z")
 _RANGE = re.compile(_WHITE + rb"*([0-9]{1,10})" + _WHITE + rb"+([0-9]{1,10})" + _WHITE + rb"+")
 _ENTRY = re.compile(_WHITE + rb"*[0-9]{1,10}" + _WHITE + rb"+[0-9]{1,5}" + _WHITE + rb"+[nf]")
 _ENTRY_SIZE = 20
@@ -52,6 +58,16 @@ def farthest_reference(text: bytes, above: int, spend: Callable[[], None]) -> in
             found += [meant[1] for meant in _MEANT.finditer(before)]
         farthest = max([farthest, *(int(number) for number in found)])
     return farthest if farthest > above else 0
+
+
+def other_generations(text: bytes) -> set[tuple[int, int]]:
+    """Return (number, generation) of usually spaced references whose generation is not zero."""
+    found = set()
+    for match in _OTHER.finditer(text):
+        reference = _PAIR.search(text, max(0, match.start() - _NEAR), match.start())
+        if reference is not None:
+            found.add((int(reference[1]), int(reference[2])))
+    return found
 
 
 def _beginning(number: int) -> tuple[int, int]:

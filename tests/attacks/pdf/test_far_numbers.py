@@ -87,6 +87,19 @@ def test_a_reference_to_nothing_takes_no_seal(pdfs: Any, tmp_path: Path) -> None
     assert pdfs.outcome(free, tmp_path) == "issued"
 
 
+def test_a_reference_to_another_generation_takes_no_seal(pdfs: Any, tmp_path: Path) -> None:
+    """Some readers show the object as long as the file is not sealed; qpdf never does."""
+    for objects in (pdfs.with_catalog(b"/Metadata 3 1 R"), pdfs.with_catalog(b"/Lang 3\r\n 00012 R>>")):
+        assert pdfs.outcome(pdfs.raw(objects), tmp_path) == "PDF_DAMAGED"
+    packed = pdfs.packed({**pdfs.plain, 5: b"<< /Lost 3 1 R >>"})
+    assert pdfs.outcome(packed, tmp_path) == "PDF_DAMAGED"
+    assert pdfs.outcome(packed, tmp_path, as_act=False) == ""
+    # An object of that generation, and a number that nothing has: as the table says, and nothing.
+    assert pdfs.outcome(pdfs.raw(pdfs.with_catalog(b"/Lang 3 0 R")), tmp_path) == "issued"
+    gone = pdfs.raw({**pdfs.with_catalog(b"/Lost 4 1 R"), 5: b"<< >>"})
+    assert pdfs.outcome(gone, tmp_path) == "issued"
+
+
 @pytest.mark.parametrize("kind", ["table", "stream"])
 def test_a_listed_object_beyond_the_bound_is_refused(pdfs: Any, kind: str, tmp_path: Path) -> None:
     """Nothing leads to it, and qpdf sees it once a seal has made the file longer."""
