@@ -22,8 +22,8 @@ from benchmarks.figures import Figure
 
 KEYS = ("p256", "rsa")
 PROCESSES = 2
-THREADS = 2  # of each process, where documents go in groups: one prepares a group while another's is flushed
-GROUP = 32  # documents that are issued together
+THREADS = 1  # of each process, where documents go in groups: more than the cores take one another's caches
+GROUP = 64  # documents that are issued together
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -378,7 +378,7 @@ def gates(dependant: Any) -> Iterator[str]:
 def test_every_public_route_is_limited_or_says_why_not(limited):
     counted = {
         (method, route.path)
-        for route in rules._flat(limited.routes)
+        for route in rules.flat(limited.routes)
         if isinstance(route, APIRoute) and any("limited" in name for name in gates(route.dependant))
         for method in route.methods
     }

@@ -32,7 +32,7 @@ def test_each_figure_is_one_object_on_a_line() -> None:
     figures = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(figures) == 13 + 6 * postgresql.installed() + 3 * peers.here()
     for figure in figures:
-        assert list(figure) == ["name", "unit", "value", "runs", "baseline"]
+        assert list(figure) == ["name", "unit", "value", "runs", "goal", "baseline"]
         assert figure["value"] > 0
         assert len(figure["runs"]) == 1
     rates = [figure for figure in figures if figure["unit"] == "entries/s"]

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 _LOOKED_UP = 64  # members whose lines are found with one query
-_IN_MEMORY = 1 << 20  # octets of a file, or of some, that are held while they wait for a thread
+_IN_MEMORY = 1 << 20  # octets of a file that is held while it waits for a thread
+_GROUP_OCTETS = 4 << 20  # and of a group of them, or a little more
 _SHOWN = 100  # problems told
 _BUSY = frozenset({"TWIN_RUNNING", "BATCH_LINE_TAKEN"})
 _FIELDS = {"document_type": "type", "file_name": "file"}
@@ -177,7 +178,7 @@ class Feeder:
             return
         self._held.append(_File(line, len(content), iter((content,)), member))
         self._octets += len(content)
-        if len(self._held) >= self._group or self._octets > _IN_MEMORY:
+        if len(self._held) >= self._group or self._octets > _GROUP_OCTETS:
             self._send(pool)
 
     def _send(self, pool: ThreadPoolExecutor) -> None:

@@ -23,10 +23,10 @@ class BatchSettings(BaseModel):
         4, gt=0, le=64, description="Such parts that one process works on at the same time; beyond, 503 BUSY."
     )
     batch_threads: int = Field(
-        4, gt=0, le=64, description="Groups of files of one part that are issued at the same time."
+        2, gt=0, le=64, description="Groups of files of one part that are issued at the same time."
     )
     batch_group: int = Field(
-        32,
+        64,
         gt=0,
         le=512,
         description="Files in such a group at most; they are flushed and entered in the ledger together.",
