@@ -105,6 +105,13 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.fixture
+def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several groups of a few files."""
+    monkeypatch.setenv("PROBANS_BATCH_GROUP", "8")
+
+
+@pytest.mark.usefixtures("small_groups")
 @pytest.mark.parametrize(
     ("point", "passage"),
     [
@@ -124,6 +131,7 @@ def test_killed_at_a_point(tmp_path: Path, safe: Safe, act_pdf: bytes, point: st
         judged(vault, 60)
 
 
+@pytest.mark.usefixtures("small_groups")
 def test_killed_three_times_at_any_moment(tmp_path: Path, safe: Safe, act_pdf: bytes) -> None:
     besieged(tmp_path, safe, act_pdf, count=240, kills=3, figure=lambda _: None, seed=7)
 

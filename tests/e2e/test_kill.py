@@ -225,7 +225,7 @@ def besiege(
 
 
 def test_kills_at_every_point(tmp_path: Path, plan: Plan, figure: Callable[[str], None]) -> None:
-    besiege(tmp_path, plan.seed, len(POINTS) + 1, figure, bundles=30)
+    besiege(tmp_path, plan.seed, len(POINTS) + 1, figure, bundles=12)
 
 
 @pytest.mark.parametrize(

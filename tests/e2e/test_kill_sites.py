@@ -105,7 +105,7 @@ def test_kills_between_two_stores(tmp_path: Path, plan: Plan, figure: Callable[[
         siege.strike(point)
         siege.restore()
         owed += sum(siege.owed().values())
-    siege.end(bundles=20)
+    siege.end(bundles=8)
     assert set(siege.kills) == {*SITE_POINTS, ANY_MOMENT}
     assert owed > 0
     assert siege.compared() == []

@@ -174,7 +174,7 @@ def test_kills_beside_a_witness_of_others(tmp_path: Path, plan: Plan, figure: Ca
     lite = Litewitness(LedgerKeys.open(tmp_path / "site/data/keys/ledger", Settings().origin))
     try:
         with watched(tmp_path, plan.seed, "go-on", lite) as siege:
-            besiege(siege, 4, figure, witness_points=[LITE, LITE])
+            besiege(siege, 3, figure, witness_points=[LITE, LITE])
     finally:
         lite.close()
 
