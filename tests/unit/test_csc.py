@@ -332,7 +332,7 @@ def test_secrets_show_nowhere(service: RemoteSigner, make: Make) -> None:
     config = service.config()
     assert RemoteSigner.client_secret not in repr(config) + repr(CscService(config))
     name = make(mode="explicit", pin=PIN)
-    signer = service.client(seconds=0.3).signer(name, Secret.of(PIN))
+    signer = service.client(seconds=1.5).signer(name, Secret.of(PIN))
     with service.doing("hang"), pytest.raises(SigningUnavailable) as caught:
         signer.sign(b"x")
     assert PIN not in str(caught.value) + repr(signer)
