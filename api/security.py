@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from functools import lru_cache
+
+from plumbing import addresses
 
 _PAGE_CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
@@ -60,19 +61,10 @@ def with_defaults(headers: Iterable[tuple[bytes, bytes]], path: str = "") -> lis
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host name or address, without port, is this machine by a name nobody else can claim."""
-    return _remembered(host) if len(host) <= _SHORT else _is_loopback(host)
+    return _remembered(host) if len(host) <= _SHORT else addresses.is_loopback(host)
 
 
-def _is_loopback(host: str) -> bool:
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-_remembered = lru_cache(maxsize=256)(_is_loopback)
+_remembered = lru_cache(maxsize=256)(addresses.is_loopback)
 
 
 def host_of(header: str) -> str:

@@ -29,15 +29,14 @@ from vault.domain.documents import Outcome
 from vault.domain.transfer import Transfer
 from vault.errors import Conflict, NotFound, Refused, VaultError
 from vault.files.names import clean_file_name
-from vault.intake import DeclaredDigest
+from vault.intake import IN_MEMORY, DeclaredDigest
 from vault.issuing import Act, Issuing
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
 _LOOKED_UP = 64  # members whose lines are found with one query
-_IN_MEMORY = 1 << 20  # octets of a file that is held while it waits for a thread
-_GROUP_OCTETS = 4 << 20  # and of a group of them, or a little more
+_GROUP_OCTETS = 4 << 20  # of files that are held together, or a little more
 _SHOWN = 100  # problems told
 _BUSY = frozenset({"TWIN_RUNNING", "BATCH_LINE_TAKEN"})
 _FIELDS = {"document_type": "type", "file_name": "file"}
@@ -162,7 +161,7 @@ class Feeder:
         return True
 
     def _issue(self, member: Member, line: OpenLine, pool: ThreadPoolExecutor) -> None:
-        if member.size > _IN_MEMORY:
+        if member.size > IN_MEMORY:
             # Read where it lies, while nobody else reads the part.
             large, done = _File(line, member.size, member.chunks(), member), Future[list[Result]]()
             try:
@@ -203,10 +202,7 @@ class Feeder:
             VaultError: why it is not issued; the line says it too where the file or its holder is at fault.
         """
         if line.act is not None:
-            hashing = hashlib.sha256()
-            for _ in _hashed(chunks, hashing):
-                pass
-            if line.file_ix != self._rows.file_index(hashing.digest()):
+            if not self._is_issued(line, chunks):
                 raise Conflict("BATCH_FILE_DIFFERS")
             status = 201 if line.state is LineState.ISSUED else 202
             return Outcome(line.act[0], status, line.act[1], replayed=True)
@@ -284,14 +280,18 @@ class Feeder:
 
     def _compare(self, member: Member, line: OpenLine) -> None:
         """Look at a file whose line has an act: the same file brought again is nothing, another one a problem."""
-        hashing = hashlib.sha256()
-        for chunk in member.chunks():
-            hashing.update(chunk)
-        if line.file_ix == self._rows.file_index(hashing.digest()):
+        if self._is_issued(line, member.chunks()):
             self.fed.already += 1
         else:
             self.fed.unmatched += 1
             self._tell(member, line.number, "BATCH_FILE_DIFFERS")
+
+    def _is_issued(self, line: OpenLine, chunks: Iterator[bytes]) -> bool:
+        """Tell whether octets are those that were issued for a line."""
+        hashing = hashlib.sha256()
+        for chunk in chunks:
+            hashing.update(chunk)
+        return line.file_ix == self._rows.file_index(hashing.digest())
 
     def _write_refused(self) -> None:
         if not self._refused:

@@ -19,14 +19,13 @@ _OCTETS_EACH = 3
 _NEAR, _REACH = 40, 200
 _WHITE = rb"[\x00\t\n\x0c\r ]"
 _GAP = rb"(?:" + _WHITE + rb"|%[^\r\n]*[\r\n])+"
-_USUAL = re.compile(rb"([0-9]+)" + _WHITE + rb"+[0-9]+" + _WHITE + rb"+\Z")
+_USUAL = re.compile(rb"([0-9]+)" + _WHITE + rb"+([0-9]+)" + _WHITE + rb"+\Z")
 # Every number that could be meant: what looks like a comment may be a string's, and hide the beginning of none.
 _MEANT = re.compile(rb"(?<![0-9])(?=([0-9]+)" + _GAP + rb"[0-9]+" + _GAP + rb"\Z)")
 # The R of references, but for those with generation 0, which nearly all have.
 _OTHER = re.compile(
     rb"R(?=[\x00\t\n\x0c\r ()<>\[\]{}/%%]|\Z)(?<=[0-9]%bR)(?<!%b0%bR)" % (_WHITE, _WHITE, _WHITE)
 )
-_PAIR = re.compile(rb"([0-9]+)" + _WHITE + rb"+([0-9]{1,5})" + _WHITE + rb"+\Z")
 _RANGE = re.compile(_WHITE + rb"*([0-9]{1,10})" + _WHITE + rb"+([0-9]{1,10})" + _WHITE + rb"+")
 _ENTRY = re.compile(_WHITE + rb"*[0-9]{1,10}" + _WHITE + rb"+[0-9]{1,5}" + _WHITE + rb"+[nf]")
 _ENTRY_SIZE = 20
@@ -64,7 +63,7 @@ def other_generations(text: bytes) -> set[tuple[int, int]]:
     """Return (number, generation) of usually spaced references whose generation is not zero."""
     found = set()
     for match in _OTHER.finditer(text):
-        reference = _PAIR.search(text, max(0, match.start() - _NEAR), match.start())
+        reference = _USUAL.search(text, max(0, match.start() - _NEAR), match.start())
         if reference is not None:
             found.add((int(reference[1]), int(reference[2])))
     return found

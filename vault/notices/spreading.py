@@ -20,7 +20,7 @@ from vault.notices import reminders
 from vault.notices.deliveries import Deliveries, Mailing
 
 _BATCH = 100
-_SAFE_OF = "SELECT id, safe_id FROM documents WHERE id IN "
+_ADDRESSED = "SELECT id, safe_id, kind FROM documents WHERE id IN "
 _REACHED = (
     f"SELECT safe_id FROM notice_contacts WHERE state = '{ContactState.CONFIRMED.value}' AND safe_id IN "  # noqa: S608
 )
@@ -45,7 +45,7 @@ class Spreader:
 
     def spread(self, connection: Connection, outbox_id: int, notice: Notice) -> None:
         """See `vault.outbox.Spreading`. Nobody is told of what is not there yet, or of their own attachments."""
-        safe_id = _addressee(connection, notice)
+        safe_id = _addressees(connection, {outbox_id: notice}).get(outbox_id)
         if safe_id is None:
             return
         # First: most holders have none.
@@ -71,13 +71,11 @@ class Spreader:
 
     def concerned(self, connection: Connection, notices: Mapping[int, Notice]) -> Set[int]:
         """See `vault.outbox.Spreading`."""
-        driver = driver_of(connection)
-        loud = {number: notice for number, notice in notices.items() if notice.topic not in SILENT}
-        documents = [each.document_id for each in loud.values() if each.safe_id is None and each.document_id]
-        safe_of = dict(rows_of(driver, _SAFE_OF, documents)) if documents else {}
-        safes = {number: each.safe_id or safe_of.get(each.document_id) for number, each in loud.items()}
-        known = sorted({safe_id for safe_id in safes.values() if safe_id})
-        reached = {safe_id for (safe_id,) in rows_of(driver, _REACHED, known)} if known else set()
+        safes = _addressees(connection, notices)
+        known = sorted(set(safes.values()))
+        reached = (
+            {safe_id for (safe_id,) in rows_of(driver_of(connection), _REACHED, known)} if known else set()
+        )
         return {number for number, safe_id in safes.items() if safe_id in reached}
 
     def has_due(self, connection: Connection) -> bool:
@@ -113,16 +111,17 @@ class Spreader:
         return today if today <= now else today - timedelta(days=1)
 
 
-def _addressee(connection: Connection, notice: Notice) -> str | None:
-    """Return the safe whose holder is told, or None."""
-    if notice.topic in SILENT:
-        return None
-    if notice.document_id is None or notice.safe_id is not None:
-        return notice.safe_id
-    table = models.documents
-    row = connection.execute(
-        select(table.c.safe_id, table.c.kind).where(table.c.id == notice.document_id)
-    ).first()
-    if row is None or (row.kind == Kind.ATTACHMENT.value and notice.topic == "document.published"):
-        return None  # who deposits knows
-    return str(row.safe_id)
+def _addressees(connection: Connection, notices: Mapping[int, Notice]) -> dict[int, str]:
+    """Return, by number of the notice, the safes whose holders are told; whoever deposits knows."""
+    loud = {number: notice for number, notice in notices.items() if notice.topic not in SILENT}
+    asked = [each.document_id for each in loud.values() if each.safe_id is None and each.document_id]
+    rows = rows_of(driver_of(connection), _ADDRESSED, asked) if asked else []
+    documents = {document_id: (safe_id, kind) for document_id, safe_id, kind in rows}
+    found: dict[int, str] = {}
+    for number, notice in loud.items():
+        safe_id, kind = documents.get(notice.document_id, (None, ""))
+        if notice.safe_id is not None:
+            found[number] = notice.safe_id
+        elif safe_id and not (kind == Kind.ATTACHMENT.value and notice.topic == "document.published"):
+            found[number] = safe_id
+    return found
