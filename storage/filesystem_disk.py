@@ -70,6 +70,7 @@ class Disk:
         self._failed = False
         with unavailable("preparing the store's folders"):
             make_folder(root)
+            self._identity = _identity(self.root)
         self.settle(self.prepare(self.staging))
 
     def sync(self, fd: int) -> None:
@@ -90,6 +91,9 @@ class Disk:
     def prepare(self, folder: str) -> list[str]:
         """Create a folder under the root when it is missing.
 
+        The root itself is never made anew: where it went away, its volume was unmounted or moved, and what would be
+        written in its place would be lost when it is back.
+
         Args:
             folder: absolute path, under the root.
 
@@ -97,17 +101,31 @@ class Disk:
             The folders to sync before a name put into `folder` is durable, itself first.
 
         Raises:
-            StorageUnavailable: it cannot be created.
+            StorageUnavailable: it cannot be created, or the root is not the folder that was opened.
         """
         needed = [folder]
+        with unavailable("looking at the store's folder"):
+            if _identity(self.root) != self._identity:
+                raise StorageUnavailable("another folder stands where the store was")
         if folder in self._proven:
             return needed
         with unavailable("creating a folder"):
-            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make(folder)
         while folder not in self._proven and folder != self.root:
             folder = folder.rpartition("/")[0]
             needed.append(folder)
         return needed
+
+    def _make(self, folder: str) -> None:
+        """Make a folder, and those between it and the root. Raises OSError."""
+        try:
+            Path(folder).mkdir(mode=0o700, exist_ok=True)
+        except FileNotFoundError:
+            above = folder.rpartition("/")[0]
+            if above == self.root:
+                raise
+            self._make(above)
+            Path(folder).mkdir(mode=0o700, exist_ok=True)
 
     def confirm(self, folder: str) -> None:
         """Remember that all that `prepare` named for a folder has been synced."""
@@ -165,3 +183,8 @@ class Disk:
                         Path(entry.path).unlink()
                         removed += 1
         return removed
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    status = os.stat(folder)  # noqa: PTH116 - text paths, asked for every group
+    return status.st_dev, status.st_ino

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from storage import filesystem_objects, filesystem_staging
+from storage import filesystem_disk, filesystem_objects, filesystem_staging
 from storage.errors import ObjectDamaged, ObjectMissing, StorageUnavailable
 from storage.filesystem import (
     FilesystemConfig,
@@ -239,6 +240,52 @@ def test_unreadable_root(tmp_path: Path) -> None:
     for backend in (FilesystemObjectStore, FilesystemLogStore, FilesystemRecordStore):
         with pytest.raises(StorageUnavailable):
             backend(tmp_path / "file" / "store")
+
+
+@pytest.mark.parametrize("instead", [False, True])
+def test_nothing_is_written_in_the_place_of_a_volume_that_went_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instead: bool
+) -> None:
+    volume, gone = tmp_path / "volume", tmp_path / "unmounted"
+    objects = FilesystemObjectStore(volume / "objects")
+    log, records = FilesystemLogStore(volume / "log"), FilesystemRecordStore(volume / "records")
+    staged = objects.put([b"x"])
+    write_temporary = filesystem_disk.Disk.write_temporary
+
+    def leave() -> None:
+        volume.rename(gone)
+        if instead:
+            # An opening under way when it left may have made all of it anew.
+            for name in ("objects/staging", "objects/objects", "log/.staging", "records/.staging"):
+                (volume / name).mkdir(parents=True)
+
+    def written_then_left(disk: filesystem_disk.Disk, data: bytes, mode: int) -> str:
+        path = write_temporary(disk, data, mode)
+        leave()
+        return path
+
+    def come_back() -> None:
+        assert [path for path in files(volume) if path.name != ".lock"] == []
+        shutil.rmtree(volume, ignore_errors=True)
+        gone.rename(volume)
+
+    monkeypatch.setattr(filesystem_disk.Disk, "write_temporary", written_then_left)
+    writes: list[Callable[[], object]] = [
+        lambda: log.put_if_absent("tile/0/000", b"x", ""),
+        lambda: log.compare_and_swap("checkpoint", None, b"x", ""),
+        lambda: records.write("doc", b"x"),
+    ]
+    for write in writes:
+        with pytest.raises(StorageUnavailable):
+            write()
+        come_back()
+    leave()
+    with pytest.raises(StorageUnavailable):
+        objects.commit([staged])
+    come_back()
+    objects.commit([staged])
+    assert b"".join(objects.read(staged.address)) == b"x"
+    objects.close()
 
 
 def test_log_and_records_on_a_failing_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
