@@ -4,8 +4,9 @@ A thread for each request costs several times what the work itself does: threads
 one another find the processor's caches full of something else each time. So the files of small requests, which are in
 memory anyway, are handed over in groups, and one thread takes all steps for all of them (`Pipeline.accept_all`).
 
-Nobody waits for company: a request that comes while nothing is under way is a group of its own. A second group begins
-beside the first only once somebody has waited for some milliseconds, a third one later.
+Who comes alone never waits: a request that comes while nothing is under way is a group of its own. Only where a crowd was
+answered just now, whose next requests are on their way, the next group waits for them while they keep coming. A second
+group begins beside the first only once somebody has waited for some milliseconds, a third one later.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from starlette.responses import Response
 
 from vault.errors import Unavailable
 
-MOST = 32
+MOST = 64
 # Requests inside at once; beyond, BUSY.
 ROOM = 128
+# Seconds for which a crowd is waited for: in all, and after the last one that came.
+COMPANY_S, GAP_S = 0.05, 0.004
 # Seconds that somebody waits before a group begins while so many others are under way; the last counts for more.
 PATIENCE = (0.0, 0.005, 0.25)
 THREADS = 16
@@ -84,6 +87,10 @@ class _Line:
         self._running = 0
         self._inside = 0
         self._timer: asyncio.Handle | None = None
+        # How many were inside when a group ended, when that was, and when the last one came.
+        self._crowd = 1
+        self._ended = 0.0
+        self._came = 0.0
 
     async def answer(self, request: Request) -> Response:
         if self._inside >= ROOM:
@@ -91,6 +98,7 @@ class _Line:
         loop = asyncio.get_running_loop()
         asked = Asked(request, copy_context(), loop.time(), loop.create_future())
         self._waiting.append(asked)
+        self._came = asked.since
         # Those that are read in the same turn of the loop come along.
         if self._timer is None:
             self._timer = loop.call_soon(self._begin, loop)
@@ -104,13 +112,22 @@ class _Line:
         """Begin what groups there are to begin, and come back when somebody will have waited long enough."""
         self._timer = None
         while self._waiting and self._running < THREADS:
-            due = self._waiting[0].since + PATIENCE[min(self._running, len(PATIENCE) - 1)]
-            if due > loop.time() and (self._running > 1 or len(self._waiting) < MOST):
+            due = self._due()
+            if due > loop.time():
                 self._timer = loop.call_at(due, self._begin, loop)
                 return
             group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
             self._running += 1
             self._threads.submit(self._run, loop, group)
+
+    def _due(self) -> float:
+        """Return when the next group begins, as far as is known now."""
+        first, waiting = self._waiting[0].since, len(self._waiting)
+        if waiting >= MOST and self._running <= 1:
+            return first
+        if not self._running and waiting < self._crowd:
+            return min(max(first, self._ended) + COMPANY_S, self._came + GAP_S)
+        return first + PATIENCE[min(self._running, len(PATIENCE) - 1)]
 
     def _run(self, loop: asyncio.AbstractEventLoop, group: Sequence[Asked]) -> None:
         """Do the work, in a thread; wake the loop once for all."""
@@ -125,6 +142,7 @@ class _Line:
         self, loop: asyncio.AbstractEventLoop, group: Sequence[Asked], answers: Sequence[Answer]
     ) -> None:
         self._running -= 1
+        self._crowd, self._ended = min(self._inside, MOST), loop.time()
         for asked, answer in zip(group, answers, strict=True):
             if asked.future.done():  # whoever waited is gone
                 continue

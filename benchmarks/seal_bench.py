@@ -88,6 +88,8 @@ class Work:
         self.sealed = self._sealer.complete(prepared, token.der).appended
         begun = time.perf_counter()
         pdf.close()
+        # qpdf lets go of what it read when nobody holds it any more.
+        del source, pdf
         self.opened += time.perf_counter() - begun
 
     def write(self, target: Path) -> Path:

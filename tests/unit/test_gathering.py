@@ -1,4 +1,4 @@
-"""Requests that are answered together: nobody waits for company, nobody is forgotten, nobody gets another's answer."""
+"""Requests that are answered together: who is alone does not wait, nobody is forgotten or gets another's answer."""
 
 from __future__ import annotations
 
@@ -73,6 +73,51 @@ def test_what_waits_meanwhile_is_the_next_group_and_each_gets_its_own_answer(
     assert (first, a, c) == (b"first", b"a", b"c")
     assert isinstance(bad, Refused)
     assert groups == [["first"], ["a", "bad", "c"]]
+
+
+@pytest.mark.parametrize("gap", [1.0, 0.0])
+def test_a_crowd_that_comes_back_is_one_group_again(monkeypatch: pytest.MonkeyPatch, gap: float) -> None:
+    monkeypatch.setattr(gathering, "GAP_S", gap)
+    monkeypatch.setattr(gathering, "COMPANY_S", 10.0)
+    groups: list[list[str]] = []
+
+    async def main() -> None:
+        desk = Gathering(echo(groups, lambda: time.sleep(0.02)))
+
+        async def client(number: int) -> None:
+            await ask(desk, str(number))
+            await asyncio.sleep(0.04 * number)
+            await ask(desk, str(number))
+
+        await asyncio.gather(*map(client, range(4)))
+
+    asyncio.run(main())
+    assert groups[0] == ["0", "1", "2", "3"]
+    assert groups[1] == (["0", "1", "2", "3"] if gap else ["0"])
+
+
+@pytest.mark.parametrize("limit", ["GAP_S", "COMPANY_S"])
+def test_a_crowd_that_does_not_come_back_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(gathering, "GAP_S", 60.0)
+    monkeypatch.setattr(gathering, "COMPANY_S", 60.0)
+    monkeypatch.setattr(gathering, limit, 1.0)
+    groups: list[list[str]] = []
+
+    async def main() -> list[float]:
+        desk, took = Gathering(echo(groups)), []
+        await asyncio.gather(*(ask(desk, name) for name in "abc"))
+        for name in "de":
+            begun = time.monotonic()
+            await ask(desk, name)
+            took.append(time.monotonic() - begun)
+        return took
+
+    waited, alone = asyncio.run(main())
+    assert groups == [["a", "b", "c"], ["d"], ["e"]]
+    assert 1 <= waited < 30
+    assert alone < 1
 
 
 def test_who_has_waited_long_enough_does_not_wait_for_the_group_before(
