@@ -4,9 +4,9 @@ A thread for each request costs several times what the work itself does: threads
 one another find the processor's caches full of something else each time. So the files of small requests, which are in
 memory anyway, are handed over in groups, and one thread takes all steps for all of them (`Pipeline.accept_all`).
 
-Who comes alone never waits: a request that comes while nothing is under way is a group of its own. Only where a crowd was
-answered just now, whose next requests are on their way, the next group waits for them while they keep coming. A second
-group begins beside the first only once somebody has waited for some milliseconds, a third one later.
+Who comes alone never waits: a request that comes while nothing is under way is a group of its own. Only where a crowd
+was answered just now, whose next requests are on their way, the next group waits for them while they keep coming. A
+second group begins beside the first only once somebody has waited for some milliseconds, a third one later.
 """
 
 from __future__ import annotations

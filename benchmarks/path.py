@@ -24,6 +24,7 @@ KEYS = ("p256", "rsa")
 PROCESSES = 2
 THREADS = 1  # of each process, where documents go in groups: more than the cores take one another's caches
 GROUP = 64  # documents that are issued together
+LINES = 1_000  # of a batch
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -37,6 +38,7 @@ def run(seconds: float, runs: int) -> Iterator[Figure]:
     for key in KEYS:
         with tempfile.TemporaryDirectory(prefix="probans-bench-") as place, Crew(Path(place), key) as crew:
             crew.all("issue", seconds, THREADS, GROUP)  # connections, caches
+            crew.all("batch", seconds, THREADS, LINES)
             yield from _rates(crew, key, seconds, runs)
             yield from _steps(crew, key, seconds)
             crew.check()
@@ -48,11 +50,17 @@ def _rates(crew: Crew, key: str, seconds: float, runs: int) -> Iterator[Figure]:
     groups = Figure(f"path-{key}-groups", "documents/s")
     share = Figure(f"path-{key}-groups-of-raw-signatures", "times")
     spent = Figure(f"path-{key}-cpu", "ms")
+    batches = Figure(f"path-{key}-batch-of-groups", "times", at_least=0.8)
     for _ in range(runs):
         signs = crew.all("sign", seconds / 2)
         floor = crew.all("floor", seconds / 2)
         one = crew.all("issue", seconds)
         many = crew.all("issue", seconds, THREADS, GROUP)
+        batch = crew.all("batch", seconds, THREADS, LINES)
+        batches.runs.append(batch.rate / many.rate)
+        batches.beside("documents/s of batches", batch.rate)
+        batches.beside("ms of the processor", batch.cpu / batch.count * 1000)
+        batches.beside("of the processor in groups", batch.cpu / batch.count / (many.cpu / many.count))
         alone.runs.append(one.rate)
         alone.beside("ms at the median", one.median * 1000)
         alone.beside("ms at the 99th percentile", one.p99 * 1000)
@@ -66,7 +74,7 @@ def _rates(crew: Crew, key: str, seconds: float, runs: int) -> Iterator[Figure]:
         share.beside("of the floors", many.rate / floor.rate)
         spent.runs.append(many.cpu / many.count * 1000)
         spent.beside("of a floor", floor.cpu / floor.count * 1000)
-    yield from (alone, groups, share, spent)
+    yield from (alone, groups, share, spent, batches)
 
 
 def _steps(crew: Crew, key: str, seconds: float) -> Iterator[Figure]:
@@ -135,7 +143,7 @@ class Crew:
             process.stdin.write(json.dumps(asked) + "\n")
             process.stdin.flush()
         found = Measured([json.loads(_answer(process)) for process in self._running[:processes]])
-        self._issued += found.count if what == "issue" else 0
+        self._issued += found.count if what in {"issue", "batch"} else 0
         return found
 
     def check(self) -> None:

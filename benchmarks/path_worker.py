@@ -17,11 +17,15 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from benchmarks.figures import percentile
 from benchmarks.path_steps import ISSUER, Steps
 from benchmarks.seal_bench import ONE_PAGE, raw_signer
+from vault.batches.parts import Member
 from vault.bootstrap import open_vault, opening
 from vault.documents.arrivals import settled
+from vault.domain.batches import BatchState
 from vault.domain.documents import NewDocument
 from vault.domain.transfer import Transfer
 from vault.issuing import Act
@@ -52,6 +56,23 @@ class Worker:
             if settled(result).status_code != 201:
                 raise RuntimeError(f"an act was taken in with status {settled(result).status_code}")
 
+    def batch(self, lines: int) -> None:
+        """Issue acts as one batch: its manifest is read and checked, then each file finds its line."""
+        vault, names = self._vault, [f"attestation-{number}.pdf" for number in range(1, lines + 1)]
+        said = {"holder": "camille", "title": "Attestation", "type": "attestation"}
+        manifest = b"".join(orjson.dumps({**said, "file": name}) + b"\n" for name in names)
+        begun = vault.batches.begin(
+            self._agent, _ADMINISTRATION, "ndjson", iter((manifest,)), Transfer(secrets.token_hex(8))
+        )
+        members = (
+            Member(number, name, len(self._content), lambda: iter((self._content,)))
+            for number, name in enumerate(names, 1)
+        )
+        fed = vault.batches.feed_members(self._agent, begun.id, members)
+        if fed.issued != lines:
+            raise RuntimeError(f"{fed.issued} of {lines} lines were issued")
+        vault.batches.move(self._agent, begun.id, BatchState.FINISHED)
+
     def sign(self) -> None:
         """Sign once with the seal key."""
         self._raw[0](b"x" * 300)
@@ -65,6 +86,7 @@ class Worker:
         """Do one thing for a time from so many threads; say how often, how long each took, and what that cost."""
         acts: dict[str, Callable[[], None]] = {
             "issue": lambda: self.issue(group),
+            "batch": lambda: self.batch(group),
             "sign": self.sign,
             "floor": self.floor,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import zipfile
-from pathlib import PurePosixPath
+from posixpath import splitext
 from typing import BinaryIO
 
 import puremagic
@@ -111,7 +111,7 @@ def detect(stream: BinaryIO, size: int) -> str:
 
 def claimed_by_name(name: str) -> str | None:
     """Return the type a file name's extension stands for, when it is one we can check."""
-    return _BY_EXTENSION.get(PurePosixPath(name).suffix.lower().removeprefix("."))
+    return _BY_EXTENSION.get(splitext(name)[1].lower().removeprefix("."))
 
 
 def same_type(declared: str, found: str) -> bool:

@@ -138,8 +138,11 @@ def mapped(path: Path) -> Iterator[mmap.mmap]:
         yield data
 
 
-def windows(data: mmap.mmap) -> Iterator[bytes]:
+def windows(data: bytes | mmap.mmap) -> Iterator[bytes]:
     """Yield the octets of a map in overlapping pieces, so that a large file never counts as memory held."""
+    if isinstance(data, bytes):
+        yield data
+        return
     for start in range(0, len(data), _WINDOW):
         yield data[start : start + _WINDOW + 2 * _NAME_REACH]
         if len(data) > _WINDOW:
@@ -161,7 +164,7 @@ def escaped_names(data: bytes | mmap.mmap) -> Iterator[bytes]:
         yield _unescaped(before[0] + rest)
 
 
-def looks_costly(data: mmap.mmap) -> bool:
+def looks_costly(data: bytes | mmap.mmap) -> bool:
     """Tell whether opening this file here could cost more than the process-wide limits allow."""
     size = len(data)
     if size > _ALWAYS_PROBED or _UNUSUAL_FILTER.search(data):

@@ -110,7 +110,7 @@ class PdfReport:
 
 
 def examine(
-    path: Path, limits: InspectionLimits, *, watch_memory: bool, data: mmap.mmap | None = None
+    path: Path, limits: InspectionLimits, *, watch_memory: bool, data: bytes | mmap.mmap | None = None
 ) -> PdfReport:
     """Examine one PDF; hostile content ends as findings of the report, never as another exception.
 
@@ -128,7 +128,7 @@ def examine(
         path: a path that opens the file (opening by path is three times faster than by stream).
         limits: what it may cost.
         watch_memory: raise MemoryGrew when the process grows; off in the probe, whose memory is fenced.
-        data: the file, where the caller has mapped it already.
+        data: the file, where the caller has read or mapped it already.
 
     Returns:
         The report; its findings carry PDF_DAMAGED, PDF_ENCRYPTED, PDF_TOO_COMPLEX, PDF_JAVASCRIPT,
@@ -173,7 +173,7 @@ def _unreadable(path: Path, error: Exception, limit_errors: int) -> Found:
 
 
 def _examine(
-    path: Path, data: mmap.mmap, limits: InspectionLimits, budget: Budget, report: PdfReport
+    path: Path, data: bytes | mmap.mmap, limits: InspectionLimits, budget: Budget, report: PdfReport
 ) -> None:
     """Run the numbered steps of `examine`."""
     # 1
@@ -247,7 +247,9 @@ def _hits(text: bytes) -> set[bytes]:
     return plain | {name for name in escaped_names(text) if _NAMES.match(name + b" ")}
 
 
-def _check_table(data: mmap.mmap, pdf: pikepdf.Pdf, limits: InspectionLimits, budget: Budget) -> set[int]:
+def _check_table(
+    data: bytes | mmap.mmap, pdf: pikepdf.Pdf, limits: InspectionLimits, budget: Budget
+) -> set[int]:
     """Check the cross-reference table as qpdf read it; return the numbers of the object streams.
 
     An offset that leads nowhere is damage that qpdf would only notice when the object is asked for.
