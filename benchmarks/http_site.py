@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from benchmarks.path_worker import ALGORITHMS
+from benchmarks.processes import demand_documents, line_of
 from benchmarks.processor import taken
 from benchmarks.seal_bench import ONE_PAGE
 from vault.bootstrap import open_parts
@@ -95,22 +95,13 @@ class _Process:
     def check(self) -> None:
         """Close the safe, and look whether it holds what was counted and nothing else."""
         self.__exit__(None, None, None)
-        connection = sqlite3.connect(self.data / "probans.db")
-        [(documents,)] = connection.execute("SELECT count(*) FROM documents WHERE sealing = 'sealed'")
-        connection.close()
-        if documents != self.counted:
-            raise AssertionError(f"{self.counted} documents were issued, {documents} are there")
+        demand_documents(self.data, self.counted)
 
     def _end(self) -> None:
         """Tell the process to end; `communicate` closes its standard input."""
 
     def _line(self) -> str:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            log = (self.data.parent / "log").read_text()[-2000:]
-            raise RuntimeError(f"a process of the benchmark ended: {log}")
-        return line
+        return line_of(self._process, self.data.parent / "log")
 
 
 class InProcess(_Process):

@@ -8,7 +8,6 @@ embedded defaults (SQLite and files), in a folder of the system's temporary fold
 from __future__ import annotations
 
 import json
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.figures import Figure
+from benchmarks.processes import demand_documents, line_of
 
 KEYS = ("p256", "rsa")
 PROCESSES = 2
@@ -112,7 +112,7 @@ class Crew:
             for _ in range(PROCESSES)
         ]
         for process in self._running:
-            _answer(process)
+            line_of(process)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -142,23 +142,11 @@ class Crew:
             assert process.stdin is not None
             process.stdin.write(json.dumps(asked) + "\n")
             process.stdin.flush()
-        found = Measured([json.loads(_answer(process)) for process in self._running[:processes]])
+        found = Measured([json.loads(line_of(process)) for process in self._running[:processes]])
         self._issued += found.count if what in {"issue", "batch"} else 0
         return found
 
     def check(self) -> None:
         """Close the safe, and look whether everything that was issued is there."""
         self.__exit__(None, None, None)
-        connection = sqlite3.connect(self._folder / "probans.db")
-        [(documents,)] = connection.execute("SELECT count(*) FROM documents WHERE sealing = 'sealed'")
-        connection.close()
-        if documents != self._issued:
-            raise AssertionError(f"{self._issued} documents were issued, {documents} are there")
-
-
-def _answer(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        raise RuntimeError("a process of the path ended")
-    return line
+        demand_documents(self._folder, self._issued)
