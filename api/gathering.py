@@ -6,7 +6,7 @@ memory anyway, are handed over in groups, and one thread takes all steps for all
 
 Who comes alone never waits: a request that comes while nothing is under way is a group of its own. Only where a crowd
 was answered just now, whose next requests are on their way, the next group waits for them while they keep coming. A
-second group begins beside the first only once somebody has waited for some milliseconds, a third one later.
+second group begins beside the first only once somebody has waited for a while, a third one later.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ MOST = 64
 # Requests inside at once; beyond, BUSY.
 ROOM = 128
 # Seconds for which a crowd is waited for: in all, and after the last one that came.
-COMPANY_S, GAP_S = 0.05, 0.004
+COMPANY_S, GAP_S = 0.05, 0.01
 # Seconds that somebody waits before a group begins while so many others are under way; the last counts for more.
-PATIENCE = (0.0, 0.005, 0.25)
+PATIENCE = (0.0, 0.1, 0.5)
 THREADS = 16
 
 Answer = Response | BaseException
@@ -126,7 +126,7 @@ class _Line:
         if waiting >= MOST and self._running <= 1:
             return first
         if not self._running and waiting < self._crowd:
-            return min(max(first, self._ended) + COMPANY_S, self._came + GAP_S)
+            return min(max(first, self._ended) + COMPANY_S, max(self._came, self._ended) + GAP_S)
         return first + PATIENCE[min(self._running, len(PATIENCE) - 1)]
 
     def _run(self, loop: asyncio.AbstractEventLoop, group: Sequence[Asked]) -> None:
