@@ -12,6 +12,7 @@ import hashlib
 import re
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -200,6 +201,17 @@ class S3Client(Minio):  # type: ignore[misc, unused-ignore]
         answer = self.call("PUT", bucket, key, body=data, headers=headers).headers
         if not answer.get("etag") or answer.get("x-amz-checksum-sha256", checksum) != checksum:
             raise StorageUnavailable("the store did not say that it holds what was sent")
+
+    def remove(self, bucket: str, key: str, version: str | None = None) -> None:
+        """Delete an object, or one version of it; absent is success.
+
+        S3 itself says nothing of what is not there. versitygw answers NoSuchKey to one of two who delete it at once.
+
+        Raises:
+            StoreRefused, StorageUnavailable: as `call`.
+        """
+        with suppress(ObjectMissing):
+            self.call("DELETE", bucket, key, query=None if version is None else {"versionId": version})
 
     def call(
         self,

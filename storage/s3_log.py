@@ -164,13 +164,11 @@ class S3LogStore:
             return
         with self._locked(path):
             if not self._finished(path):
-                self._client.call("DELETE", self._config.plain, self._key(path))
+                self._client.remove(self._config.plain, self._key(path))
                 return
             for each in of_key(self._client, self._config.locked, self._key(path)):
                 try:
-                    self._client.call(
-                        "DELETE", self._config.locked, self._key(path), query={"versionId": each.version}
-                    )
+                    self._client.remove(self._config.locked, self._key(path), each.version)
                 except StoreRefused as refusal:
                     if refusal.status == 403:
                         raise RetentionActive("a finished file of the ledger is under its lock") from refusal

@@ -203,7 +203,7 @@ class S3ObjectStore:
                 *(each.version for each in found if each.marker),
             ):
                 try:
-                    self._client.call("DELETE", bucket, key, query={"versionId": version})
+                    self._client.remove(bucket, key, version)
                 except StoreRefused as refusal:
                     if refusal.status == 403:
                         raise RetentionActive("the store keeps the object") from refusal

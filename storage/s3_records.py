@@ -53,7 +53,7 @@ class S3RecordStore:
     def delete(self, name: str) -> None:
         """Delete; absent is success. Raises StorageUnavailable."""
         if is_record_name(name):
-            self._client.call("DELETE", self._bucket, self._folder + name)
+            self._client.remove(self._bucket, self._folder + name)
 
     def names(self) -> Iterator[str]:
         """Yield every name, sorted. Raises StorageUnavailable."""

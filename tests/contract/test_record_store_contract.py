@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -71,3 +72,31 @@ def test_readers_see_old_or_new(record_store: RecordStore) -> None:
     reader.join()
     assert seen <= set(values)
     assert record_store.read("shared") in values
+
+
+def test_deleted_while_others_write_and_delete_the_same(record_store: RecordStore) -> None:
+    failures: list[BaseException] = []
+
+    def again_and_again(act: Callable[[], None]) -> None:
+        try:
+            for _ in range(40):
+                act()
+        except BaseException as error:
+            failures.append(error)
+
+    def write() -> None:
+        record_store.write("shared", b"x" * 100)
+
+    def delete() -> None:
+        record_store.delete("shared")
+
+    threads = [
+        threading.Thread(target=again_and_again, args=(act,)) for act in (write, delete, delete, delete)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    record_store.delete("shared")
+    assert list(record_store.names()) == []

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 
 import pytest
@@ -307,3 +307,20 @@ def test_missing_is_not_refused(service: Service) -> None:
     )
     with pytest.raises(StorageUnavailable):
         client(service).call("GET", "bucket", "key")
+
+
+@pytest.mark.parametrize(
+    ("code", "there"), [("NoSuchKey", False), ("NoSuchVersion", False), ("NoSuchBucket", True)]
+)
+def test_one_of_two_who_delete_the_same_is_told_that_it_is_gone(
+    service: Service, code: str, there: bool
+) -> None:
+    body = f"<Error><Code>{code}</Code><Message>x</Message></Error>".encode()
+    service.reply = answer("404 Not Found", body, "Content-Type: application/xml")
+    connected = client(service)
+    log = S3LogStore(connected, S3LogConfig("bucket", "plain", timedelta(days=1), is_finished))
+    with pytest.raises(StorageUnavailable) if there else nullcontext():
+        S3RecordStore(connected, "plain").delete("r")
+    with pytest.raises(StorageUnavailable) if there else nullcontext():
+        log.remove("checkpoint")
+    assert [each.split(b" ", 1)[0] for each in service.requests] == [b"DELETE", b"DELETE"]
