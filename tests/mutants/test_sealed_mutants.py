@@ -33,6 +33,7 @@ from signing.pades import PadesSealer
 from signing.revocation import RevocationSource
 from signing.trust import TrustStore
 from tests.interop.conftest import dss, pdfsig  # noqa: F401 - fixtures
+from tests.mutants import pdfium
 from tests.mutants.mutators import MUTATORS, cms_inside
 from tests.mutants.oracle import _shown
 from tests.pdf.made_pdfs import made_pdfs
@@ -74,6 +75,7 @@ class Bench:
     counts: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     sample: list[tuple[str, Path, Path]] = field(default_factory=list)
+    pairs: list[tuple[str, Path, Path]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.now = datetime.now(UTC)
@@ -163,11 +165,12 @@ class Bench:
 
     def drawn(self, original: bytes, sealed: bytes, label: str) -> bool:
         """What is drawn must be the same: an object of the seal, found by a dangling reference, shows nothing."""
-        drawn = []
+        drawn, pair = [], []
         for name, data in (("before", unhinted(original)), ("after", sealed)):
-            path = self.folder / f"{name}.pdf"
-            path.write_bytes(data)
-            drawn.append(rendered(path))
+            pair.append(self.folder / f"{len(self.pairs)}-{name}.pdf")
+            pair[-1].write_bytes(data)
+            drawn.append(rendered(pair[-1]))
+        self.pairs.append((label, *pair))
         same = drawn[0][0] == drawn[1][0]
         # It looks for objects that the table calls free, and after the seal no longer: qpdf reads both alike.
         repaired = not same and b"reconstruct" in drawn[0][1]
@@ -176,6 +179,16 @@ class Bench:
         elif not same:
             self.blame("it shows something else", label, original)
         return same
+
+    def drawn_by_pdfium(self) -> None:
+        """What poppler was shown is shown to PDFium too."""
+        looked = pdfium.drawn([path for _, *pair in self.pairs for path in pair])
+        for (label, before, _), one, other in zip(self.pairs, looked[::2], looked[1::2], strict=True):
+            # What it does not read at all before the seal says nothing of the seal.
+            same = one == other or not isinstance(one, list)
+            self.counts["the same by PDFium" if isinstance(one, list) and same else "not by PDFium"] += 1
+            if not same:
+                self.blame(f"PDFium shows something else: {other}", label, before.read_bytes())
 
     def blame(self, why: str, label: str, data: bytes) -> None:
         """Keep what went wrong."""
@@ -215,6 +228,7 @@ def others(bench: Bench, pdfsig: Any, drawn: int) -> None:  # noqa: F811
             bench.blame(f"poppler: {found}", label, plain.read_bytes())
         if index < drawn:
             bench.drawn(plain.read_bytes(), sealed.read_bytes(), label)
+    bench.drawn_by_pdfium()
 
 
 @pytest.fixture(autouse=True)
@@ -250,10 +264,11 @@ def test_a_wrong_seal_would_be_seen(tmp_path: Path) -> None:
     original = dict(originals())["one-page.table"]
     sealed = bench.seal(original)
     bench.judge(dict(originals())["pictures.table"], sealed, "another page", sampled=False)
+    bench.drawn_by_pdfium()
     bench.judge(original, sealed[:-2] + b"G\n", "broken", sampled=False)
-    assert len(bench.faults) == 2, bench.faults
-    for fault in bench.faults:
-        (KEPT / fault.partition("(")[2].partition(")")[0]).unlink()
+    assert len(bench.faults) == 3, bench.faults
+    for name in {fault.partition("(")[2].partition(")")[0] for fault in bench.faults}:
+        (KEPT / name).unlink()
 
 
 @pytest.mark.soak("seal-mutants")
@@ -289,7 +304,7 @@ def test_soak_of_sealed_mutants(
         "figure",
         f"{total['made']} mutants of {count} asked for, of {len(originals())} files{before}: {dict(counts)}; "
         f"{total['sampled']} of them judged by poppler and DSS (DSS undecided on {total['undecided']}), "
-        f"{total['drawn']} drawn before and after; {len(faults)} went wrong",
+        f"{total['drawn']} drawn by poppler and PDFium before and after; {len(faults)} went wrong",
     )
     assert parts
     assert not faults, "\n".join(faults[:50])
