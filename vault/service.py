@@ -210,7 +210,8 @@ class Vault:
         return Health(state.ok, state.note)
 
     def _ask_ledger(self) -> str:
-        if self.publisher.failure is not None:
-            raise self.publisher.failure
+        failure = self.publisher.failure or self.publisher.behind
+        if failure is not None:
+            raise failure
         size = self.receipts.published_size()
         return f"published up to entry {size - 1}" if size else "nothing published yet"

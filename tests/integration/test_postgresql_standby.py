@@ -112,6 +112,7 @@ def test_a_standby_that_lagged_when_it_was_promoted_is_refused_and_the_right_one
         with suppress(Unavailable):
             deposit(vault, "after")
         kept.append(deposit(vault, "after"))
+        soon(lambda: vault.receipts.published_size() == head(server))
         holder = vault.personas.named("camille").actor
         for document_id, key in zip(kept, ("before", "not-on-the-standby", "after"), strict=True):
             assert b"".join(vault.reading.original(holder, document_id, "").read(0, None)) == key.encode()

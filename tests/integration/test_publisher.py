@@ -244,6 +244,32 @@ def test_a_database_that_is_behind_or_forked_signs_nothing(safe: Safe, tmp_path:
     other.close()
 
 
+def test_publication_goes_on_when_the_right_database_is_back(safe: Safe, tmp_path: Path) -> None:
+    safe.grow(300)
+    publisher = safe.publisher()
+    publisher.publish()
+    right, other = publisher._database, _with_same_keys(safe, tmp_path / "other")
+    publisher._database = other.database
+    for _ in range(2):
+        with pytest.raises(LedgerError) as caught:
+            publisher.publish()
+        assert caught.value.code == "LEDGER_BEHIND"
+    assert (publisher.failure, publisher.behind) == (None, caught.value)
+    publisher._database = right
+    safe.grow(10)
+    publisher.start()
+    assert publisher.wait(310, 10) is not None
+    publisher.close()
+    assert (publisher.failure, publisher.behind) == (None, None)
+    # One that has grown past what was published, by another history, still is the end.
+    other.writer.run(lambda tx: [tx.append(b"\x01" * 32, PIECES) for _ in range(400)])
+    publisher._database = other.database
+    with pytest.raises(LedgerError) as caught:
+        publisher.publish()
+    assert (caught.value.code, publisher.failure) == ("LEDGER_FORKED", caught.value)
+    other.close()
+
+
 def test_a_checkpoint_that_others_signed_is_not_continued(safe: Safe) -> None:
     forged = LedgerKeys.new(ORIGIN).sign_checkpoint(1, bytes(32), FixedClock().now())
     safe.store.compare_and_swap("checkpoint", None, forged, "")

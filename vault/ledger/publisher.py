@@ -53,6 +53,7 @@ class Publisher:
 
     Attributes:
         failure: the error that stopped publication for good, for an operator to look at; None while it runs.
+        behind: why publication waits: the database is older than what is published; None while it is not.
         hold: asked before each publication in the background, which waits while it says True; None asks nobody.
     """
 
@@ -75,6 +76,7 @@ class Publisher:
             interval: seconds between two checkpoints at least.
         """
         self.failure: LedgerError | None = None
+        self.behind: LedgerError | None = None
         self.hold: Callable[[], bool] | None = None
         self._database = database
         self._store = log_store
@@ -146,27 +148,40 @@ class Publisher:
             The published size.
 
         Raises:
-            LedgerError: LOG_STORE_CONFLICT, LEDGER_BEHIND, LEDGER_FORKED, LEDGER_KEYS_MISMATCH; fatal, every
-                later call raises it again.
+            LedgerError: LEDGER_BEHIND, may be repeated: the right server may be back. LOG_STORE_CONFLICT,
+                LEDGER_FORKED, LEDGER_KEYS_MISMATCH; fatal, every later call raises it again.
             Unavailable: LOG_STORE_UNAVAILABLE; may be repeated.
         """
         if self.failure is not None:
             raise self.failure
-        # 1
-        with self._database.leading("publisher") as leader:
-            if leader:
-                try:
-                    while self._publish():
-                        pass
-                except LedgerError as error:
-                    self.failure = error
-                    _log.critical("publication stopped: %s %s", error.code, error.detail)
-                    raise
-                except StorageError as error:
-                    raise Unavailable("LOG_STORE_UNAVAILABLE", error.code) from error
-        with self._database.reading() as connection:
-            latest = latest_checkpoint(connection)
+        try:
+            # 1
+            with self._database.leading("publisher") as leader:
+                while leader and self._publish():
+                    pass
+            with self._database.reading() as connection:
+                latest = latest_checkpoint(connection)
+        except LedgerError as error:
+            self._stopped(error)
+            raise
+        except StorageError as error:
+            raise Unavailable("LOG_STORE_UNAVAILABLE", error.code) from error
+        if self.behind is not None:
+            self.behind = None
+            _log.warning("publication goes on")
         return latest[0] if latest else 0
+
+    def _stopped(self, error: LedgerError) -> None:
+        if error.code != "LEDGER_BEHIND":
+            self.failure = error
+            _log.critical("publication stopped: %s %s", error.code, error.detail)
+            return
+        if self.behind is None:
+            _log.critical("publication waits for the right database: %s %s", error.code, error.detail)
+        self.behind = error
+        # What was read there is nothing to rely on elsewhere.
+        self._roots.clear()
+        self._checked = False
 
     def publish_last(self) -> None:
         """Publish what is committed before the service ends; what cannot be is published at the next start."""
@@ -351,7 +366,8 @@ class Publisher:
             except Unavailable as error:
                 _log.warning("publication put off: %s %s", error.code, error.detail)
             except LedgerError:
-                return
+                if self.failure is not None:
+                    return
             except Exception:
                 _log.exception("publication failed; it is tried again")
             self._stop.wait(max(0.0, begun + self._interval - time.monotonic()))
