@@ -36,6 +36,7 @@ from vault.journal import Journal
 from vault.ledger.anchoring import Anchoring
 from vault.ledger.anchors import Anchors
 from vault.ledger.policy import Policy
+from vault.ledger.pruning import CheckpointPruning
 from vault.ledger.publisher import Publisher, Receipts
 from vault.ledger.witnessing import Witnessing, WitnessingConfig
 from vault.ledger.writer import LedgerWriter, WriterConfig
@@ -185,6 +186,7 @@ def assemble(
             services.tell_once.sweeper.task,
             *scrubs.tasks,
             batches.task,
+            CheckpointPruning(parts.database, clock).task,
             *(() if scans is None else (scans.task,)),
             *catch_up_tasks(parts.database, parts.sites, lifecycle.finish_destructions),
         ],
