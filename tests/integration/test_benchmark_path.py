@@ -14,6 +14,7 @@ def test_documents_are_measured_beside_raw_signatures(monkeypatch) -> None:
         "path-p256-groups",
         "path-p256-groups-of-raw-signatures",
         "path-p256-cpu",
+        "path-p256-batch-of-groups",
         "path-p256-cpu-by-step-one-at-a-time",
         "path-p256-cpu-by-step-groups",
     ]

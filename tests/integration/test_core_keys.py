@@ -65,8 +65,9 @@ def test_anchors_that_cannot_be_read_are_told_by_their_setting(settings: Setting
 
 def test_a_start_that_fails_closes_what_it_opened(settings: Settings) -> None:
     (settings.keys_folder / "index.key").write_bytes(b"short")
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    for _ in range(5):
+    starts, before = 8, len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(starts):
         with pytest.raises(SettingsRefused):
             open_vault(settings)
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    # Other tests' services, in the same process, may open one or two meanwhile: each start would leave one.
+    assert len(list(Path("/proc/self/fd").iterdir())) < before + starts
