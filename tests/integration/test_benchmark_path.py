@@ -8,6 +8,7 @@ from benchmarks import path
 def test_documents_are_measured_beside_raw_signatures(monkeypatch) -> None:
     monkeypatch.setattr(path, "KEYS", ("p256",))
     monkeypatch.setattr(path, "THREADS", 3)
+    monkeypatch.setattr(path, "LINES", 20)
     figures = {figure.name: figure for figure in path.run(0.3, 1)}
     assert list(figures) == [
         "path-p256-one-at-a-time",
