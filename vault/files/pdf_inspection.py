@@ -32,7 +32,17 @@ from vault.files.pdf_guard import (
     too_complex,
     windows,
 )
-from vault.files.pdf_numbers import farthest_reference, largest_number, other_generations, refuse_far_entries
+from vault.files.pdf_numbers import (
+    bodies_in,
+    farthest_reference,
+    free_numbers,
+    is_mistaken,
+    largest_number,
+    listed_in,
+    other_generations,
+    referred_to,
+    refuse_far_entries,
+)
 from vault.files.pdf_walk import Found, Walk
 
 _WHITE = rb"[\x00\t\n\x0c\r ]"
@@ -62,8 +72,8 @@ class PdfReport:
         version: such as `1.7`; None when it could not be read.
         pdf: the open file; None when it could not be opened. Closing is the caller's.
         embeds: False when it is known that no file can be reached within it.
-        dangles: True when it refers to objects that it has not, whose numbers a seal's would get, or to another
-            generation of one that it has.
+        dangles: True when it refers to objects that it has not, whose numbers a seal's would get, to another
+            generation of one that it has, or to one that its table calls free and that is there all the same.
     """
 
     findings: list[Found] = field(default_factory=list)
@@ -198,14 +208,23 @@ def _examine(
     report.signed = b"/ByteRange" in names
     containers = _check_table(data, pdf, limits, budget)
     # 4
+    free, referred, there = free_numbers(pdf.get_xref_table(), known), set[int](), set[int]()
     for text in _inflated(pdf, containers, limits, budget):
         names |= _hits(text)
+        if free:
+            referred |= referred_to(text) & free
+            there |= listed_in(text) & free
         farthest = max(farthest, farthest_reference(text, known, budget.spend))
         others |= other_generations(text)
         annotated = annotated or b"/Annots" in text
     if farthest > believed:
         raise Refused("PDF_DAMAGED", "a reference to an object that the file cannot have", problem="numbers")
-    report.dangles = farthest > known or _mistaken(pdf, others)
+    for piece in windows(data) if free else ():
+        referred |= referred_to(piece) & free
+        there |= bodies_in(piece) & free
+    report.dangles = (
+        farthest > known or is_mistaken(others, pdf.get_xref_table()) or not referred.isdisjoint(there)
+    )
     # 5
     report.pages = _count_pages(pdf, limits, budget, annotated=annotated)
     # The tree is bounded now; in it qpdf looks for what it would repair (step 7 hears of it).
@@ -224,15 +243,6 @@ def _examine(
         report.findings.append(("PDF_DAMAGED", "qpdf warns", {"problem": "warnings"}))
         return
     report.embeds = embeds
-
-
-def _mistaken(pdf: pikepdf.Pdf, references: set[tuple[int, int]]) -> bool:
-    """Tell whether one of some references is to an object that is there, in another generation."""
-    if not references:
-        return False
-    table = pdf.get_xref_table()
-    numbers = {number for number, _ in table}
-    return any(each not in table and each[0] in numbers for each in references)
 
 
 def _harmless(warning: str) -> bool:

@@ -3,14 +3,16 @@
 qpdf grants each object three octets of the file and leaves out, without a word, what has a number beyond that. What it
 leaves out no inspection sees, until a seal has made the file longer. And a reference to a number from /Size on means
 nothing (ISO 32000-1, 7.3.10), until an object of the seal gets that number. Nor does one to another generation than the
-object has, of which some readers make the object, and no longer once the file is sealed.
+object has, of which some readers make the object, and no longer once the file is sealed. The same with one to an object
+that the table calls free while it still stands in the file: readers that repair draw it, and no longer once the file is
+sealed.
 """
 
 from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Set
 from functools import lru_cache
 
 from vault.errors import Refused
@@ -26,6 +28,11 @@ _MEANT = re.compile(rb"(?<![0-9])(?=([0-9]+)" + _GAP + rb"[0-9]+" + _GAP + rb"\Z
 _OTHER = re.compile(
     rb"R(?=[\x00\t\n\x0c\r ()<>\[\]{}/%%]|\Z)(?<=[0-9]%bR)(?<!%b0%bR)" % (_WHITE, _WHITE, _WHITE)
 )
+_REFERENCE = re.compile(
+    rb"(?<![0-9])([0-9]{1,20})" + _GAP + rb"[0-9]{1,5}" + _GAP + rb"R(?=[\x00\t\n\x0c\r ()<>\[\]{}/%]|\Z)"
+)
+_BODY = re.compile(rb"(?<![0-9])([0-9]{1,20})" + _GAP + rb"[0-9]{1,5}" + _GAP + rb"obj")
+_HEADER = re.compile(rb"[0-9\x00\t\n\x0c\r ]*")
 _RANGE = re.compile(_WHITE + rb"*([0-9]{1,10})" + _WHITE + rb"+([0-9]{1,10})" + _WHITE + rb"+")
 _ENTRY = re.compile(_WHITE + rb"*[0-9]{1,10}" + _WHITE + rb"+[0-9]{1,5}" + _WHITE + rb"+[nf]")
 _ENTRY_SIZE = 20
@@ -67,6 +74,36 @@ def other_generations(text: bytes) -> set[tuple[int, int]]:
         if reference is not None:
             found.add((int(reference[1]), int(reference[2])))
     return found
+
+
+def is_mistaken(references: Set[tuple[int, int]], table: Collection[tuple[int, int]]) -> bool:
+    """Tell whether one of some references is to an object that a table has, in another generation."""
+    if not references:
+        return False
+    numbers = {number for number, _ in table}
+    return any(each not in table and each[0] in numbers for each in references)
+
+
+def free_numbers(table: Collection[tuple[int, int]], known: int) -> set[int]:
+    """Return the numbers up to the largest one that a table has no object for."""
+    used = {number for number, _ in table}
+    return set(range(1, known + 1)) - used if len(used) < known else set()
+
+
+def referred_to(text: bytes) -> set[int]:
+    """Return the numbers of all objects that text refers to."""
+    return set(map(int, _REFERENCE.findall(text)))
+
+
+def bodies_in(text: bytes) -> set[int]:
+    """Return the numbers of all objects that seem to stand in the octets of a file, whatever its tables say."""
+    return set(map(int, _BODY.findall(text)))
+
+
+def listed_in(text: bytes) -> set[int]:
+    """Return the numbers of the objects in an inflated object stream (ISO 32000-1, 7.5.7), perhaps one too many."""
+    header = _HEADER.match(text)
+    return set(map(int, header[0].split()[::2])) if header else set()
 
 
 def _beginning(number: int) -> tuple[int, int]:

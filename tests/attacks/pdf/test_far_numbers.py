@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from signing.base import SealSource
 from signing.errors import PdfRefused
 from signing.pdf_reader import read_sealable
-from vault.files.pdf_numbers import farthest_reference
+from vault.files.pdf_numbers import bodies_in, farthest_reference, listed_in, referred_to
 
 SCRIPT = b"<< /S /JavaScript /JS (app.alert\\(1\\)) >>"
 
@@ -98,6 +98,37 @@ def test_a_reference_to_another_generation_takes_no_seal(pdfs: Any, tmp_path: Pa
     assert pdfs.outcome(pdfs.raw(pdfs.with_catalog(b"/Lang 3 0 R")), tmp_path) == "issued"
     gone = pdfs.raw({**pdfs.with_catalog(b"/Lost 4 1 R"), 5: b"<< >>"})
     assert pdfs.outcome(gone, tmp_path) == "issued"
+
+
+def freed(data: bytes, number: int) -> bytes:
+    """An update that calls one object free, whose octets stay."""
+    before = int(data.split(b"startxref")[-1].split()[0])
+    table = b"xref\n%d 1\n0000000000 00001 f \n" % number
+    trailer = b"trailer\n<< /Size 5 /Root 1 0 R /Prev %d >>\nstartxref\n%d\n%%%%EOF\n" % (before, len(data))
+    return data + table + trailer
+
+
+@pytest.mark.parametrize("form", REFERENCES)
+def test_a_reference_to_a_freed_object_that_is_still_there_takes_no_seal(
+    pdfs: Any, form: bytes, tmp_path: Path
+) -> None:
+    """PDFium draws it before the seal and not after; qpdf never does."""
+    drawing = b"<< /Length 12 >>\nstream\n0 0 9 9 re f\n\nendstream"
+    shown = {**pdfs.with_page(b"/Contents " + form % 4), 4: drawing}
+    assert pdfs.outcome(pdfs.raw(shown), tmp_path) == "issued"
+    assert pdfs.outcome(freed(pdfs.raw(shown), 4), tmp_path) == "PDF_DAMAGED"
+    assert pdfs.outcome(freed(pdfs.raw(shown), 4), tmp_path, as_act=False) == ""
+    # Nothing leads to it, or nothing is there.
+    assert pdfs.outcome(freed(pdfs.raw({**pdfs.plain, 4: drawing}), 4), tmp_path) == "issued"
+    gone = {**pdfs.with_catalog(b"/Lost " + form % 4), 5: b"<< >>"}
+    assert pdfs.outcome(pdfs.raw(gone), tmp_path) == "issued"
+
+
+def test_what_an_object_stream_lists_is_there() -> None:
+    assert listed_in(b"4 0 7 5 << >> << /A 9 0 R >>") == {4, 7}
+    assert listed_in(b"") == set()
+    assert bodies_in(b"x\n4 0 obj\n<< >>\nendobj 7%\n0 obj") == {4, 7}
+    assert referred_to(b"[4 0 R 7 %x\n 1 R] 8 0 RG") == {4, 7}
 
 
 @pytest.mark.parametrize("kind", ["table", "stream"])
