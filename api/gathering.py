@@ -87,10 +87,9 @@ class _Line:
         self._running = 0
         self._inside = 0
         self._timer: asyncio.Handle | None = None
-        # How many were inside when a group ended, when that was, and when the last one came.
+        # How many were inside when a group ended, and when that was.
         self._crowd = 1
         self._ended = 0.0
-        self._came = 0.0
 
     async def answer(self, request: Request) -> Response:
         if self._inside >= ROOM:
@@ -98,7 +97,6 @@ class _Line:
         loop = asyncio.get_running_loop()
         asked = Asked(request, copy_context(), loop.time(), loop.create_future())
         self._waiting.append(asked)
-        self._came = asked.since
         # Those that are read in the same turn of the loop come along.
         if self._timer is None:
             self._timer = loop.call_soon(self._begin, loop)
@@ -122,11 +120,11 @@ class _Line:
 
     def _due(self) -> float:
         """Return when the next group begins, as far as is known now."""
-        first, waiting = self._waiting[0].since, len(self._waiting)
+        first, last, waiting = self._waiting[0].since, self._waiting[-1].since, len(self._waiting)
         if waiting >= MOST and self._running <= 1:
             return first
         if not self._running and waiting < self._crowd:
-            return min(max(first, self._ended) + COMPANY_S, max(self._came, self._ended) + GAP_S)
+            return min(max(first, self._ended) + COMPANY_S, max(last, self._ended) + GAP_S)
         return first + PATIENCE[min(self._running, len(PATIENCE) - 1)]
 
     def _run(self, loop: asyncio.AbstractEventLoop, group: Sequence[Asked]) -> None:

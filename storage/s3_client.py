@@ -202,8 +202,8 @@ class S3Client(Minio):  # type: ignore[misc, unused-ignore]
         if not answer.get("etag") or answer.get("x-amz-checksum-sha256", checksum) != checksum:
             raise StorageUnavailable("the store did not say that it holds what was sent")
 
-    def remove(self, bucket: str, key: str, version: str | None = None) -> None:
-        """Delete an object, or one version of it; absent is success.
+    def remove(self, bucket: str, key: str, query: Mapping[str, str] | None = None) -> None:
+        """Delete an object, or the version or upload in parts that a query names; absent is success.
 
         S3 itself says nothing of what is not there. versitygw answers NoSuchKey to one of two who delete it at once.
 
@@ -211,7 +211,7 @@ class S3Client(Minio):  # type: ignore[misc, unused-ignore]
             StoreRefused, StorageUnavailable: as `call`.
         """
         with suppress(ObjectMissing):
-            self.call("DELETE", bucket, key, query=None if version is None else {"versionId": version})
+            self.call("DELETE", bucket, key, query=query)
 
     def call(
         self,

@@ -18,11 +18,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from storage import retention
-from storage.errors import LogConflict, ObjectMissing, RetentionActive, StorageUnavailable
+from storage.errors import LogConflict, ObjectMissing, StorageUnavailable
 from storage.names import is_log_path, writable_log_path
 from storage.s3_client import PreconditionFailed, S3Client, StoreRefused
 from storage.s3_upload import READ_SIZE, Content, fetch, write
-from storage.s3_versions import Held, by_name, due, head, keep, locked, names, of_key, versions
+from storage.s3_versions import (
+    Held,
+    by_name,
+    delete_version,
+    due,
+    head,
+    keep,
+    locked,
+    names,
+    of_key,
+    versions,
+)
 
 FOLDER = "ledger/"
 _STRIPES = 64
@@ -167,12 +178,8 @@ class S3LogStore:
                 self._client.remove(self._config.plain, self._key(path))
                 return
             for each in of_key(self._client, self._config.locked, self._key(path)):
-                try:
-                    self._client.remove(self._config.locked, self._key(path), each.version)
-                except StoreRefused as refusal:
-                    if refusal.status == 403:
-                        raise RetentionActive("a finished file of the ledger is under its lock") from refusal
-                    raise
+                kept = "a finished file of the ledger is under its lock"
+                delete_version(self._client, self._config.locked, self._key(path), each.version, kept)
 
     def renew(self) -> int:
         """Lock finished files anew whose lock, from now on, lasts less than half of the time; return how many.

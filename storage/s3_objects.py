@@ -30,6 +30,7 @@ from storage.s3_upload import READ_SIZE, Content, digest_of, fetch, sweep_upload
 from storage.s3_versions import (
     Held,
     by_name,
+    delete_version,
     due,
     hold,
     is_held,
@@ -202,12 +203,7 @@ class S3ObjectStore:
                 *(each.version for each in data),
                 *(each.version for each in found if each.marker),
             ):
-                try:
-                    self._client.remove(bucket, key, version)
-                except StoreRefused as refusal:
-                    if refusal.status == 403:
-                        raise RetentionActive("the store keeps the object") from refusal
-                    raise
+                delete_version(self._client, bucket, key, version, "the store keeps the object")
 
     def addresses(self) -> Iterator[str]:
         """Yield every committed address, those behind delete markers too. Raises StorageUnavailable."""

@@ -108,7 +108,7 @@ def sweep_uploads(client: S3Client, bucket: str, folder: str, older_than: timede
         begun, key, name = (each.findtext(tag) or "" for tag in ("Initiated", "Key", "UploadId"))
         begun_at = datetime.fromisoformat(f"{begun[:19]}+00:00") if len(begun) >= 19 else limit
         if key.startswith(folder) and begun_at < limit:
-            client.call("DELETE", bucket, key, query={"uploadId": name})
+            client.remove(bucket, key, {"uploadId": name})
             count += 1
     return count
 
@@ -161,7 +161,7 @@ def _in_parts(
         version = _complete(client, bucket, key, upload, listed, condition)
     except BaseException:
         with suppress(StorageError):
-            client.call("DELETE", bucket, key, query={"uploadId": upload})
+            client.remove(bucket, key, {"uploadId": upload})
         raise
     count = len(listed)
     composite = f"{b64(hashlib.sha256(digests).digest())}-{count}"

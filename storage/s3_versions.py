@@ -11,7 +11,7 @@ from operator import attrgetter
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
-from storage.errors import StorageUnavailable
+from storage.errors import RetentionActive, StorageUnavailable
 from storage.retention import system_now
 from storage.s3_client import Answer, S3Client, StoreRefused, b64
 
@@ -242,6 +242,28 @@ def keep(
     date = f"<RetainUntilDate>{written_date(until)}</RetainUntilDate>"
     text = f"<Retention><Mode>{mode}</Mode>{date}</Retention>"
     send_xml(client, bucket, key, {"retention": "", "versionId": version}, text, headers)
+
+
+def delete_version(client: S3Client, bucket: str, key: str, version: str, kept: str) -> None:
+    """Delete a version; absent is success.
+
+    Args:
+        client: talks to the service.
+        bucket: of the object.
+        key: its name.
+        version: which.
+        kept: what to say where the service keeps it.
+
+    Raises:
+        RetentionActive: it is kept.
+        StorageUnavailable: the store does not answer.
+    """
+    try:
+        client.remove(bucket, key, {"versionId": version})
+    except StoreRefused as refusal:
+        if refusal.status == 403:
+            raise RetentionActive(kept) from refusal
+        raise
 
 
 def hold(client: S3Client, bucket: str, key: str, version: str, *, on: bool) -> None:

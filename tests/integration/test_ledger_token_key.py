@@ -72,7 +72,6 @@ def test_checkpoints_are_signed_in_the_token_and_keys_are_changed_there(
         other.close()
 
 
-@pytest.mark.needs("softhsm2")
 def refusal(vault: Vault) -> str:
     """Publish until it is refused: while the service's own publisher is at it, nothing is done here."""
     for _ in range(200):
@@ -84,6 +83,7 @@ def refusal(vault: Vault) -> str:
     return ""
 
 
+@pytest.mark.needs("softhsm2")
 def test_while_the_token_is_away_entries_are_written_and_published_afterwards(
     settings: Settings, softhsm_tokens: Tokens
 ) -> None:

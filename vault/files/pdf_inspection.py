@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,9 +206,9 @@ def _examine(
         others |= other_generations(piece)
         annotated = annotated or b"/Annots" in piece
     report.signed = b"/ByteRange" in names
-    containers = _check_table(data, pdf, limits, budget)
+    table, containers = _checked_table(data, pdf, limits, budget)
     # 4
-    free, referred, there = free_numbers(pdf.get_xref_table(), known), set[int](), set[int]()
+    free, referred, there = free_numbers(table, known), set[int](), set[int]()
     for text in _inflated(pdf, containers, limits, budget):
         names |= _hits(text)
         if free:
@@ -222,9 +222,7 @@ def _examine(
     for piece in windows(data) if free else ():
         referred |= referred_to(piece) & free
         there |= bodies_in(piece) & free
-    report.dangles = (
-        farthest > known or is_mistaken(others, pdf.get_xref_table()) or not referred.isdisjoint(there)
-    )
+    report.dangles = farthest > known or is_mistaken(others, table) or not referred.isdisjoint(there)
     # 5
     report.pages = _count_pages(pdf, limits, budget, annotated=annotated)
     # The tree is bounded now; in it qpdf looks for what it would repair (step 7 hears of it).
@@ -257,10 +255,10 @@ def _hits(text: bytes) -> set[bytes]:
     return plain | {name for name in escaped_names(text) if _NAMES.match(name + b" ")}
 
 
-def _check_table(
+def _checked_table(
     data: bytes | mmap.mmap, pdf: pikepdf.Pdf, limits: InspectionLimits, budget: Budget
-) -> set[int]:
-    """Check the cross-reference table as qpdf read it; return the numbers of the object streams.
+) -> tuple[Collection[tuple[int, int]], set[int]]:
+    """Check the cross-reference table as qpdf read it; return what it names, and the numbers of the object streams.
 
     An offset that leads nowhere is damage that qpdf would only notice when the object is asked for.
     """
@@ -281,7 +279,7 @@ def _check_table(
             match = _OBJECT.match(data, entry.offset) if entry.offset else None
             if match is None or (int(match[1]), int(match[2])) != (number, generation):
                 raise Refused("PDF_DAMAGED", "an offset leads to no such object", problem="table")
-    return containers
+    return table, containers
 
 
 def _inflated(

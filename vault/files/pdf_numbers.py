@@ -21,16 +21,13 @@ _OCTETS_EACH = 3
 _NEAR, _REACH = 40, 200
 _WHITE = rb"[\x00\t\n\x0c\r ]"
 _GAP = rb"(?:" + _WHITE + rb"|%[^\r\n]*[\r\n])+"
+_END = rb"(?=[\x00\t\n\x0c\r ()<>\[\]{}/%]|\Z)"
 _USUAL = re.compile(rb"([0-9]+)" + _WHITE + rb"+([0-9]+)" + _WHITE + rb"+\Z")
 # Every number that could be meant: what looks like a comment may be a string's, and hide the beginning of none.
 _MEANT = re.compile(rb"(?<![0-9])(?=([0-9]+)" + _GAP + rb"[0-9]+" + _GAP + rb"\Z)")
 # The R of references, but for those with generation 0, which nearly all have.
-_OTHER = re.compile(
-    rb"R(?=[\x00\t\n\x0c\r ()<>\[\]{}/%%]|\Z)(?<=[0-9]%bR)(?<!%b0%bR)" % (_WHITE, _WHITE, _WHITE)
-)
-_REFERENCE = re.compile(
-    rb"(?<![0-9])([0-9]{1,20})" + _GAP + rb"[0-9]{1,5}" + _GAP + rb"R(?=[\x00\t\n\x0c\r ()<>\[\]{}/%]|\Z)"
-)
+_OTHER = re.compile(rb"R%b(?<=[0-9]%bR)(?<!%b0%bR)" % (_END, _WHITE, _WHITE, _WHITE))
+_REFERENCE = re.compile(rb"(?<![0-9])([0-9]{1,20})" + _GAP + rb"[0-9]{1,5}" + _GAP + rb"R" + _END)
 _BODY = re.compile(rb"(?<![0-9])([0-9]{1,20})" + _GAP + rb"[0-9]{1,5}" + _GAP + rb"obj")
 _HEADER = re.compile(rb"[0-9\x00\t\n\x0c\r ]*")
 _RANGE = re.compile(_WHITE + rb"*([0-9]{1,10})" + _WHITE + rb"+([0-9]{1,10})" + _WHITE + rb"+")
@@ -121,7 +118,7 @@ def _suspects(beginning: tuple[int, int]) -> re.Pattern[bytes]:
         below = b"|".join(b"%02d" % number for number in range(10, first))
         smaller[:0] = [b"(?:%b)[0-9]{%d}" % (below, digits - 2)] if below else []
     usual = b"".join(b"(?<![^0-9]%b%b[0-9]%bR)" % (number, _WHITE, _WHITE) for number in smaller)
-    return re.compile(rb"R(?=[\x00\t\n\x0c\r ()<>\[\]{}/%%]|\Z)(?<=%bR)%b" % (_WHITE, usual))
+    return re.compile(rb"R%b(?<=%bR)%b" % (_END, _WHITE, usual))
 
 
 def refuse_far_entries(data: bytes | mmap.mmap, largest: int) -> None:
