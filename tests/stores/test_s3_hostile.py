@@ -26,7 +26,7 @@ from storage.s3 import (
     S3RecordStore,
 )
 from storage.s3_client import Answer
-from storage.s3_upload import fetch
+from storage.s3_upload import fetch, sweep_uploads
 from storage.s3_versions import read_date, versions
 from vault.ledger.finished import is_finished
 
@@ -324,3 +324,13 @@ def test_one_of_two_who_delete_the_same_is_told_that_it_is_gone(
     with pytest.raises(StorageUnavailable) if there else nullcontext():
         log.remove("checkpoint")
     assert [each.split(b" ", 1)[0] for each in service.requests] == [b"DELETE", b"DELETE"]
+
+
+def test_an_upload_that_another_process_aborted_meanwhile_is_swept(service: Service) -> None:
+    upload = "<Upload><Key>objects/x</Key><UploadId>u</UploadId><Initiated>2020-01-01T00:00:00Z</Initiated></Upload>"
+    listed = answer("200 OK", f"<ListMultipartUploadsResult>{upload}</ListMultipartUploadsResult>".encode())
+    gone = answer(
+        "404 Not Found", b"<Error><Code>NoSuchUpload</Code></Error>", "Content-Type: application/xml"
+    )
+    service.reply = lambda wire, request: (gone if request.startswith(b"DELETE") else listed)(wire, request)
+    assert sweep_uploads(client(service), "bucket", "objects/", timedelta(0)) == 1
