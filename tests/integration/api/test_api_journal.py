@@ -269,7 +269,9 @@ def test_the_key_is_there_only_when_asked_for(get, story, judge) -> None:
         for each in lines_of(get(f"/v1/documents/{story}/journal?limit=100"))
         if each["event"] == "document.read"
     )
-    kept = get(f"{line['proof']}?wait=10").content
+    answer = get(f"{line['proof']}?wait=10")
+    assert answer.status_code == 200, answer.text
+    kept = answer.content
     assert keys["access_key"].encode() not in kept
     assert keys["access_key"].encode() in get(f"{line['proof']}?key=true&wait=10").content
     assert outcomes(judge(kept))["line.tag"] is Outcome.UNCHECKED

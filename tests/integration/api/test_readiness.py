@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,30 @@ def test_what_promises_need_takes_it_out_of_service(
     told = answer.json()["parts"][part]
     assert (told["ok"], told["needed"]) == (False, True)
     assert "secret" not in answer.text
+
+
+def test_a_ledger_that_is_published_no_more_takes_it_out_of_service(tmp_path: Path, act_pdf: bytes) -> None:
+    # A safe of its own: what ends publication ends it for good.
+    chosen = Settings(data=tmp_path / "data", publish_interval=0.05)
+    with closing(open_vault(chosen, background=False)) as safe:
+        client = TestClient(create_app(safe), base_url="http://127.0.0.1")
+        assert safe.publisher.wait(1, 10.0)
+        assert client.get("/readyz").json()["parts"]["ledger"]["ok"]
+        entries = tmp_path / "data" / "ledger" / "tile" / "entries" / "000.p"
+        for size in range(1, 256):
+            path = entries / str(size)
+            if not path.exists():
+                path.write_bytes(b"of somebody else")
+        agent = safe.personas.named("agent-etat-civil").actor
+        new = NewDocument("camille", "Acte", "acte.pdf", document_type="acte-de-naissance")
+        safe.issuing.issue(agent, "mairie-specimen", new, iter((act_pdf,)), Transfer("k"))
+        deadline = time.monotonic() + 10
+        while safe.publisher.failure is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        answer = client.get("/readyz")
+        part = answer.json()["parts"]["ledger"]
+        assert (answer.status_code, part["ok"], part["needed"]) == (503, False, True)
+        assert part["note"] == "LOG_STORE_CONFLICT"
 
 
 def test_a_part_that_hangs_is_down_within_the_limit(
