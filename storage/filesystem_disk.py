@@ -7,6 +7,7 @@ import os
 import secrets
 import stat
 import time
+import weakref
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -70,7 +71,10 @@ class Disk:
         self._failed = False
         with unavailable("preparing the store's folders"):
             make_folder(root)
-            self._identity = _identity(self.root)
+            # Held open, since some file systems (FUSE, layered ones) number a folder anew once nobody uses it.
+            held = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            weakref.finalize(self, os.close, held)
+            self._identity = _identity(held)
         self.settle(self.prepare(self.staging))
 
     def sync(self, fd: int) -> None:
@@ -185,6 +189,6 @@ class Disk:
         return removed
 
 
-def _identity(folder: str) -> tuple[int, int]:
+def _identity(folder: str | int) -> tuple[int, int]:
     status = os.stat(folder)  # noqa: PTH116 - text paths, asked for every group
     return status.st_dev, status.st_ino

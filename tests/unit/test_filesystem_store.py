@@ -288,6 +288,20 @@ def test_nothing_is_written_in_the_place_of_a_volume_that_went_away(
     objects.close()
 
 
+def test_a_store_keeps_its_folder_open_as_long_as_it_is_used(tmp_path: Path) -> None:
+    def holders() -> int:
+        links = Path("/proc/self/fd").iterdir()
+        return sum(link.is_symlink() and link.readlink() == tmp_path / "records" for link in links)
+
+    store = FilesystemRecordStore(tmp_path / "records")
+    store.write("doc", b"x")
+    # Only a folder that is in use keeps its number on every file system, and with the number it is known again.
+    assert holders() == 1
+    del store
+    gc.collect()
+    assert holders() == 0
+
+
 def test_log_and_records_on_a_failing_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log, records = FilesystemLogStore(tmp_path / "log"), FilesystemRecordStore(tmp_path / "records")
     log.compare_and_swap("checkpoint", None, b"1", "")
