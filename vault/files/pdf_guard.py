@@ -44,8 +44,10 @@ _ESCAPED = re.compile(rb"#[0-9A-Fa-f]{2}")
 _ESCAPE_BEFORE = re.compile(rb"/[^\x00\t\n\x0c\r ()<>\[\]{}/%]*\Z")
 _ESCAPE_AFTER = re.compile(rb"[^\x00\t\n\x0c\r ()<>\[\]{}/%]*")
 _FILTER_NAMES = re.compile(rb"/(?:Filter|LZW.*)\Z")
-_NAME_REACH = 127
-_WINDOW = 8 * 1024 * 1024
+# Octets of a name at most, and as many escapes.
+NAME_REACH = 254
+# Searched at once, while no other thread runs.
+_PIECE = 1024 * 1024
 _SLOW_STEP = 0.002
 _READ_AT_OPENING = re.compile(rb"/(?:ObjStm|XRef)")
 _MAX_TRIED = 32
@@ -138,15 +140,13 @@ def mapped(path: Path) -> Iterator[mmap.mmap]:
         yield data
 
 
-def windows(data: bytes | mmap.mmap) -> Iterator[bytes]:
-    """Yield the octets of a map in overlapping pieces, so that a large file never counts as memory held."""
-    if isinstance(data, bytes):
-        yield data
-        return
-    for start in range(0, len(data), _WINDOW):
-        yield data[start : start + _WINDOW + 2 * _NAME_REACH]
-        if len(data) > _WINDOW:
-            data.madvise(mmap.MADV_DONTNEED, start, min(_WINDOW, len(data) - start))
+def pieces(data: bytes | mmap.mmap) -> Iterator[tuple[int, int]]:
+    """Yield where pieces of a file begin and end, so that a large map never counts as memory held."""
+    for start in range(0, len(data), _PIECE):
+        end = min(len(data), start + _PIECE)
+        yield start, end
+        if isinstance(data, mmap.mmap) and len(data) > _PIECE:
+            data.madvise(mmap.MADV_DONTNEED, start, end - start)
 
 
 def escaped_names(data: bytes | mmap.mmap) -> Iterator[bytes]:
@@ -155,10 +155,10 @@ def escaped_names(data: bytes | mmap.mmap) -> Iterator[bytes]:
     for match in _ESCAPED.finditer(data):
         if match.start() < done:
             continue
-        before = _ESCAPE_BEFORE.search(data[max(0, match.start() - _NAME_REACH) : match.start()])
+        before = _ESCAPE_BEFORE.search(data[max(0, match.start() - NAME_REACH // 2) : match.start()])
         if before is None:
             continue
-        after = _ESCAPE_AFTER.match(data[match.start() : match.start() + 2 * _NAME_REACH])
+        after = _ESCAPE_AFTER.match(data[match.start() : match.start() + NAME_REACH])
         rest = after[0] if after else b""
         done = match.start() + len(rest)
         yield _unescaped(before[0] + rest)

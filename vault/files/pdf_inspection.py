@@ -20,29 +20,21 @@ import pikepdf
 from pikepdf import settings as qpdf_settings
 
 from vault.errors import Refused, VaultError
+from vault.files.pdf_dangling import Dangling
 from vault.files.pdf_guard import (
     FLATE_LIMIT,
+    NAME_REACH,
     Budget,
     InspectionLimits,
     MemoryGrew,
     escaped_names,
     mapped,
     overflows,
+    pieces,
     separators,
     too_complex,
-    windows,
 )
-from vault.files.pdf_numbers import (
-    bodies_in,
-    farthest_reference,
-    free_numbers,
-    is_mistaken,
-    largest_number,
-    listed_in,
-    other_generations,
-    referred_to,
-    refuse_far_entries,
-)
+from vault.files.pdf_numbers import largest_number, refuse_far_entries
 from vault.files.pdf_walk import Found, Walk
 
 _WHITE = rb"[\x00\t\n\x0c\r ]"
@@ -195,34 +187,25 @@ def _examine(
     if pdf.is_encrypted:
         raise Refused("PDF_ENCRYPTED", "the file is encrypted")
     # 3
-    names: set[bytes] = set()
     believed = largest_number(len(data))
-    refuse_far_entries(data, believed)
-    known, farthest, annotated = max(0, int(pdf.trailer.get("/Size", 0)) - 1), 0, False
-    others: set[tuple[int, int]] = set()
-    for piece in windows(data):
+    refuse_far_entries(data, believed, budget.spend)
+    table, containers = _checked_table(data, pdf, limits, budget)
+    dangling = Dangling(table, max(0, int(pdf.trailer.get("/Size", 0)) - 1), budget.spend)
+    names, annotated = set[bytes](), False
+    for start, end in pieces(data):
+        dangling.search(data, start, end)
+        piece = data[start : end + NAME_REACH]
         names |= _hits(piece)
-        farthest = max(farthest, farthest_reference(piece, known, budget.spend))
-        others |= other_generations(piece)
         annotated = annotated or b"/Annots" in piece
     report.signed = b"/ByteRange" in names
-    table, containers = _checked_table(data, pdf, limits, budget)
     # 4
-    free, referred, there = free_numbers(table, known), set[int](), set[int]()
     for text in _inflated(pdf, containers, limits, budget):
+        dangling.search_inflated(text)
         names |= _hits(text)
-        if free:
-            referred |= referred_to(text) & free
-            there |= listed_in(text) & free
-        farthest = max(farthest, farthest_reference(text, known, budget.spend))
-        others |= other_generations(text)
         annotated = annotated or b"/Annots" in text
-    if farthest > believed:
+    if dangling.farthest > believed:
         raise Refused("PDF_DAMAGED", "a reference to an object that the file cannot have", problem="numbers")
-    for piece in windows(data) if free else ():
-        referred |= referred_to(piece) & free
-        there |= bodies_in(piece) & free
-    report.dangles = farthest > known or is_mistaken(others, table) or not referred.isdisjoint(there)
+    report.dangles = dangling.any(pdf, data, pieces(data), budget)
     # 5
     report.pages = _count_pages(pdf, limits, budget, annotated=annotated)
     # The tree is bounded now; in it qpdf looks for what it would repair (step 7 hears of it).

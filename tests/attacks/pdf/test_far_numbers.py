@@ -9,13 +9,10 @@ from typing import Any
 
 import pikepdf
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from signing.base import SealSource
 from signing.errors import PdfRefused
 from signing.pdf_reader import read_sealable
-from vault.files.pdf_numbers import bodies_in, farthest_reference, listed_in, referred_to
 
 SCRIPT = b"<< /S /JavaScript /JS (app.alert\\(1\\)) >>"
 
@@ -75,62 +72,6 @@ def test_a_size_beyond_the_bound_takes_no_seal(pdfs: Any, tmp_path: Path) -> Non
     assert caught.value.code == "PDF_DAMAGED"
 
 
-def test_a_reference_to_nothing_takes_no_seal(pdfs: Any, tmp_path: Path) -> None:
-    """An object of the seal would get the number; attachments, and files sealed beside, hold such references."""
-    dangling = pdfs.raw(pdfs.with_catalog(b"/Lost 4 0 R"))
-    assert pdfs.outcome(dangling, tmp_path) == "PDF_DAMAGED"
-    assert pdfs.outcome(dangling, tmp_path, as_act=False) == ""
-    # Hidden from the eye in an object stream; and a number that the file lists as free, which no seal takes.
-    packed = pdfs.packed({**pdfs.plain, 5: b"<< /Lost 70 0 R >>"})
-    assert pdfs.outcome(packed, tmp_path) == "PDF_DAMAGED"
-    free = pdfs.raw({**pdfs.with_catalog(b"/Lost 4 0 R"), 5: b"<< >>"})
-    assert pdfs.outcome(free, tmp_path) == "issued"
-
-
-def test_a_reference_to_another_generation_takes_no_seal(pdfs: Any, tmp_path: Path) -> None:
-    """Some readers show the object as long as the file is not sealed; qpdf never does."""
-    for objects in (pdfs.with_catalog(b"/Metadata 3 1 R"), pdfs.with_catalog(b"/Lang 3\r\n 00012 R>>")):
-        assert pdfs.outcome(pdfs.raw(objects), tmp_path) == "PDF_DAMAGED"
-    packed = pdfs.packed({**pdfs.plain, 5: b"<< /Lost 3 1 R >>"})
-    assert pdfs.outcome(packed, tmp_path) == "PDF_DAMAGED"
-    assert pdfs.outcome(packed, tmp_path, as_act=False) == ""
-    # An object of that generation, and a number that nothing has: as the table says, and nothing.
-    assert pdfs.outcome(pdfs.raw(pdfs.with_catalog(b"/Lang 3 0 R")), tmp_path) == "issued"
-    gone = pdfs.raw({**pdfs.with_catalog(b"/Lost 4 1 R"), 5: b"<< >>"})
-    assert pdfs.outcome(gone, tmp_path) == "issued"
-
-
-def freed(data: bytes, number: int) -> bytes:
-    """An update that calls one object free, whose octets stay."""
-    before = int(data.split(b"startxref")[-1].split()[0])
-    table = b"xref\n%d 1\n0000000000 00001 f \n" % number
-    trailer = b"trailer\n<< /Size 5 /Root 1 0 R /Prev %d >>\nstartxref\n%d\n%%%%EOF\n" % (before, len(data))
-    return data + table + trailer
-
-
-@pytest.mark.parametrize("form", REFERENCES)
-def test_a_reference_to_a_freed_object_that_is_still_there_takes_no_seal(
-    pdfs: Any, form: bytes, tmp_path: Path
-) -> None:
-    """PDFium draws it before the seal and not after; qpdf never does."""
-    drawing = b"<< /Length 12 >>\nstream\n0 0 9 9 re f\n\nendstream"
-    shown = {**pdfs.with_page(b"/Contents " + form % 4), 4: drawing}
-    assert pdfs.outcome(pdfs.raw(shown), tmp_path) == "issued"
-    assert pdfs.outcome(freed(pdfs.raw(shown), 4), tmp_path) == "PDF_DAMAGED"
-    assert pdfs.outcome(freed(pdfs.raw(shown), 4), tmp_path, as_act=False) == ""
-    # Nothing leads to it, or nothing is there.
-    assert pdfs.outcome(freed(pdfs.raw({**pdfs.plain, 4: drawing}), 4), tmp_path) == "issued"
-    gone = {**pdfs.with_catalog(b"/Lost " + form % 4), 5: b"<< >>"}
-    assert pdfs.outcome(pdfs.raw(gone), tmp_path) == "issued"
-
-
-def test_what_an_object_stream_lists_is_there() -> None:
-    assert listed_in(b"4 0 7 5 << >> << /A 9 0 R >>") == {4, 7}
-    assert listed_in(b"") == set()
-    assert bodies_in(b"x\n4 0 obj\n<< >>\nendobj 7%\n0 obj") == {4, 7}
-    assert referred_to(b"[4 0 R 7 %x\n 1 R] 8 0 RG") == {4, 7}
-
-
 @pytest.mark.parametrize("kind", ["table", "stream"])
 def test_a_listed_object_beyond_the_bound_is_refused(pdfs: Any, kind: str, tmp_path: Path) -> None:
     """Nothing leads to it, and qpdf sees it once a seal has made the file longer."""
@@ -162,11 +103,3 @@ def test_a_node_of_a_tree_is_no_form(pdfs: Any, tmp_path: Path) -> None:
     path.write_bytes(data)
     with path.open("rb") as stream, pytest.raises(PdfRefused):
         read_sealable(SealSource(stream, path, len(data), bytes(32)))
-
-
-@given(st.integers(1, 10**9), st.integers(0, 10**7), st.sampled_from(REFERENCES), st.binary(max_size=30))
-def test_only_numbers_above_are_told(number: int, above: int, form: bytes, before: bytes) -> None:
-    reference = b" /Next " + form % number + b" >>"
-    assert farthest_reference(reference, above, lambda: None) == (number if number > above else 0)
-    if number > above:
-        assert farthest_reference(before + reference, above, lambda: None) >= number
