@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
@@ -24,10 +25,14 @@ settings into backends. The option `--data` of the command line goes before `PRO
 """
 
 _TAIL = """
-Refused at start, with the variable to change (`SETTINGS_REFUSED`): in production, the embedded timestamp authority,
-keys inside the data folder, an address without TLS, development identities, and an S3 store that is reached without
-TLS or has no fresh proof ([storage](storage.md)). This version refuses production altogether, since it has
-development keys only.
+Refused at start, with the variable to change (`SETTINGS_REFUSED`): in production, no key cabinet, keys inside the data
+folder, an address without TLS, development identities, a tolerance of timestamps over 60 s, a secret for traces that
+would travel in clear, and an S3 store that is reached without TLS or has no fresh proof ([storage](storage.md));
+anywhere, settings that contradict each other, or of which one lacks the other.
+
+Refused with codes of their own: keys that are missing (`KEYS_MISSING`), and a cabinet with which nothing dates
+(`KEYS_UNUSABLE`, [keys](keys.md)); in production also development certificates (`KEYS_UNUSABLE`), and a PostgreSQL
+server whose commits do not wait for a standby (`DATABASE_UNSUPPORTED`, [database](database.md)).
 """
 
 
@@ -44,10 +49,12 @@ def _row(name: str, field: FieldInfo) -> str:
     default = "empty" if field.default in (None, "") else f"`{field.default}`"
     meaning = field.description or ""
     if get_origin(field.annotation) is Literal:
-        meaning += " One of " + ", ".join(f"`{choice}`" for choice in get_args(field.annotation)) + "."
+        choices = (f"`{choice}`" if choice else "empty" for choice in get_args(field.annotation))
+        meaning += f" One of {', '.join(choices)}."
     return f"| `{variable}` | {default} | {meaning.replace('|', chr(92) + '|')} |\n"
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # `--help` writes nothing
     TARGET.write_text(document(), encoding="utf-8")
     print(TARGET)
