@@ -13,6 +13,8 @@ ASSURANCES = ("low", "substantial", "high")
 
 Assurance = Literal["low", "substantial", "high"]
 Authentication = Literal["client_secret_basic", "client_secret_post", "private_key_jwt"]
+LOGIN_S = 600.0
+"""Seconds for which a login under way is kept: none takes longer."""
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -105,7 +107,7 @@ class ProviderConfig:
     demand_issuer_answer: bool = False
     timeout_s: float = 5.0
     leeway_s: float = 30.0
-    login_s: float = 900.0
+    login_s: float = LOGIN_S
     tls_ca: Path | None = None
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from identity.base import Assurance, Authentication, ClaimMap, ProviderConfig
+from identity.base import LOGIN_S, Assurance, Authentication, ClaimMap, ProviderConfig
 from identity.errors import ProviderMisconfigured
 from identity.fetching import check_address
 from identity.tokens import ALGORITHMS
@@ -68,7 +68,7 @@ class _Provider(_Strict):
     demand_issuer_answer: bool = False
     timeout_s: Annotated[float, Field(gt=0, le=30)] = 5.0
     leeway_s: Annotated[float, Field(ge=0, le=300)] = 30.0
-    login_s: Annotated[float, Field(ge=60, le=3600)] = 900.0
+    login_s: Annotated[float, Field(ge=60, le=LOGIN_S)] = LOGIN_S
     tls_ca_file: _Text | None = None
 
     @field_validator("issuer")

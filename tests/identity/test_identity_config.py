@@ -101,6 +101,7 @@ def test_toml_says_the_same(tmp_path: Path) -> None:
         ({"acr_default": "eidas9"}, "`acr_default` is not among `acr`"),
         ({"timeout_s": 0}, "`provider.1.timeout_s`"),
         ({"timeout_s": "3"}, "`provider.1.timeout_s`"),
+        ({"login_s": 601}, "`provider.1.login_s`"),
         ({"userinfo": 1}, "`provider.1.userinfo`"),
         ({"claims": {"values": {"role": {}}}}, "`values` names role"),
         ({"claims": {"fixed": {"Role": "agent"}}}, "`Role` is no attribute"),

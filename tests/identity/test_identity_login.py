@@ -75,7 +75,7 @@ def test_an_answer_belongs_to_its_own_login(login: Any) -> None:
     assert login.refused(replace(login.begin(), provider="another")) == STATE
     assert login.refused(replace(login.begin(), state="")) == STATE
     old = login.begin()
-    login.hands.move(901)
+    login.hands.move(601)
     assert login.refused(old) == STATE
     assert login.liar.times_asked("/token") == 0, "no code was sent for any of them"
 

@@ -18,8 +18,8 @@ from enum import StrEnum
 import orjson
 from sqlalchemy import delete, insert, select
 
+from identity.base import LOGIN_S, IdentityProvider, LoginStart, LogoutNotice, ProvenIdentity
 from identity.base import Assurance as Level
-from identity.base import IdentityProvider, LoginStart, LogoutNotice, ProvenIdentity
 from identity.errors import IdentityError, LoginRefused, ProviderMisconfigured, ProviderUnavailable
 from storage.errors import KeyRefused, ObjectDamaged
 from vault.clock import Clock, rfc3339
@@ -30,7 +30,7 @@ from vault.errors import LedgerError, NotFound, Refused, Unauthenticated, Unavai
 from vault.people.accounts import Accounts
 from vault.people.sessions import Session, Sessions
 
-_TIME_LIMIT = timedelta(minutes=10)
+_TIME_LIMIT = timedelta(seconds=LOGIN_S)
 _SKEW = timedelta(minutes=1)
 _ROLE = "login"
 # What the person reads; every other refusal has one code for all, and the log says which.
