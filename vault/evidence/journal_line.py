@@ -1,4 +1,4 @@
-"""The proof of one line of the access journal: one canonical JSON file (docs/evidence-format.md, section 16).
+"""The proof of one line of the access journal: one canonical JSON file (docs/evidence-format.md, section 17).
 
 Entry, opening, receipt and anchor are UTF-8 texts in their own formats; each stands as a JSON string whose octets are
 exactly those of the file it would be. So one parser reads it all, and `jq -j .entry` gives what was hashed.
