@@ -36,7 +36,7 @@ docstrings: setup
 
 check: lint types imports docstrings
 
-# Long form of a suite: make soak kill | kill-witnesses | power-loss | witness | flips | load | gigabyte | export | mutants | own-flips | made-pdfs | seal-mutants | stack | outages | migrate | batch
+# Long form of a suite: make soak kill | kill-witnesses | power-loss | witness | flips | load | gigabyte | export | mutants | own-flips | made-pdfs | seal-mutants | stack | outages | migrate | batch | ledger-tools
 soak: setup
 	$(BIN)/python -m tests.soak $(filter-out $@,$(MAKECMDGOALS)) $(ARGS)
 
