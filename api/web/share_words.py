@@ -5,8 +5,8 @@ from __future__ import annotations
 SHARE_WORDS: dict[str, tuple[str, str]] = {
     "share_title": ("Ouvrir un partage", "Open a share"),
     "share_text": (
-        "Tapez le code et le second secret que l’on vous a donnés : vous verrez ce qui est certifié.",
-        "Type the code and the second secret that you were given: you will see what is certified.",
+        "Tapez le code et le second secret que l’on vous a donnés : vous verrez ce qui est prouvé.",
+        "Type the code and the second secret that you were given: you will see what is proven.",
     ),
     "share_code": ("Code de partage", "Share code"),
     "share_code_hint": (
