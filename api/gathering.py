@@ -4,9 +4,10 @@ A thread for each request costs several times what the work itself does: threads
 one another find the processor's caches full of something else each time. So the files of small requests, which are in
 memory anyway, are handed over in groups, and one thread takes all steps for all of them (`Pipeline.accept_all`).
 
-Who comes alone never waits: a request that comes while nothing is under way is a group of its own. Only where a crowd
-was answered just now, whose next requests are on their way, the next group waits for them while they keep coming. A
-second group begins beside the first only once somebody has waited for a while, a third one later.
+Who comes alone does not wait: a request that comes while nothing is under way is a group of its own. Only the first
+group after a crowd waits until as many are there, while they keep coming: their next requests are on their way. Where
+they are not, the first to come alone waits once, 10 ms, however long ago the crowd was. A second group begins beside
+the first once it is full or somebody has waited for a while, a third one later.
 """
 
 from __future__ import annotations
@@ -86,7 +87,9 @@ class _Line:
         self._waiting: deque[Asked] = deque()
         self._running = 0
         self._inside = 0
+        # What calls `_begin`, and whether that is at the end of this turn of the loop.
         self._timer: asyncio.Handle | None = None
+        self._soon = False
         # How many were inside when a group ended, and when that was.
         self._crowd = 1
         self._ended = 0.0
@@ -97,14 +100,21 @@ class _Line:
         loop = asyncio.get_running_loop()
         asked = Asked(request, copy_context(), loop.time(), loop.create_future())
         self._waiting.append(asked)
-        # Those that are read in the same turn of the loop come along.
-        if self._timer is None:
-            self._timer = loop.call_soon(self._begin, loop)
+        self._wake(loop)
         self._inside += 1
         try:
             return await asked.future
         finally:
             self._inside -= 1
+
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have `_begin` called soon, unless those who wait are waiting for somebody still."""
+        if self._timer is not None:
+            if self._soon or self._due() > loop.time():
+                return
+            self._timer.cancel()
+        # Those that are read in the same turn of the loop come along.
+        self._timer, self._soon = loop.call_soon(self._begin, loop), True
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin what groups there are to begin, and come back when somebody will have waited long enough."""
@@ -112,7 +122,7 @@ class _Line:
         while self._waiting and self._running < THREADS:
             due = self._due()
             if due > loop.time():
-                self._timer = loop.call_at(due, self._begin, loop)
+                self._timer, self._soon = loop.call_at(due, self._begin, loop), False
                 return
             group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
             self._running += 1

@@ -96,6 +96,40 @@ def test_a_crowd_that_comes_back_is_one_group_again(monkeypatch: pytest.MonkeyPa
     assert groups[1] == (["0", "1", "2", "3"] if gap else ["0"])
 
 
+def test_a_crowd_that_is_complete_waits_for_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "GAP_S", 60.0)
+    monkeypatch.setattr(gathering, "COMPANY_S", 60.0)
+    groups: list[list[str]] = []
+
+    async def main() -> None:
+        desk = Gathering(echo(groups))
+        await asyncio.gather(*(ask(desk, name) for name in "ab"))
+        first = asyncio.create_task(ask(desk, "c"))
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(asyncio.gather(first, ask(desk, "d")), 10)
+
+    asyncio.run(main())
+    assert groups == [["a", "b"], ["c", "d"]]
+
+
+def test_a_full_group_begins_beside_the_one_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "MOST", 3)
+    monkeypatch.setattr(gathering, "PATIENCE", (0.0, 60.0))
+    groups: list[list[str]] = []
+    both = threading.Barrier(2, timeout=10)
+
+    async def main() -> None:
+        desk = Gathering(echo(groups, both.wait))
+        tasks = []
+        for name in "abcd":
+            tasks.append(asyncio.create_task(ask(desk, name)))
+            await asyncio.sleep(0.05)
+        await asyncio.gather(*tasks)
+
+    asyncio.run(main())
+    assert groups == [["a"], ["b", "c", "d"]]
+
+
 @pytest.mark.parametrize("limit", ["GAP_S", "COMPANY_S"])
 def test_a_crowd_that_does_not_come_back_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, limit: str
