@@ -92,6 +92,19 @@ class Disk:
         with unavailable("flushing a folder"):
             sync_folder(folder, self.sync)
 
+    def demand_root(self) -> None:
+        """Refuse to go on where the root is not the folder that was opened.
+
+        In the place of a volume that went away nothing is found: whatever is absent there may be back with the volume.
+        So this is asked before something counts as absent or as removed, and before anything is written.
+
+        Raises:
+            StorageUnavailable: the root is gone, or another folder stands there.
+        """
+        with unavailable("looking at the store's folder"):
+            if _identity(self.root) != self._identity:
+                raise StorageUnavailable("another folder stands where the store was")
+
     def prepare(self, folder: str) -> list[str]:
         """Create a folder under the root when it is missing.
 
@@ -108,9 +121,7 @@ class Disk:
             StorageUnavailable: it cannot be created, or the root is not the folder that was opened.
         """
         needed = [folder]
-        with unavailable("looking at the store's folder"):
-            if _identity(self.root) != self._identity:
-                raise StorageUnavailable("another folder stands where the store was")
+        self.demand_root()
         if folder in self._proven:
             return needed
         with unavailable("creating a folder"):

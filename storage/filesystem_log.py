@@ -101,6 +101,7 @@ class FilesystemLogStore:
             # even when it is absent: an earlier removal may have been cut off before its flush
             if Path(folder).is_dir():
                 self._disk.sync_folder(folder)
+            self._disk.demand_root()
 
     def renew(self) -> int:
         """Nothing is locked here."""
@@ -133,6 +134,7 @@ class FilesystemLogStore:
             if flush:
                 self._disk.sync(file.fileno())
             return file.read()
+        self._disk.demand_root()
         return None
 
     @contextmanager
@@ -157,7 +159,8 @@ class FilesystemLogStore:
                         if not entry.name.startswith(".")
                     )
             except _ABSENT:
-                return
+                names = []
+        self._disk.demand_root()
         for name in names:
             path = f"{folder}/{name}" if folder else name
             if name.endswith("/"):

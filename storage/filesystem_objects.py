@@ -186,6 +186,7 @@ class FilesystemObjectStore:
             with unavailable("deleting an object"):
                 Path(self._tree.path(address)).unlink()
             self._disk.sync_folder(self._tree.folder(address))
+        self._disk.demand_root()
 
     def addresses(self) -> Iterator[str]:
         """Yield every committed address; files of another shape are ignored. Raises StorageUnavailable."""

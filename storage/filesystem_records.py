@@ -51,6 +51,7 @@ class FilesystemRecordStore:
         if is_record_name(name):
             with unavailable("reading a record"), suppress(FileNotFoundError):
                 return Path(self._path(name)).read_bytes()
+            self._disk.demand_root()
         raise ObjectMissing("no record has this name")
 
     def copies(self, name: str) -> Sequence[bytes]:
@@ -72,6 +73,7 @@ class FilesystemRecordStore:
             # even when it is absent: an earlier deletion may have been cut off before its flush
             if Path(folder).is_dir():
                 self._disk.sync_folder(folder)
+        self._disk.demand_root()
 
     def names(self) -> Iterator[str]:
         """Yield every name, sorted. Raises StorageUnavailable."""
@@ -80,6 +82,7 @@ class FilesystemRecordStore:
             for shard in shards:
                 if len(shard.name) == 2 and shard.is_dir(follow_symlinks=False):
                     found += os.listdir(shard.path)  # noqa: PTH208 - text paths, a million of them
+        self._disk.demand_root()
         yield from sorted(name for name in found if is_record_name(name))
 
     def sweep_staging(self, older_than: timedelta) -> int:

@@ -13,7 +13,7 @@ from datetime import datetime
 from plumbing.disk import remove_quietly
 from storage import retention
 from storage.base import Staged, Stored
-from storage.errors import ObjectDamaged, ObjectMissing, StorageUnavailable
+from storage.errors import ObjectDamaged, ObjectMissing
 from storage.filesystem_disk import Disk, unavailable
 from storage.filesystem_staging import StagedFile, set_retention
 from storage.names import is_address, known_address
@@ -47,6 +47,7 @@ class ObjectTree:
             try:
                 status = os.lstat(path)
             except (FileNotFoundError, NotADirectoryError):
+                self._disk.demand_root()
                 raise ObjectMissing("no object has this address") from None
         if not stat.S_ISREG(status.st_mode):
             raise ObjectMissing("no object has this address")
@@ -60,6 +61,7 @@ class ObjectTree:
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
             except (FileNotFoundError, NotADirectoryError):
+                self._disk.demand_root()
                 raise ObjectMissing("no object has this address") from None
         try:
             yield fd
@@ -79,6 +81,7 @@ class ObjectTree:
                 fcntl.flock(fd, fcntl.LOCK_EX)
                 there = self._names(fd, address)
             if not there:
+                self._disk.demand_root()
                 raise ObjectMissing("the object was deleted just now")
             yield fd
 
@@ -144,17 +147,16 @@ class ObjectTree:
 
     def addresses(self) -> Iterator[str]:
         """Yield every address; files of another shape are passed over. Raises StorageUnavailable."""
-        for first in _names(self._top):
-            for name in _names(f"{self._top}/{first}"):
+        for first in self._listed(self._top):
+            for name in self._listed(f"{self._top}/{first}"):
                 if is_address(name) and name[:2] == first:
                     yield name
 
-
-def _names(folder: str) -> list[str]:
-    try:
+    def _listed(self, folder: str) -> list[str]:
         with unavailable("listing objects"):
-            return os.listdir(folder)  # noqa: PTH208 - text paths, a million of them
-    except StorageUnavailable as error:
-        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
-            return []
-        raise
+            try:
+                names = os.listdir(folder)  # noqa: PTH208 - text paths, a million of them
+            except (FileNotFoundError, NotADirectoryError):
+                names = []
+        self._disk.demand_root()
+        return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -47,6 +48,12 @@ def wrapped_key(vault: Vault, document_id: str) -> bytes:
     return found
 
 
+def holds_key(vault: Vault, document_id: str) -> bool:
+    """Tell whether a recovery record still holds the document's key."""
+    records = (data for name in vault.parts.records.names() for data in vault.parts.records.read(name))
+    return any(document_id.encode() in data and b'"wrapped_key":{"b64"' in data for data in records)
+
+
 def files_with(folder: Path, octets: bytes) -> list[str]:
     return [file.name for file in folder.rglob("*") if file.is_file() and octets in file.read_bytes()]
 
@@ -75,12 +82,38 @@ def test_a_destruction_that_could_not_rewrite_the_records_is_finished_when_repea
         with pytest.raises(Unavailable, match="no space"):
             destroy(vault, document_id)
     assert destroy(vault, document_id) > 0
-    assert not [
-        name for name in vault.parts.records.names() for data in vault.parts.records.read(name)
-        if document_id.encode() in data and b'"wrapped_key":{"b64"' in data
-    ]  # fmt: skip
+    assert not holds_key(vault, document_id)
     with pytest.raises(Conflict, match="STATE_CONFLICT"):
         destroy(vault, document_id)
+
+
+@pytest.mark.parametrize("instead", [False, True])
+def test_a_destruction_is_not_finished_while_the_records_are_away(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch, instead: bool
+) -> None:
+    """In the place of a volume that is not mounted there is no record; the volume brings it back."""
+    document_id = deposit(vault).document_id
+    folder = vault.settings.data / "records"
+    forget = vault.lifecycle._forget
+
+    def forget_while_away(document: str) -> None:
+        folder.rename(folder.with_name("unmounted"))
+        if instead:
+            folder.mkdir()
+        try:
+            forget(document)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.with_name("unmounted").rename(folder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(vault.lifecycle, "_forget", forget_while_away)
+        with pytest.raises(Unavailable, match="the store"):
+            destroy(vault, document_id)
+    assert holds_key(vault, document_id)
+    assert vault.lifecycle.finish_destructions() == 1
+    assert not holds_key(vault, document_id)
+    assert vault.lifecycle.finish_destructions() == 0
 
 
 def test_a_document_under_retention_is_not_destroyed(tmp_path: Path) -> None:

@@ -288,6 +288,46 @@ def test_nothing_is_written_in_the_place_of_a_volume_that_went_away(
     objects.close()
 
 
+@pytest.mark.parametrize("instead", [False, True])
+@pytest.mark.parametrize("kind", ["objects", "log", "records"])
+def test_nothing_counts_as_absent_in_the_place_of_a_volume_that_went_away(
+    tmp_path: Path, kind: str, instead: bool
+) -> None:
+    volume, gone = tmp_path / "volume", tmp_path / "unmounted"
+    reads: list[Callable[[], object]]
+    if kind == "objects":
+        objects = FilesystemObjectStore(volume)
+        [stored] = objects.commit([objects.put([b"x"])])
+        name, listed, remove = stored.address, objects.addresses, objects.delete
+        reads = [
+            lambda: objects.read(name),
+            lambda: objects.stat(name),
+            lambda: objects.extend(name, UNTIL),
+            lambda: objects.repair(name, [b"x"]),
+        ]
+    elif kind == "log":
+        log = FilesystemLogStore(volume)
+        name, listed, remove = "tile/0/000", log.list, log.remove
+        log.put_if_absent(name, b"x", "")
+        reads = [lambda: log.get(name), lambda: list(log.list("tile/0/"))]
+    else:
+        records = FilesystemRecordStore(volume)
+        name, listed, remove = "doc", records.names, records.delete
+        records.write(name, b"x")
+        reads = [lambda: records.read(name), lambda: records.copies(name)]
+    for ask in (*reads, lambda: list(listed()), lambda: remove(name)):
+        volume.rename(gone)
+        if instead:
+            volume.mkdir()
+        with pytest.raises(StorageUnavailable):
+            ask()
+        shutil.rmtree(volume, ignore_errors=True)
+        gone.rename(volume)
+        assert list(listed()) == [name]
+    remove(name)
+    assert list(listed()) == []
+
+
 def test_a_store_keeps_its_folder_open_as_long_as_it_is_used(tmp_path: Path) -> None:
     def holders() -> int:
         links = Path("/proc/self/fd").iterdir()
