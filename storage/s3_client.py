@@ -29,6 +29,8 @@ from storage.errors import ObjectMissing, StorageUnavailable
 from storage.s3_transport import LimitedPool
 
 _ABSENT = {"NoSuchKey", "NoSuchVersion", "NoSuchUpload", "MethodNotAllowed"}
+# 405 speaks of a delete marker where something is read; elsewhere it says that the service does no such thing.
+_ABSENT_STATUS = {"GET": {404, 405}, "HEAD": {404, 405}}
 _WORD = re.compile(r"[A-Za-z0-9]{1,64}")
 _OCTETS_PER_SECOND = 1 << 20
 _EMPTY = hashlib.sha256(b"").hexdigest()
@@ -235,7 +237,7 @@ class S3Client(Minio):  # type: ignore[misc, unused-ignore]
         try:
             answer = self._execute(method, bucket, key, body=cast("bytes", body), **named)
         except _FAILURES as error:
-            raise translated(error) from error
+            raise translated(error, method) from error
         return Answer({name.lower(): value for name, value in answer.headers.items()}, answer.data or b"")
 
     def _build_headers(
@@ -264,7 +266,7 @@ def b64(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def translated(error: Exception) -> StorageUnavailable | ObjectMissing:
+def translated(error: Exception, method: str) -> StorageUnavailable | ObjectMissing:
     """Return our error for what the client or the transport raised; the service's sentences are left out."""
     status = 0
     reason = type(error).__name__
@@ -287,7 +289,7 @@ def translated(error: Exception) -> StorageUnavailable | ObjectMissing:
         )
     if status == 412 or reason in {"PreconditionFailed", "ConditionalRequestConflict"}:
         return PreconditionFailed(status, reason)
-    if status in {404, 405} and reason in _ABSENT:
+    if status in _ABSENT_STATUS.get(method, {404}) and reason in _ABSENT:
         return ObjectMissing("the object store has no such object")
     return StoreRefused(status, reason)
 

@@ -25,9 +25,9 @@ from storage.s3 import (
     S3ObjectStore,
     S3RecordStore,
 )
-from storage.s3_client import Answer
+from storage.s3_client import Answer, StoreRefused
 from storage.s3_upload import fetch, sweep_uploads
-from storage.s3_versions import read_date, versions
+from storage.s3_versions import delete_version, read_date, versions
 from vault.ledger.finished import is_finished
 
 ADDRESS = hashlib.sha256(b"x").hexdigest()
@@ -324,6 +324,21 @@ def test_one_of_two_who_delete_the_same_is_told_that_it_is_gone(
     with pytest.raises(StorageUnavailable) if there else nullcontext():
         log.remove("checkpoint")
     assert [each.split(b" ", 1)[0] for each in service.requests] == [b"DELETE", b"DELETE"]
+
+
+def test_a_service_that_deletes_nothing_has_deleted_nothing(service: Service) -> None:
+    body = b"<Error><Code>MethodNotAllowed</Code></Error>"
+    service.reply = answer("405 Method Not Allowed", body, "Content-Type: application/xml")
+    connected = client(service)
+    log = S3LogStore(connected, S3LogConfig("bucket", "plain", timedelta(days=1), is_finished))
+    for delete in (
+        lambda: S3RecordStore(connected, "plain").delete("r"),
+        lambda: log.remove("checkpoint"),
+        lambda: delete_version(connected, "bucket", "objects/x", "v", "kept"),
+    ):
+        with pytest.raises(StoreRefused, match="405"):
+            delete()
+    assert [each.split(b" ", 1)[0] for each in service.requests] == [b"DELETE"] * 3
 
 
 def test_an_upload_that_another_process_aborted_meanwhile_is_swept(service: Service) -> None:
