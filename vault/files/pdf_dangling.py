@@ -22,8 +22,9 @@ from vault.files.pdf_guard import Budget
 from vault.files.pdf_numbers import listed_in
 from vault.files.pdf_references import Octets, Pair, objects, references, unusual
 
-# Pairs that are looked at; a file that seems to have more is not looked at any further.
-_MOST = 1000
+# A file in which more is found, or is to be asked, is taken for one that has such references.
+_MOST_FOUND = 100_000
+_MOST_ASKED = 1000
 _MOST_PROBES = 8
 _IN_FILE, _IN_STREAM = 1, 2  # kinds of entries
 _ROW = struct.Struct(">BQI")
@@ -75,7 +76,7 @@ class Dangling:
             self._listed |= listed_in(text) - self._numbers
 
     def _note(self, pair: Pair) -> None:
-        if pair not in self._table and len(self._found) <= _MOST:
+        if pair not in self._table and len(self._found) <= _MOST_FOUND:
             self._found.add(pair)
 
     def any(self, pdf: pikepdf.Pdf, data: Octets, pieces: Iterable[tuple[int, int]], budget: Budget) -> bool:
@@ -94,18 +95,19 @@ class Dangling:
                 there.update(
                     number for number, _ in objects(data, self._spend, start, end) if number in absent
                 )
-        pairs = {pair for pair in self._found if pair[0] not in absent - there}
-        if len(self._found) > _MOST:
+        pairs = sorted(pair for pair in self._found if pair[0] not in absent - there)
+        if max(len(self._found) - _MOST_FOUND, len(pairs) - _MOST_ASKED) > 0:
             return True
         # What stands in an object that is asked for in another generation is not seen while that is asked.
-        probes: list[dict[int, int]] = []
-        for number, generation in sorted(pairs):
-            probe = next(
-                (each for each in probes if number not in each and number not in self._numbers), None
-            )
-            if probe is None:
-                probes.append(probe := {})
-            probe[number] = generation
+        alone = [{number: generation} for number, generation in pairs if number in self._numbers]
+        together: list[dict[int, int]] = []
+        for number, generation in pairs:
+            if number not in self._numbers:
+                probe = next((each for each in together if number not in each), None)
+                if probe is None:
+                    together.append(probe := {})
+                probe[number] = generation
+        probes = together + alone
         return len(probes) > _MOST_PROBES or any(self._refers(pdf, data, each, budget) for each in probes)
 
     def _refers(self, pdf: pikepdf.Pdf, data: Octets, asked: dict[int, int], budget: Budget) -> bool:

@@ -128,6 +128,20 @@ def test_a_number_that_is_used_again_is_not_its_former_object(pdfs: Any, tmp_pat
         assert pdfs.outcome(again.replace(row % 0, row % 1), tmp_path) == expected
 
 
+def test_one_in_an_object_that_is_itself_asked_for_is_found(pdfs: Any, tmp_path: Path) -> None:
+    """Something that looks like a reference to generation 7 of the page hides nothing that the page refers to."""
+    parts = {**pdfs.with_page(b"/Lost 9 0 R"), 4: pdfs.stream(b"", b"% 3 7 R")}
+    assert pdfs.outcome(pdfs.raw(parts), tmp_path) == "PDF_DAMAGED"
+    parts[3] = pdfs.page
+    assert pdfs.outcome(pdfs.raw(parts), tmp_path) == "issued"
+
+
+def test_many_references_to_what_was_never_there_are_no_damage(pdfs: Any, tmp_path: Path) -> None:
+    lost = b" ".join(b"%d 0 R" % number for number in range(10, 3010))
+    many = pdfs.raw({**pdfs.with_catalog(b"/Lost [%b]" % lost), 3010: b"<< >>"})
+    assert pdfs.outcome(many, tmp_path) == "issued"
+
+
 @pytest.mark.parametrize("place", [0, 1, 100, 303, 400, 604, 605, 606])
 def test_one_that_crosses_from_one_piece_to_the_next_is_found(pdfs: Any, place: int, tmp_path: Path) -> None:
     """Large files are searched by pieces."""
