@@ -314,13 +314,13 @@ def test_documents_that_may_not_be_given(town: Town) -> None:
 def test_a_document_that_waits_for_its_seal_is_not_given(town: Town) -> None:
     authority = town.vault.authority
     assert authority is not None
-    token, request = authority.token, town.ask()
+    token, sealed, request = authority.token, town.issue(), town.ask()
     authority.token = _down  # type: ignore[method-assign]
     try:
         document = town.deposit()
         assert code_of(lambda: town.accept(request, document)) == "NOT_PUBLISHED"
+        assert town.once.answers.candidates(town.camille, request)[0].document_id == sealed
         # No timestamp, no consent: nothing pretends.
-        sealed = town.once.answers.candidates(town.camille, request)[0].document_id
         with pytest.raises(VaultError):
             town.accept(request, sealed)
         assert town.once.requests.see(town.camille, request).state == "open"
@@ -599,39 +599,39 @@ def test_a_withdrawal_waits_for_no_timestamp(aside: Town, tmp_path: Path) -> Non
     assert matter.private["withdrawal_sha256"] == hashlib.sha256(said).hexdigest()
 
 
-def test_an_attribute_is_attested_and_the_document_stays_closed(town: Town, tmp_path: Path) -> None:
-    document = town.issue(of_type="certificat-de-nationalite")
-    statement = town.attest(town.ask_attribute("nationality-proven"))
-    paper = town.once.statements.paper(town.payroll, statement)
-    assert verdict_of(town, paper, tmp_path) == "PASSED"
+def test_an_attribute_is_attested_and_the_document_stays_closed(aside: Town, tmp_path: Path) -> None:
+    document = aside.issue(of_type="certificat-de-nationalite")
+    statement = aside.attest(aside.ask_attribute("nationality-proven"))
+    paper = aside.once.statements.paper(aside.payroll, statement)
+    assert verdict_of(aside, paper, tmp_path) == "PASSED"
     said = statement_in(paper, "statement")
     assert (said["format"], said["value"]) == ("probans/statement/v1", "yes")
-    sha256 = hashlib.sha256(town.read(document, town.camille)).hexdigest()
+    sha256 = hashlib.sha256(aside.read(document, aside.camille)).hexdigest()
     assert sha256 not in json.dumps(said)
     assert document not in json.dumps(said)
-    private = town.once.statements.see(town.camille, statement).private
+    private = aside.once.statements.see(aside.camille, statement).private
     assert said["document"]["salted_sha256"] == salted(bytes.fromhex(private["salt"]), sha256)  # type: ignore[index]
-    assert code_of(lambda: town.read(document)) == "NOT_FOUND"
-    for stranger in (town.dominique, town.registrar, replace(town.payroll, service="accueil")):
-        assert code_of(lambda: town.once.statements.see(stranger, statement)) == "NOT_FOUND"  # noqa: B023
-        assert code_of(lambda: town.once.statements.paper(stranger, statement)) == "NOT_FOUND"  # noqa: B023
+    assert code_of(lambda: aside.read(document)) == "NOT_FOUND"
+    for stranger in (aside.dominique, aside.registrar, replace(aside.payroll, service="accueil")):
+        assert code_of(lambda: aside.once.statements.see(stranger, statement)) == "NOT_FOUND"  # noqa: B023
+        assert code_of(lambda: aside.once.statements.paper(stranger, statement)) == "NOT_FOUND"  # noqa: B023
 
 
-def test_what_no_act_in_force_proves_is_not_attested(town: Town) -> None:
-    request = town.ask_attribute("residence-proven-since")
-    assert code_of(lambda: town.attest(request)) == "ATTRIBUTE_NOT_PROVEN"
-    deposited = town.deposit("certificat-de-residence")  # a holder's own upload proves nothing
-    assert code_of(lambda: town.attest(request)) == "ATTRIBUTE_NOT_PROVEN"
-    assert code_of(lambda: town.attest(request, deposited)) == "ATTRIBUTE_NOT_PROVEN"
-    revoked = town.issue(of_type="certificat-de-residence")
-    town.vault.lifecycle.revoke(town.registrar, revoked, "error", Transfer(next(keys)))
-    assert code_of(lambda: town.attest(request)) == "ATTRIBUTE_NOT_PROVEN"
-    assert code_of(lambda: town.attest(request, revoked)) == "DOCUMENT_NOT_IN_FORCE"
-    other = town.issue(holder="dominique", of_type="certificat-de-residence")
-    assert code_of(lambda: town.attest(request, other)) == "NOT_FOUND"
-    town.issue(of_type="certificat-de-residence")
-    statement = town.once.statements.see(town.payroll, town.attest(request))
-    assert statement.private["value"] == rfc3339(town.clock.now())[:10]
+def test_what_no_act_in_force_proves_is_not_attested(aside: Town) -> None:
+    request = aside.ask_attribute("residence-proven-since")
+    assert code_of(lambda: aside.attest(request)) == "ATTRIBUTE_NOT_PROVEN"
+    deposited = aside.deposit("certificat-de-residence")  # a holder's own upload proves nothing
+    assert code_of(lambda: aside.attest(request)) == "ATTRIBUTE_NOT_PROVEN"
+    assert code_of(lambda: aside.attest(request, deposited)) == "ATTRIBUTE_NOT_PROVEN"
+    revoked = aside.issue(of_type="certificat-de-residence")
+    aside.vault.lifecycle.revoke(aside.registrar, revoked, "error", Transfer(next(keys)))
+    assert code_of(lambda: aside.attest(request)) == "ATTRIBUTE_NOT_PROVEN"
+    assert code_of(lambda: aside.attest(request, revoked)) == "DOCUMENT_NOT_IN_FORCE"
+    other = aside.issue(holder="dominique", of_type="certificat-de-residence")
+    assert code_of(lambda: aside.attest(request, other)) == "NOT_FOUND"
+    aside.issue(of_type="certificat-de-residence")
+    statement = aside.once.statements.see(aside.payroll, aside.attest(request))
+    assert statement.private["value"] == rfc3339(aside.clock.now())[:10]
 
 
 def test_issuers_state_attributes_of_the_table_alone(town: Town) -> None:
