@@ -141,6 +141,13 @@ def confirmed(safe: Vault, client: TestClient, bearer: Any, tap: Tap) -> dict[st
     return dict(contact)
 
 
+def without_bounces(safe: Vault, client: TestClient, bearer: Any, tap: Tap) -> None:
+    """Confirm Camille's one contact, another one if reports came for it: a letter has left that did not come back."""
+    if confirmed(safe, client, bearer, tap)["bounces"]:
+        client.put(path_of(safe, "contacts"), json={"contacts": []}, headers=bearer("camille"))
+        assert confirmed(safe, client, bearer, tap)["bounces"] == 0
+
+
 def issued(safe: Vault, key: str, act: bytes) -> str:
     agent = safe.personas.named("agent-etat-civil").actor
     new = NewDocument("camille", TITLE, FILE, "acte-de-naissance", CASE)
@@ -279,7 +286,7 @@ def last_token(tap: Tap) -> str:
 def test_the_hook_wants_its_secret(
     safe: Vault, client: TestClient, bearer: Any, tap: Tap, shown: str | bytes | None
 ) -> None:
-    confirmed(safe, client, bearer, tap)
+    without_bounces(safe, client, bearer, tap)
     headers: Any = {} if shown is None else {"Authorization": shown}
     body = {"reference": last_token(tap), "status": "5.1.1"}
     answer = client.post("/v1/notices/bounces", json=body, headers=headers)
@@ -297,7 +304,7 @@ def test_persons_tokens_are_no_gateways_secret(client: TestClient, bearer: Any) 
 def test_a_bounce_over_the_hook_is_shown_to_the_holder(
     safe: Vault, client: TestClient, bearer: Any, tap: Tap, act_pdf: bytes
 ) -> None:
-    confirmed(safe, client, bearer, tap)
+    without_bounces(safe, client, bearer, tap)
     headers = {"Authorization": f"Bearer {HOOK}"}
     unknown = client.post("/v1/notices/bounces", json={"reference": "0" * 26}, headers=headers)
     known = client.post(
@@ -322,8 +329,7 @@ def test_without_a_secret_there_is_no_hook(tmp_path: Path) -> None:
 
 
 def test_a_report_through_the_command_line(safe: Vault, client: TestClient, bearer: Any, tap: Tap) -> None:
-    client.put(path_of(safe, "contacts"), json={"contacts": []}, headers=bearer("camille"))
-    confirmed(safe, client, bearer, tap)  # anew, so that a letter has left that did not come back
+    without_bounces(safe, client, bearer, tap)
     report = (
         f"To: coffre+{last_token(tap)}@safe.example\r\n"
         "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
