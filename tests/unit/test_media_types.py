@@ -141,3 +141,12 @@ def test_names_claim_what_can_be_checked():
     assert claimed_by_name("Acte.PDF") == PDF
     assert claimed_by_name("notes") is None
     assert claimed_by_name("thing.xyz") is None
+
+
+def test_a_document_type_that_never_ends_takes_no_longer_than_its_octets() -> None:
+    for inside in (b" " * 65_000 + b"[", b"[" * 65_000, b"[] " * 20_000, b"[" + b"] " * 30_000):
+        data = b"<!DOCTYPE" + inside
+        for _ in range(20):  # each took seconds
+            assert detect(io.BytesIO(data), len(data)) == TEXT
+    whole = b"<?xml version='1.0'?><!DOCTYPE a [ <!ENTITY b 'c'> ] \n><a/>"
+    assert detect(io.BytesIO(whole), len(whole)) == XML

@@ -84,7 +84,7 @@ _SIGNATURES = (
     (b"MM\x00+", "image/tiff"),
 )
 _XML_SKIP = re.compile(
-    r"\s*(?:<\?xml[\s?].*?\?>|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>\[]*(?:\[.*?\])?\s*>|\s+)", re.DOTALL
+    r"\s*(?:<\?xml[\s?].*?\?>|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>\[]*+(?:\[.*?\]\s*+)?>|\s+)", re.DOTALL
 )
 _XML_ROOT = re.compile(r"<(?:[\w.\-]+:)?([\w.\-]+)[\s/>]")
 _BINARY = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")

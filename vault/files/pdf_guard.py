@@ -7,7 +7,7 @@ fences:
   `FLATE_LIMIT`. They hold for every pikepdf user of the process; one that must decode larger page content or
   images does so in a process of its own;
 * `looks_costly`: a search of the raw bytes for what those limits do not cover (LZW, filters named by
-  reference or in escaped letters, very many tokens, very large files);
+  reference or in escaped letters, very many tokens, escaped letters or tables, very large files);
 * `probe`: the same examination in a child with limited memory, processor time and wall time. Only files that
   look costly pay for it.
 """
@@ -43,7 +43,11 @@ _UNUSUAL_FILTER = re.compile(rb"/(?:LZW|Filter[\x00\t\n\x0c\r \[]*[0-9%])")
 _ESCAPED = re.compile(rb"#[0-9A-Fa-f]{2}")
 _ESCAPE_BEFORE = re.compile(rb"/[^\x00\t\n\x0c\r ()<>\[\]{}/%]*\Z")
 _ESCAPE_AFTER = re.compile(rb"[^\x00\t\n\x0c\r ()<>\[\]{}/%]*")
-_FILTER_NAMES = re.compile(rb"/(?:Filter|LZW.*)\Z")
+_COSTLY_NAMES = re.compile(rb"/(?:Filter|LZW.*|XRef)\Z")
+_TABLE = re.compile(rb"/XRef(?!Stm)")
+# One table may hold all that follows it, the next ones too: qpdf reads as often as there are tables.
+_MAX_TABLES = 50
+_MAX_ESCAPES = 20_000
 # Octets of a name at most, and as many escapes.
 NAME_REACH = 254
 # Searched at once, while no other thread runs.
@@ -169,7 +173,9 @@ def looks_costly(data: bytes | mmap.mmap) -> bool:
     size = len(data)
     if size > _ALWAYS_PROBED or _UNUSUAL_FILTER.search(data):
         return True
-    if any(_FILTER_NAMES.match(name) for name in escaped_names(data)):
+    if _more(_ESCAPED, data, _MAX_ESCAPES) or _more(_TABLE, data, _MAX_TABLES):
+        return True
+    if any(_COSTLY_NAMES.match(name) for name in escaped_names(data)):
         return True
     if size <= _NEVER_COUNTED:
         return False
@@ -181,6 +187,11 @@ def looks_costly(data: bytes | mmap.mmap) -> bool:
         if tokens > _MAX_TOKENS:
             return True
     return False
+
+
+def _more(pattern: re.Pattern[bytes], data: bytes | mmap.mmap, most: int) -> bool:
+    """Tell whether something is found more often than so."""
+    return any(count == most for count, _ in enumerate(pattern.finditer(data)))
 
 
 def _unescaped(name: bytes) -> bytes:

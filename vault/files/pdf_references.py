@@ -26,8 +26,10 @@ _ON_LINE = rb"[\x00\t\x0c \x0b\x80\xff]"
 _END = rb"(?=[\x00\t\n\x0c\r \x0b\x80\xff()<>\[\]{}/%]|\Z)"
 _NEAR = 40
 # Two numbers and nothing else: with a line end between them, they could belong to a comment.
-_PLAIN = re.compile(rb"(?<![0-9])([0-9]++)" + _ON_LINE + rb"++([0-9]++)" + _ON_LINE + rb"++\Z")
-_PAIR = rb"(?:(?<![0-9])([0-9]++)" + _ON_LINE + rb"++([0-9]++)" + _ON_LINE + rb"++)?+(?<=" + _WHITE + rb")"
+_PLAIN = re.compile(rb"(?<![0-9])([0-9]++)" + _ON_LINE + rb"++[+-]?([0-9]++)" + _ON_LINE + rb"++\Z")
+_PAIR = (
+    rb"(?:(?<![0-9])([0-9]++)" + _ON_LINE + rb"++[+-]?([0-9]++)" + _ON_LINE + rb"++)?+(?<=" + _WHITE + rb")"
+)
 _REFERENCE = re.compile(_PAIR + rb"R" + _END)
 _OBJECT = re.compile(_PAIR + rb"obj")
 # The R of references, but for those with generation 0, which nearly all have.
@@ -99,7 +101,7 @@ def _before(text: Octets, end: int, spend: Callable[[], None]) -> Iterator[tuple
         line = text[begin:at]
         for match in _COMMENTED.finditer(line):
             spend()
-            yield _value(match[1]), begin + match.start(1)
+            yield _value(match[1]), _signed(text, begin + match.start(1))
         if begin == 0 or _ONLY_COMMENT.match(line) is None:
             return
         end, at = begin, _stripped(text, begin, _SPACES)
@@ -109,7 +111,12 @@ def _before(text: Octets, end: int, spend: Callable[[], None]) -> Iterator[tuple
 def _number(text: Octets, end: int) -> Iterator[tuple[int, int]]:
     start = _stripped(text, end, _DIGITS)
     if start < end:
-        yield _value(text[start:end]), start
+        yield _value(text[start:end]), _signed(text, start)
+
+
+def _signed(text: Octets, place: int) -> int:
+    """Return where a number begins whose digits do at a place: qpdf takes `+0` and `-0` for a generation."""
+    return place - 1 if text[max(0, place - 1) : place] in {b"+", b"-"} else place
 
 
 def _value(digits: bytes) -> int:

@@ -27,6 +27,8 @@ REFERENCES = [
     b"%d 0 %% 9 0\n%%" + b"-" * 300 + b"\r\nR",
     b"%d%%7 0\n0 %%9 9\n \n%%9 0\nR",
     b"%d %%5\n0 R",
+    b"%d +0 R",
+    b"%d%%\n-000 R",
 ]
 DRAWING = b"<< /Length 12 >>\nstream\n0 0 9 9 re f\n\nendstream"
 
@@ -198,15 +200,17 @@ _COMMENT = st.binary(max_size=60).map(lambda text: b"%" + text.translate(None, b
 _GAP = st.lists(
     st.one_of(_WHITE, _COMMENT, _WHITE.map(lambda white: white * 70)), min_size=1, max_size=4
 ).map(b"".join)
+_SIGN = st.sampled_from([b"", b"+", b"-"])
 _NUMBER = st.tuples(st.integers(0, 30), st.integers(0, 10**7)).map(
     lambda both: b"0" * both[0] + b"%d" % both[1]
 )
 
 
-@given(_NUMBER, _GAP, _NUMBER, _GAP, st.binary(max_size=60), st.integers(0, 10**7), st.data())
+@given(_NUMBER, _GAP, _SIGN, _NUMBER, _GAP, st.binary(max_size=60), st.integers(0, 10**7), st.data())
 def test_no_reference_is_passed_over(
     number: bytes,
     gap: bytes,
+    sign: bytes,
     generation: bytes,
     second: bytes,
     before: bytes,
@@ -220,7 +224,7 @@ def test_no_reference_is_passed_over(
 
     pair = (int(number), int(generation))
     # A comment takes what follows it on its line, white space too.
-    text = before + b"\n" + number + gap + generation + second
+    text = before + b"\n" + number + gap + sign + generation + second
     assert pair in all_of(references, text + b"R ")
     assert pair in all_of(objects, text + b"obj")
     found = all_of(lambda text, *rest: unusual(text, above, *rest), text + b"R>>")

@@ -7,13 +7,14 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vault.errors import Refused
-from vault.files.pdf_guard import InspectionLimits, escaped_names
+from vault.files.pdf_guard import InspectionLimits, escaped_names, looks_costly
 from vault.inspection import inspect
 from vault.intake import receive
 
@@ -295,3 +296,30 @@ def test_mutants_of_real_files(pdfs, tmp_path):
         seen.add(pdfs.outcome(bytes(data), tmp_path))
     assert seen <= CODES
     assert {"issued", "PDF_DAMAGED"} <= seen
+
+
+@pytest.mark.parametrize(
+    ("unit", "most"),
+    [(b"/XRef ", 50), (b"/#41 ", 20_000), (b"#41 ", 20_000), (b"/X#52ef ", 0), (b"/XRefStm ", None)],
+)
+def test_what_is_dear_by_its_count_is_examined_behind_a_fence(
+    pdfs: Any, unit: bytes, most: int | None
+) -> None:
+    def costly(count: int) -> bool:
+        return looks_costly(pdfs.raw({**pdfs.plain, 4: pdfs.stream(b"", unit * count)}))
+
+    assert not costly(1000 if most is None else most)
+    assert most is None or costly(most + 1)
+
+
+def test_tables_that_hold_one_another_cost_no_more_than_the_fence_allows(pdfs: Any, tmp_path: Path) -> None:
+    """Each table's stream goes on to the end of the last one; qpdf reads the file once for each."""
+    out, tables = bytearray(pdfs.raw(pdfs.plain)), 3000
+    head = b"%06d 0 obj<</Type/XRef/W[1 4 2]/Index[0 1]/Size 9/Prev %09d/Root 1 0 R/Length %09d>>stream\n"
+    base, size = len(out), len(head % (0, 0, 0)) + 7
+    end = base + tables * size + 6_000_000
+    for number in range(tables):
+        at = base + number * size
+        out += head % (5, at + size, end - at - size + 7) + bytes(5) + b"\xff\xff"
+    data = bytes(out.ljust(end, b"x")) + b"\nendstream\nendobj\nstartxref\n%d\n%%%%EOF\n" % base
+    pdfs.refused(data, tmp_path, "PDF_TOO_COMPLEX")
