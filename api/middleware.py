@@ -25,6 +25,7 @@ from vault.observability.logs import REQUEST
 MAX_IN_FLIGHT = 512
 CLIENT_GONE = 499
 _NOT_TAKEN = 405
+_MAX_COOKIE = 1 << 12  # octets; browsers keep none that is longer
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REFERENCE = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 # W3C Trace Context, 3.2.
@@ -65,6 +66,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        _drop_odd_cookies(scope)
         reference = self._said(scope, b"x-request-id", _REFERENCE) or new_reference()
         parent = self._said(scope, b"traceparent", _TRACEPARENT)
         exchange = _Exchange(self._app, scope, receive, send, self._metrics, reference, parent)
@@ -86,6 +88,31 @@ class Guard:
         if self._metrics.in_flight >= self._max_in_flight:
             return Unavailable("BUSY")
         return None
+
+
+def _drop_odd_cookies(scope: Scope) -> None:
+    """Leave out of a request the cookies that cannot be ours: those with a backslash, and those that are too long.
+
+    The standard library takes quadratic time for the escapes of a quoted value (CVE-2024-7592), before anybody is
+    known, for each route and on the event loop. Others of the same host may have set such a cookie in good faith,
+    so the request is not refused, and ours beside it stay.
+    """
+    if not any(name == b"cookie" and _is_odd(value) for name, value in scope["headers"]):
+        return
+    headers = []
+    for name, value in scope["headers"]:
+        if name == b"cookie":
+            # The reader divides at the same places, within quotes too.
+            kept = b";".join(each for each in value.split(b";") if not _is_odd(each))
+            if kept:
+                headers.append((name, kept))
+        else:
+            headers.append((name, value))
+    scope["headers"] = headers
+
+
+def _is_odd(cookies: bytes) -> bool:
+    return b"\\" in cookies or len(cookies) > _MAX_COOKIE
 
 
 class _Exchange:

@@ -409,6 +409,30 @@ def test_cookies_are_for_this_host_alone_over_tls(login_vault, new_browser, monk
     assert browser.get("/acces").status_code == 200
 
 
+@pytest.mark.parametrize("escape", ['\\"', "\\101"])
+def test_a_cookie_that_is_slow_to_read_stops_nobody(browser, escape):
+    """CVE-2024-7592: escapes in quotes take the standard library quadratic time, many seconds for so many."""
+    browser.log_in("encombree")
+    hostile = '="' + escape * (100_000 // len(escape)) + '"'
+    ours = f"probans_session={browser.session}"
+    browser.http.cookies.clear()
+    started = time.process_time()
+    assert browser.get("/acces", headers={"Cookie": f"a{hostile}; {ours};b{hostile}"}).status_code == 200
+    assert browser.get("/acces", headers=[("Cookie", f"a{hostile}"), ("Cookie", ours)]).status_code == 200
+    assert browser.get("/acces", headers={"Cookie": f"probans_session{hostile}"}).status_code == 303
+    assert browser.get("/healthz", headers={"Cookie": f"a{hostile}"}).status_code == 200
+    assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize("other", ['a="b;c"', "a=" + "b" * 5000, "a={}; " * 2000, r"a=\x; b", ";;=;"])
+def test_foreign_cookies_of_the_host_do_not_end_a_session(browser, other):
+    browser.log_in("voisine")
+    ours = f"probans_session={browser.session}"
+    browser.http.cookies.clear()
+    for cookies in (f"{other}; {ours}", f"{ours}; {other}"):
+        assert browser.get("/acces", headers={"Cookie": cookies}).status_code == 200
+
+
 def test_sessions_of_a_provider_that_is_gone_are_dead(browser, login_vault):
     browser.log_in("orpheline")
     sessions_ = login_vault.people.login.sessions
