@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 import subprocess
 import tempfile
 import zipfile
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 
 from signing.trust import TrustStore
 from timestamping import der
+from vault.evidence import kinds
 from vault.evidence.kinds import Kind, kind_of
 from vault.evidence.report import Outcome, Verdict
 from vault.evidence.verify import verify_file
@@ -535,6 +537,21 @@ def test_a_bomb_is_no_verdict(asic_e: Any, judge: Any) -> None:
 )
 def test_kinds(data: bytes, kind: Kind) -> None:
     assert kind_of(io.BytesIO(data)) is kind
+
+
+_BEFORE = re.compile(rb"\s*MI[A-Za-z0-9+/\s]+={0,2}\s*")
+
+
+@given(st.lists(st.sampled_from([b"M", b"I", b"a", b"=", b" ", b"\n", b"!"]), max_size=9).map(b"".join))
+def test_what_counts_as_base64(tail: bytes) -> None:
+    """As with what is simplest to read, which tries everything."""
+    for data in (tail, b"MIaa" + tail):
+        assert (kinds._BASE64.fullmatch(data) is None) == (_BEFORE.fullmatch(data) is None)
+
+
+def test_white_space_does_not_slow_the_reading_of_base64() -> None:
+    data = b"MIaa" + b" " * (1 << 20) + b"!"
+    assert kinds.der_octets(io.BytesIO(data)) == data
 
 
 def test_xml_proofs_are_said_not_to_be_read(judge: Any) -> None:

@@ -23,7 +23,8 @@ _XML_PROOFS = (b"http://www.w3.org/2000/09/xmldsig#", b"urn:ietf:params:xml:ns:e
 _ARMOUR = re.compile(
     rb"\s*-----BEGIN [A-Z0-9 ]{1,40}-----([A-Za-z0-9+/=\s]+)-----END [A-Z0-9 ]{1,40}-----\s*"
 )
-_BASE64 = re.compile(rb"\s*MI[A-Za-z0-9+/\s]+={0,2}\s*")
+# Nothing is given back: white space stands in two of the parts, and each way to divide it between them was tried.
+_BASE64 = re.compile(rb"\s*MI[A-Za-z0-9+/\s]++={0,2}+\s*+")
 _SIGNED_DATA = bytes.fromhex("2a864886f70d010702")
 _CMS_ARC = bytes.fromhex("2a864886f70d0107")
 _AUTHENTICATED = bytes.fromhex("2a864886f70d0109100102")
