@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,10 @@ _MAX_STRAYS = 100
 _MAX_TRIES = 100
 _SPACE = rb"[\x00\t\n\x0c\r ]"
 # A name ends at white space or a delimiter; each of its letters may be written as an escape.
-_VALUE = re.compile(rb"/(?:V|#56)(?:%b|%%[^\r\n]*[\r\n])*\+?(\d{1,10})%b+(\d{1,10})%b+R" % ((_SPACE,) * 3))
+_VALUE = re.compile(rb"/(?:V|#56)[\x00\t\x0c ]*+")
+_LINE_END = re.compile(rb"[\r\n]")
+_BETWEEN = re.compile(rb"(?:%b|%%[^\r\n]*+[\r\n])*+" % _SPACE)
+_REFERENCE = re.compile(rb"\+?(\d{1,10})%b+(\d{1,10})%b+R" % (_SPACE, _SPACE))
 _RANGE = re.compile(
     rb"/" + b"".join(rb"(?:%c|#%02X|#%02x)" % (letter, letter, letter) for letter in b"ByteRange")
 )
@@ -44,11 +47,42 @@ def is_value_lost(pdf: pikepdf.Pdf, path: Path, node: Any) -> bool:
     if not node.is_indirect:
         return False
     table = pdf.get_xref_table()
-    for found in _VALUE.finditer(_written(pdf, path, node, table.get(node.objgen))):
-        identity = int(found[1]), int(found[2])
+    for identity in values_in(_written(pdf, path, node, table.get(node.objgen))):
         if identity not in table or pdf.get_object(identity) is None:
             return True
     return False
+
+
+def values_in(text: bytes) -> Iterator[tuple[int, int]]:
+    """Find the references that are written as values, after white space and comments; in linear time.
+
+    A comment may hold what looks like a key, with a comment of its own to the same end of the line. What follows
+    that end is the same for both, so it is read once.
+
+    Args:
+        text: an object as it stands in the file.
+    """
+    line_end = behind = done = 0
+    tried = -1
+    for key in _VALUE.finditer(text):
+        if key.start() < done:
+            continue
+        place = key.end()
+        if text[place : place + 1] in (b"%", b"\r", b"\n"):
+            if line_end < place:
+                found = _LINE_END.search(text, place)
+                line_end = len(text) if found is None else found.start()
+            if line_end >= behind:
+                between = _BETWEEN.match(text, line_end)
+                behind = line_end if between is None else between.end()
+            place = behind
+        if place == tried:
+            continue
+        tried = place
+        reference = _REFERENCE.match(text, place)
+        if reference is not None:
+            done = reference.end()
+            yield int(reference[1]), int(reference[2])
 
 
 def _written(pdf: pikepdf.Pdf, path: Path, node: Any, entry: Any) -> bytes:

@@ -18,9 +18,12 @@ from pathlib import Path
 
 import pikepdf
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from signing.errors import SignatureRefused
 from signing.pdf_signatures import pdf_signatures
+from signing.pdf_unreadable import values_in
 from signing.trust import TrustStore
 from tests.attacks.signed.generator.base import (
     BASE,
@@ -668,6 +671,36 @@ def test_octets_made_to_slow_the_search(bench: Bench, tmp_path: Path) -> None:
     for filler in (b"obj" * 80_000, b"/ByteRange " * 20_000, b"1 0 obj /ByteRange " * 9_000):
         objects = {9: BASE[9].replace(b"/V 10 0 R ", b""), 60: b"(" + filler + b")"}
         assert "PASSED" not in judged(bench, Doc().update(BASE | objects), tmp_path)
+
+
+_PARTS = [b"/V", b"/#56", b"%", b"\n", b"\r", b" ", b"\0", b"5", b"0", b"+", b"R", b"5 0 R", b"\n5 0 R", b"x"]
+_SLOW = re.compile(
+    rb"/(?:V|#56)(?:%b|%%[^\r\n]*[\r\n])*\+?(\d{1,10})%b+(\d{1,10})%b+R" % ((rb"[\x00\t\n\x0c\r ]",) * 3)
+)
+
+
+@given(st.lists(st.sampled_from(_PARTS), max_size=24).map(b"".join))
+@settings(max_examples=1000)
+def test_values_as_an_expression_finds_them(text: bytes) -> None:
+    """As with what is simplest to read, which takes quadratic time."""
+    assert list(values_in(text)) == [(int(found[1]), int(found[2])) for found in _SLOW.finditer(text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"/V%" * 100_000,
+        b"/V%" * 100_000 + b"\n5 0 x",
+        b"%/V%\n" * 60_000,
+        b"/V%\n" * 60_000 + b"%",
+        b"/V%" * 50_000 + b"\n5" + b" " * 150_000,
+        b"/V" + b" " * 300_000,
+        b"/V " * 100_000,
+    ],
+)
+def test_comments_do_not_slow_the_search_for_values(text: bytes) -> None:
+    assert list(values_in(text)) == []
+    assert list(values_in(text + b"\n/V 6 0 R")) == [(6, 0)]
 
 
 def test_a_real_file_whose_properties_are_its_form(tmp_path: Path) -> None:
