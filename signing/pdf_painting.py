@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 _REGULAR = rb"[^\x00\t\n\x0c\r ()<>\[\]{}/%"
 # Some viewers end a number where letters begin; so does this.
-_TOKEN = re.compile(rb"%%[^\r\n]*|(\()|<<|<[^>]*>|/%b]*|([-+.\d]+)|(%b\d.+-]+)|\S" % (_REGULAR, _REGULAR))
+_TOKEN = re.compile(rb"%%[^\r\n]*|(\()|<<|(<)|/%b]*|([-+.\d]+)|(%b\d.+-]+)|\S" % (_REGULAR, _REGULAR))
 _IN_STRING = re.compile(rb"\\.|[()]", re.DOTALL)
 _AREAS = frozenset({b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*", b"Do", b"sh", b"BI", b"ID", b"EI"})
 _TEXT = frozenset({b"Tj", b"TJ", b"'", b'"'})
@@ -38,14 +38,19 @@ def operations(data: bytes) -> list[Operation]:
     found: list[Operation] = []
     numbers: list[float | None] = []
     position, start = 0, 0
+    # Behind the last of them no string in hexadecimal ends, so none is looked for once more from each "<".
+    last = data.rfind(b">")
     while (token := _TOKEN.search(data, position)) is not None:
         position = token.end()
         if token[1] is not None:
             position = _end_of_string(data, position)
         elif token[2] is not None:
-            numbers.append(_number(token[2]))
+            if position <= last:
+                position = data.find(b">", position) + 1
         elif token[3] is not None:
-            found.append(Operation(token[3], tuple(numbers), b" ".join(data[start:position].split())))
+            numbers.append(_number(token[3]))
+        elif token[4] is not None:
+            found.append(Operation(token[4], tuple(numbers), b" ".join(data[start:position].split())))
             numbers, start = [], position
     return found
 

@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signing.errors import SignatureRefused
+from signing.pdf_painting import operations
 from signing.pdf_signatures import pdf_signatures
 from signing.pdf_unreadable import values_in
 from signing.trust import TrustStore
@@ -701,6 +702,24 @@ def test_values_as_an_expression_finds_them(text: bytes) -> None:
 def test_comments_do_not_slow_the_search_for_values(text: bytes) -> None:
     assert list(values_in(text)) == []
     assert list(values_in(text + b"\n/V 6 0 R")) == [(6, 0)]
+
+
+_STRINGS = [b"<", b">", b"<<", b"a", b"f", b" ", b"1", b"%", b"\n", b"/N"]
+_TOKEN = re.compile(rb"%[^\r\n]*|<<|<[^>]*>|/[^\s()<>\[\]{}/%]*|[-+.\d]+|([^\s()<>\[\]{}/%\d.+-]+)|\S")
+
+
+@given(st.lists(st.sampled_from(_STRINGS), max_size=20).map(b"".join))
+@settings(max_examples=500)
+def test_what_stands_in_a_string_paints_nothing(text: bytes) -> None:
+    """A string goes to its first end, whatever is in it, and one without end is none."""
+    wanted = [found[1] for found in _TOKEN.finditer(text) if found[1] is not None]
+    assert [item.operator for item in operations(text)] == wanted
+
+
+def test_strings_without_end_do_not_slow_the_reading_of_a_page() -> None:
+    painted = operations(b"<a f> 0 g " + b"<a " * 500_000)
+    assert [item.operator for item in painted[:2]] == [b"g", b"a"]
+    assert len(painted) == 500_001
 
 
 def test_a_real_file_whose_properties_are_its_form(tmp_path: Path) -> None:
