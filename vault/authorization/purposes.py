@@ -29,6 +29,8 @@ from vault.records.changes import Change
 MAX_WORDS = 300
 MAX_PURPOSES = 40
 _MAX_NAME = 200
+# At most four characters are composed into one.
+_MAX_DECOMPOSED = 4 * MAX_WORDS
 _RECORD = "service-"
 _BOUND = frozenset({Role.AGENT, Role.SYSTEM})
 
@@ -170,6 +172,9 @@ def allowed(connection: Connection, actor: Actor) -> Sequence[Purpose] | None:
 
 def checked_words(words: str) -> str:
     """Return free words composed and trimmed. Raises Refused(FIELD_INVALID)."""
+    # Composing sorts the marks of a letter in quadratic time, so a text is not composed before it is short.
+    if len(words) > _MAX_DECOMPOSED:
+        raise Refused("FIELD_INVALID", f"at most {MAX_WORDS} characters", field="words")
     said = unicodedata.normalize("NFC", words).strip(" ")
     check_text("words", said, MAX_WORDS)
     return said
