@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from signing.errors import ContainerRefused, SignatureRefused
@@ -287,6 +288,30 @@ def test_bombs_are_no_verdict() -> None:
     assert (caught.value.code, caught.value.indeterminate) == ("VERIFIER_OUTPUT_LIMIT", True)
     with pytest.raises(SignatureRefused):
         ForeignZip.open(io.BytesIO(Zip([Part(content=b"x" * 100)]).build())).read("a.txt", 99)
+
+
+def test_deep_names_take_no_more_room_than_they_have_letters() -> None:
+    deep = Zip([Part(b"%04d" % number + b"/a" * 510) for number in range(500)]).build()
+    tracemalloc.start()
+    try:
+        assert len(read(deep)) == 500
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+@given(st.lists(st.text("ab/ .", min_size=1, max_size=7), min_size=1, max_size=6))
+def test_a_file_that_is_the_folder_of_another_is_always_found(names: list[str]) -> None:
+    plain = [name for name in names if all(part not in {"", ".", ".."} for part in name.split("/"))]
+    keys = ["/".join(part.rstrip(". ") or part for part in name.split("/")) for name in plain]
+    assume(plain and len(set(keys)) == len(keys))
+    octets = Zip([Part(name.encode()) for name in plain]).build()
+    if any(other.startswith(key + "/") for key in keys for other in keys):
+        with pytest.raises(ContainerRefused, match="folder of another"):
+            read(octets)
+    else:
+        assert list(read(octets)) == plain
 
 
 def test_containers_of_other_software_are_read() -> None:
