@@ -21,6 +21,7 @@ MAX_NAME = 1024  # octets
 STORED, DEFLATED = 0, 8
 
 _MAX_COMMENT = 256
+_MAX_FIELDS = 64  # extra fields of one header; makers write five at most, and 16,000 fit
 _CHUNK = 1 << 20
 _MARK16, _MARK32 = 0xFFFF, 0xFFFFFFFF  # stand for a value in a zip64 field
 _DESCRIPTOR, _UTF8 = 0x0008, 0x0800
@@ -201,8 +202,11 @@ def _part(data: bytes, at: int, size: int) -> bytes:
 def _extra_fields(data: bytes, raw_name: bytes) -> bytes | None:
     """Walk the extra fields; returns the content of the zip64 one."""
     wide = None
-    at = 0
+    at = count = 0
     while len(data) - at >= 4:
+        count += 1
+        if count > _MAX_FIELDS:
+            raise ContainerRefused("a member has more extra fields than any maker writes")
         kind, length = struct.unpack_from("<2H", data, at)
         content = data[at + 4 : at + 4 + length]
         if len(content) != length or kind in _REFUSED_FIELDS:

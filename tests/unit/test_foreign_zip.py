@@ -290,6 +290,16 @@ def test_bombs_are_no_verdict() -> None:
         ForeignZip.open(io.BytesIO(Zip([Part(content=b"x" * 100)]).build())).read("a.txt", 99)
 
 
+@pytest.mark.parametrize("where", ["extra", "local_extra"])
+def test_extra_fields_are_counted(where: str) -> None:
+    def made(count: int) -> bytes:
+        return evil(**{where: extra(0x9999) * count})()
+
+    assert read(made(64))
+    with pytest.raises(ContainerRefused, match="extra fields"):
+        read(made(65))
+
+
 def test_deep_names_take_no_more_room_than_they_have_letters() -> None:
     deep = Zip([Part(b"%04d" % number + b"/a" * 510) for number in range(500)]).build()
     tracemalloc.start()
