@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import zipfile
 
 import pytest
@@ -92,6 +93,22 @@ def test_content_decides(data, expected):
 
 def test_a_zip_with_a_giant_directory_is_only_called_a_zip():
     assert found(archive(*(f"{number:060}" for number in range(40_000)))) == ZIP
+
+
+def wide_archive(count: int) -> bytes:
+    """An archive whose end record states no directory, and whose zip64 record one of so many entries."""
+    directory = (b"PK\1\2" + bytes(24) + b"\1" + bytes(17) + b"a") * count
+    head = b"PK\3\4" + bytes(30)
+    wide = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, len(directory), len(head))
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, len(head) + len(directory), 1)
+    return head + directory + wide + locator + b"PK\5\6" + bytes(18)
+
+
+def test_a_directory_whose_size_a_zip64_record_hides_is_not_read(monkeypatch):
+    data = wide_archive(20_000)
+    assert len(zipfile.ZipFile(io.BytesIO(data)).infolist()) == 20_000
+    monkeypatch.setattr("vault.files.media_types.zipfile.ZipFile", lambda _: pytest.fail("was read"))
+    assert found(data) == ZIP
 
 
 def test_random_octets_are_nothing():

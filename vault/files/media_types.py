@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 import puremagic
 
+from vault.files.zip_ends import directory_within
+
 UNKNOWN = "application/octet-stream"
 PDF = "application/pdf"
 TEXT = "text/plain"
@@ -153,12 +155,7 @@ def _zip_type(stream: BinaryIO, head: bytes) -> str | None:
         text = head[38 : 38 + min(length, 100)].decode("ascii", "replace").strip().lower()
         if _MEDIA_TYPE.fullmatch(text):
             return text
-    stream.seek(0, 2)
-    end = stream.tell()
-    stream.seek(max(0, end - 22 - 65_535))
-    tail = stream.read()
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or len(tail) - at < 22 or int.from_bytes(tail[at + 12 : at + 16], "little") > _MAX_DIRECTORY:
+    if not directory_within(stream, _MAX_DIRECTORY):
         return ZIP
     try:
         with zipfile.ZipFile(stream) as archive:
