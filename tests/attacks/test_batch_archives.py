@@ -124,6 +124,24 @@ def test_bombs() -> None:
     assert peak < 8 << 20
 
 
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_refused_zip_with_a_vast_directory_is_not_read_again(
+    wide: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = b"PK\3\4" + bytes(508)
+    count = 10 if wide else 200_000
+    directory = (b"PK\1\2" + bytes(24) + b"\1" + bytes(17) + b"a") * count
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 9, 9, len(directory), len(head), 0)
+    if wide:
+        sizes = (count, count, len(directory), len(head))
+        record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, *sizes)
+        end = record + struct.pack("<4sLQL", b"PK\6\7", 0, len(head) + len(directory), 1) + end
+    data = head + directory + end
+    assert len(zipfile.ZipFile(io.BytesIO(data)).infolist()) == count
+    monkeypatch.setattr("vault.batches.parts.zipfile.ZipFile", lambda _: pytest.fail("was read"))
+    assert code_of(data) == "BATCH_PART_DAMAGED"
+
+
 def test_sizes_that_are_not_so() -> None:
     data = bytearray(zipped({"a.pdf": b"x" * 50}))
     # The size in both headers: a member longer than it says.

@@ -18,9 +18,11 @@ from typing import BinaryIO, cast
 from signing.errors import ContainerRefused, SignatureRefused
 from signing.foreign_zip import MAX_MEMBERS, ForeignZip
 from vault.errors import Refused
+from vault.files.zip_ends import directory_within
 
 _CHUNK = 1 << 20
 _BLOCK = 512
+_MAX_DIRECTORY = 8 << 20  # that is read for the sake of a better code: 20,000 members of 370 octets each
 _MAX_TAR_HEADER = 1 << 20  # of what describes one member
 _MAX_NAME = 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
@@ -74,7 +76,8 @@ def _zip(stream: BinaryIO) -> Iterator[Member]:
     except SignatureRefused as error:
         raise Refused("BATCH_PART_TOO_MUCH", str(error), limit=MAX_MEMBERS) from error
     except ContainerRefused as error:
-        raise Refused(_why_refused(stream), str(error)) from error
+        read_again = directory_within(stream, _MAX_DIRECTORY)
+        raise Refused(_why_refused(stream) if read_again else "BATCH_PART_DAMAGED", str(error)) from error
     number = 0
     for name in container.names:
         if name.endswith("/"):
