@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import tarfile
+import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -140,6 +141,87 @@ def test_a_refused_zip_with_a_vast_directory_is_not_read_again(
     assert len(zipfile.ZipFile(io.BytesIO(data)).infolist()) == count
     monkeypatch.setattr("vault.batches.parts.zipfile.ZipFile", lambda _: pytest.fail("was read"))
     assert code_of(data) == "BATCH_PART_DAMAGED"
+
+
+def record(key: bytes, value: bytes = b"1") -> bytes:
+    body = b" %s=%s\n" % (key, value)
+    size = len(body)
+    while len(b"%d" % size + body) != size:
+        size += 1
+    return b"%d" % size + body
+
+
+def block(name: str, kind: bytes = b"0", payload: bytes = b"") -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.type = len(payload), kind
+    return info.tobuf(tarfile.USTAR_FORMAT) + payload + bytes(-len(payload) % 512)
+
+
+FILE, END = block("a.pdf"), bytes(1024)
+# Larger ones of each kind, read without bounds, would take minutes or gigabytes.
+HOSTILE_HEADERS = {
+    "digits": (b"x", b"1" * (1 << 20), "BATCH_PART_TOO_MUCH"),
+    "digits in a value": (b"x", record(b"comment", b"1" * 60_000), "BATCH_PART_TOO_MUCH"),
+    "digits, global": (b"g", b"1" * 60_000, "BATCH_PART_TOO_MUCH"),
+    "digits, Solaris": (b"X", b"1" * 60_000, "BATCH_PART_TOO_MUCH"),
+    "records in one another": (b"x", b"2 " * 30_000 + b"=", "BATCH_PART_DAMAGED"),
+    "global keys": (b"g", b"".join(record(b"%d" % key) for key in range(17)), "BATCH_PART_TOO_MUCH"),
+    "a long name": (b"L", b"a" * (1 << 20), "BATCH_PART_TOO_MUCH"),
+    "sparse": (b"x", record(b"GNU.sparse.major"), "BATCH_PART_DAMAGED"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_HEADERS)
+def test_headers_that_would_take_minutes(name: str) -> None:
+    kind, payload, code = HOSTILE_HEADERS[name]
+    before = time.process_time()
+    assert code_of(FILE + block("h", kind, payload) + block("b.pdf") + END) == code
+    assert time.process_time() - before < 1
+
+
+def test_global_headers_are_counted_together() -> None:
+    def many(count: int) -> bytes:
+        return b"".join(block("g", b"g", record(b"%d" % key)) + block(f"{key}.pdf") for key in range(count))
+
+    assert len(read(many(16) + END)) == 16
+    assert code_of(many(17) + END) == "BATCH_PART_TOO_MUCH"
+
+
+@pytest.mark.parametrize(("kind", "payload"), [(b"L", b"name\0"), (b"x", record(b"a")), (b"g", record(b"a"))])
+def test_chains_of_headers(kind: bytes, payload: bytes) -> None:
+    link = block("h", kind, payload)
+    assert len(read(FILE + link * 8 + block("b.pdf") + END)) == 2
+    for count in (9, 400, 5000):
+        assert code_of(FILE + link * count + block("b.pdf") + END) == "BATCH_PART_DAMAGED"
+
+
+def test_a_sparse_file_is_refused_at_its_header() -> None:
+    sparse = bytearray(block("s", tarfile.GNUTYPE_SPARSE))
+    sparse[482] = 1  # more follows, and more after it
+    sparse[148:156] = b"%06o\0 " % (256 + sum(sparse[:148]) + sum(sparse[156:]))
+    more = (b"00000000001\0" * 42 + b"\1").ljust(512, b"\0")
+    data = FILE + bytes(sparse) + more * 5000
+    tracemalloc.start()
+    assert code_of(data) == "BATCH_PART_DAMAGED"
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_folders_count_as_members() -> None:
+    assert code_of(block("d/", b"5") * 20_001 + FILE + END) == "BATCH_PART_TOO_MUCH"
+
+
+def test_what_file_systems_keep_of_a_file_is_let_through() -> None:
+    kept = {
+        "path": "1" * 251 + ".pdf",
+        "mtime": "1700000000.123456789",
+        "LIBARCHIVE.xattr.a": "QUJD" * 12_000,
+    }
+    payload = b"".join(record(key.encode(), value.encode()) for key, value in kept.items())
+    comment = record(b"comment", b"0123456789abcdef" * 2 + b"01234567")
+    data = block("pax_global_header", b"g", comment) + block("h", b"x", payload) + FILE + END
+    assert list(read(data)) == [kept["path"]]
 
 
 def test_sizes_that_are_not_so() -> None:

@@ -17,13 +17,13 @@ from typing import BinaryIO, cast
 
 from signing.errors import ContainerRefused, SignatureRefused
 from signing.foreign_zip import MAX_MEMBERS, ForeignZip
+from vault.batches.tar_headers import BoundedHeaders
 from vault.errors import Refused
 from vault.files.zip_ends import directory_within
 
 _CHUNK = 1 << 20
 _BLOCK = 512
 _MAX_DIRECTORY = 8 << 20  # that is read for the sake of a better code: 20,000 members of 370 octets each
-_MAX_TAR_HEADER = 1 << 20  # of what describes one member
 _MAX_NAME = 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 _ZIP = b"PK"
@@ -126,34 +126,26 @@ def _why_refused(stream: BinaryIO) -> str:
     return "BATCH_PART_DAMAGED"
 
 
-class _Bounded:
-    """A file of which no more is read at once than a header may have."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.seek = stream.seek
-        self.tell = stream.tell
-
-    def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= _MAX_TAR_HEADER:
-            raise Refused("BATCH_PART_TOO_MUCH", "a header beyond measure", limit=MAX_MEMBERS)
-        return self._stream.read(size)
-
-
 def _tar(stream: BinaryIO) -> Iterator[Member]:
     """Yield the files of a tar. It ends as POSIX says, with two blocks of zeros and nothing behind but zeros."""
     seen: set[str] = set()
-    number = 0
+    number = count = 0
     try:
-        bounded = cast("BinaryIO", _Bounded(stream))
-        archive = tarfile.TarFile.open(fileobj=bounded, mode="r:", encoding="utf-8", errors="strict")
+        bounded = BoundedHeaders(stream, MAX_MEMBERS)
+        archive = tarfile.TarFile.open(
+            fileobj=cast("BinaryIO", bounded), mode="r:", encoding="utf-8", errors="strict"
+        )
         while (member := archive.next()) is not None:
             # What was read stays in a list else, for as long as the archive is open.
             archive.members.clear()  # type: ignore[attr-defined]  # left out of the stubs
+            bounded.check_global(archive.pax_headers)
+            count += 1
+            if count > MAX_MEMBERS:
+                raise Refused("BATCH_PART_TOO_MUCH", limit=MAX_MEMBERS)
             if member.isdir():
                 continue
             number += 1
-            _check_tar(member, seen, number)
+            _check_tar(member, seen)
             stop = member.offset_data + member.size
             yield Member(
                 number,
@@ -162,11 +154,19 @@ def _tar(stream: BinaryIO) -> Iterator[Member]:
                 partial(_of_tar, stream, member.offset_data, stop),
             )
         _check_end(stream, archive.offset)
-    except (tarfile.TarError, OSError, ValueError, KeyError, IndexError, OverflowError, EOFError) as error:
+    except (
+        tarfile.TarError,
+        OSError,
+        LookupError,
+        ArithmeticError,
+        ValueError,
+        EOFError,
+        RecursionError,
+    ) as error:
         raise Refused("BATCH_PART_DAMAGED", str(error)) from error
 
 
-def _check_tar(member: tarfile.TarInfo, seen: set[str], number: int) -> None:
+def _check_tar(member: tarfile.TarInfo, seen: set[str]) -> None:
     if member.issym() or member.islnk():
         raise Refused("BATCH_PART_LINK")
     if not member.isreg() or member.issparse() or member.size < 0:
@@ -177,8 +177,6 @@ def _check_tar(member: tarfile.TarInfo, seen: set[str], number: int) -> None:
     if folded in seen:
         raise Refused("BATCH_PART_TWICE")
     seen.add(folded)
-    if number > MAX_MEMBERS:
-        raise Refused("BATCH_PART_TOO_MUCH", limit=MAX_MEMBERS)
 
 
 def _of_tar(stream: BinaryIO, at: int, stop: int) -> Iterator[bytes]:
