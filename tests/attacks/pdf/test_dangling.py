@@ -176,8 +176,8 @@ def test_one_that_crosses_from_one_piece_to_the_next_is_found(pdfs: Any, place: 
 def test_the_search_ends_whatever_the_octets_are(
     pdfs: Any, unit: bytes, inflated: bool, tmp_path: Path
 ) -> None:
-    """The square of a megabyte would be hours, in which no other thread runs."""
-    text = unit * ((1 << 20) // len(unit)) + b"\n4 0 R\n4 0\nR\n4 0 obj"
+    """The square of a quarter megabyte would be minutes, in which no other thread runs."""
+    text = unit * ((1 << 18) // len(unit)) + b"\n4 0 R\n4 0\nR\n4 0 obj"
     if inflated:
         data = pdfs.packed({**pdfs.plain, 6: b"<< /A " + text + b" >>"})
     else:

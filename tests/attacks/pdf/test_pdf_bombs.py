@@ -322,4 +322,7 @@ def test_tables_that_hold_one_another_cost_no_more_than_the_fence_allows(pdfs: A
         at = base + number * size
         out += head % (5, at + size, end - at - size + 7) + bytes(5) + b"\xff\xff"
     data = bytes(out.ljust(end, b"x")) + b"\nendstream\nendobj\nstartxref\n%d\n%%%%EOF\n" % base
-    pdfs.refused(data, tmp_path, "PDF_TOO_COMPLEX")
+    less = InspectionLimits(seconds=0.2)
+    with receive([data], folder=tmp_path, limit=10**9) as spooled, pytest.raises(Refused) as caught:
+        inspect(spooled, name="acte.pdf", declared_type=None, as_act=True, limits=less)
+    assert caught.value.code == "PDF_TOO_COMPLEX"
