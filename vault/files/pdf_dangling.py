@@ -14,13 +14,15 @@ from __future__ import annotations
 import io
 import re
 import struct
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import pikepdf
 
 from vault.files.pdf_guard import Budget
 from vault.files.pdf_numbers import listed_in
 from vault.files.pdf_references import Octets, Pair, objects, references, unusual
+
+Table = Mapping[Pair, pikepdf.XrefEntry]
 
 # A file in which more is found, or is to be asked, is taken for one that has such references.
 _MOST_FOUND = 100_000
@@ -36,10 +38,10 @@ class Dangling:
     """The references of one file that may mean nothing.
 
     Attributes:
-        farthest: the largest number that something seems to refer to, if it is from /Size on; else 0.
+        farthest: the largest number that an unusual reference seems to name; 0 where there is none.
     """
 
-    def __init__(self, table: Collection[Pair], known: int, spend: Callable[[], None]) -> None:
+    def __init__(self, table: Table, known: int, spend: Callable[[], None]) -> None:
         """Begin with a table.
 
         Args:
@@ -62,7 +64,7 @@ class Dangling:
     def search(self, text: Octets, start: int, end: int) -> None:
         """Note what seems to be a reference to nothing, and ends between two places of the file's octets."""
         for pair in unusual(text, self._known, self._spend, start, end):
-            self.farthest = max(self.farthest, pair[0] if pair[0] > self._known else 0)
+            self.farthest = max(self.farthest, pair[0])
             self._note(pair)
         if self._watched:
             for pair in references(text, self._spend, start, end):
@@ -122,7 +124,7 @@ class Dangling:
             asked: generations by number.
             budget: spent from.
         """
-        update = _update(pdf, data, asked, self._known + 1)
+        update = _update(pdf, self._table, data, asked, self._known + 1)
         if update is None:
             return True
         stream = io.BufferedReader(_Updated(data, update))
@@ -158,7 +160,7 @@ def _children(top: pikepdf.Object, budget: Budget) -> Iterator[pikepdf.Object]:
                     stack.append(value)
 
 
-def _update(pdf: pikepdf.Pdf, data: Octets, asked: dict[int, int], size: int) -> bytes | None:
+def _update(pdf: pikepdf.Pdf, table: Table, data: Octets, asked: dict[int, int], size: int) -> bytes | None:
     """Return a table as a stream (ISO 32000-1, 7.5.8) in which all numbers that are asked for have an object.
 
     Its dictionary holds the former trailer as `/Former`; None where that is not found.
@@ -168,7 +170,7 @@ def _update(pdf: pikepdf.Pdf, data: Octets, asked: dict[int, int], size: int) ->
     if former is None:
         return None
     rows = dict.fromkeys(range(size), bytes(_ROW.size))
-    for (number, generation), entry in pdf.get_xref_table().items():
+    for (number, generation), entry in table.items():
         if entry.type == _IN_FILE:
             rows[number] = _ROW.pack(_IN_FILE, entry.offset, generation)
         elif entry.type == _IN_STREAM:
@@ -180,10 +182,10 @@ def _update(pdf: pikepdf.Pdf, data: Octets, asked: dict[int, int], size: int) ->
     own, at = max(rows) + 1, len(data) + len(out)
     rows[own] = _ROW.pack(_IN_FILE, at, 0)
     index = b"0 %d" % size + b"".join(b" %d 1" % number for number in list(rows)[size:])
-    table = b"".join(rows.values())
+    content = b"".join(rows.values())
     out += b"%d 0 obj\n<< /Type /XRef /W [1 8 4] /Index [%b] /Size %d" % (own, index, own + 1)
-    out += b" /Root %d %d R /Former %b /Length %d >>\n" % (*pdf.Root.objgen, former, len(table))
-    return bytes(out + b"stream\n" + table + b"\nendstream\nendobj\nstartxref\n%d\n%%%%EOF\n" % at)
+    out += b" /Root %d %d R /Former %b /Length %d >>\n" % (*pdf.Root.objgen, former, len(content))
+    return bytes(out + b"stream\n" + content + b"\nendstream\nendobj\nstartxref\n%d\n%%%%EOF\n" % at)
 
 
 def _trailer(data: Octets, at: int) -> bytes | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ import pikepdf
 from pikepdf import settings as qpdf_settings
 
 from vault.errors import Refused, VaultError
-from vault.files.pdf_dangling import Dangling
+from vault.files.pdf_dangling import Dangling, Table
 from vault.files.pdf_guard import (
     FLATE_LIMIT,
     NAME_REACH,
@@ -240,7 +240,7 @@ def _hits(text: bytes) -> set[bytes]:
 
 def _checked_table(
     data: bytes | mmap.mmap, pdf: pikepdf.Pdf, limits: InspectionLimits, budget: Budget
-) -> tuple[Collection[tuple[int, int]], set[int]]:
+) -> tuple[Table, set[int]]:
     """Check the cross-reference table as qpdf read it; return what it names, and the numbers of the object streams.
 
     An offset that leads nowhere is damage that qpdf would only notice when the object is asked for.

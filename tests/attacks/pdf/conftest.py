@@ -19,6 +19,23 @@ CATALOG = b"<< /Type /Catalog /Pages 2 0 R >>"
 PAGES = b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"
 PAGE = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << >> >>"
 HEADER = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
+# How a reference to generation 0 can be written.
+REFERENCES = [
+    b"%d 0 R",
+    b"%d  0\tR",
+    b"%d\r\n0\r\nR",
+    b"%d %%0 R\n0 R",
+    b"00%d 00 R",
+    b"%d 0 R/X 1",
+    b"0000000000000000000000000%d 0 R",
+    b"%d 000000 R",
+    b"%d" + b" " * 300 + b"0" + b" " * 300 + b"R",
+    b"%d 0 %% 9 0\n%%" + b"-" * 300 + b"\r\nR",
+    b"%d%%7 0\n0 %%9 9\n \n%%9 0\nR",
+    b"%d %%5\n0 R",
+    b"%d +0 R",
+    b"%d%%\n-000 R",
+]
 SECONDS = 4.0
 OCTETS = 320 * 1024 * 1024
 

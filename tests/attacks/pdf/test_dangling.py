@@ -10,26 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.attacks.pdf.conftest import REFERENCES
 from vault.files.pdf_guard import pieces
 from vault.files.pdf_numbers import listed_in
 from vault.files.pdf_references import objects, references, unusual
 
-REFERENCES = [
-    b"%d 0 R",
-    b"%d  0\tR",
-    b"%d\r\n0\r\nR",
-    b"%d %%0 R\n0 R",
-    b"00%d 00 R",
-    b"%d 0 R/X 1",
-    b"0000000000000000000000000%d 0 R",
-    b"%d 000000 R",
-    b"%d" + b" " * 300 + b"0" + b" " * 300 + b"R",
-    b"%d 0 %% 9 0\n%%" + b"-" * 300 + b"\r\nR",
-    b"%d%%7 0\n0 %%9 9\n \n%%9 0\nR",
-    b"%d %%5\n0 R",
-    b"%d +0 R",
-    b"%d%%\n-000 R",
-]
 DRAWING = b"<< /Length 12 >>\nstream\n0 0 9 9 re f\n\nendstream"
 
 

@@ -13,6 +13,7 @@ import pytest
 from signing.base import SealSource
 from signing.errors import PdfRefused
 from signing.pdf_reader import read_sealable
+from tests.attacks.pdf.conftest import REFERENCES
 
 SCRIPT = b"<< /S /JavaScript /JS (app.alert\\(1\\)) >>"
 
@@ -37,9 +38,6 @@ def hiding(pdfs: Any, number: int, reference: bytes, size: int | None = None) ->
     table = len(out)
     out += b"4 0 obj\n%b\nendobj\n" % pdfs.stream(entries, b"".join(row for _, row in sorted(rows)))
     return bytes(out) + b"startxref\n%d\n%%%%EOF\n" % table
-
-
-REFERENCES = [b"%d 0 R", b"%d  0\tR", b"%d\r\n0\r\nR", b"%d %%0 R\n0 R", b"00%d 00 R", b"%d 0 R/X 1"]
 
 
 def test_one_within_the_bound_is_found(pdfs: Any, tmp_path: Path) -> None:
